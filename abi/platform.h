@@ -1,0 +1,89 @@
+/*
+ * The platform page: what the monitor and the guest kernel tell each other outside virtio, and the
+ * doorbell, the one device register page that goes with it. One RAM page at SAMARA_GPA_PLATFORM,
+ * shared; the doorbell is MMIO at SAMARA_GPA_DOORBELL. Both are found in the device tree under
+ * compatible = "samara,platform" (reg = page, doorbell; interrupts = vector).
+ *
+ * The guest may write any byte of the page at any time: the monitor copies before it checks.
+ */
+#ifndef SAMARA_ABI_PLATFORM_H
+#define SAMARA_ABI_PLATFORM_H
+
+#include <stdint.h>
+
+#define SAMARA_PLATFORM_MAGIC   0x616d6173 /* "sama", little-endian */
+#define SAMARA_PLATFORM_VERSION 1
+
+#define SAMARA_MARKS      32
+#define SAMARA_MARK_NAME  24
+#define SAMARA_PANIC_TEXT 2560
+
+/* One point of the boot timeline: kvmclock nanoseconds and a NUL-padded name. */
+struct samara_mark {
+    uint64_t ns;
+    char name[SAMARA_MARK_NAME];
+};
+
+struct samara_platform {
+    uint32_t magic;
+    uint32_t version;
+
+    /* Written by the monitor before the guest runs, and again before a clone first runs. */
+    uint64_t generation_id[2];
+    uint8_t seed[32];      /* fresh per boot and per clone; the guest erases it after use */
+    uint64_t clone_counter; /* 0 for a fresh boot */
+    uint64_t wall_base_ns;  /* CLOCK_REALTIME at kvmclock zero */
+    uint64_t tsc_khz;       /* for a guest without kvmclock */
+    uint32_t flags;         /* SAMARA_FLAG_* */
+    uint16_t tty_rows, tty_cols;
+
+    /* Set by the monitor (atomic or), taken by the guest (atomic exchange): bit n-1 is signal n.
+     * SAMARA_VECTOR_PLATFORM is raised after a change. */
+    uint64_t signals;
+
+    /* Written by the guest. */
+    uint32_t exit_kind; /* enum samara_exit_kind, valid when the doorbell says EXIT */
+    uint32_t exit_code; /* exit status 0-255 or signal number */
+    uint32_t mark_count;
+    uint32_t panic_length;
+    struct samara_mark marks[SAMARA_MARKS];
+    char panic_text[SAMARA_PANIC_TEXT]; /* UTF-8 text, newlines allowed, no NUL needed */
+};
+_Static_assert(sizeof(struct samara_platform) <= 4096, "platform page");
+
+enum {
+    SAMARA_FLAG_VERBOSE = 1 << 0,    /* name missing system calls on stderr */
+    SAMARA_FLAG_TRACE = 1 << 1,      /* write marks */
+    SAMARA_FLAG_STDIN_TTY = 1 << 2,  /* host fd n is a terminal */
+    SAMARA_FLAG_STDOUT_TTY = 1 << 3,
+    SAMARA_FLAG_STDERR_TTY = 1 << 4,
+};
+
+enum samara_exit_kind {
+    SAMARA_EXIT_STATUS = 1, /* the program exited: exit_code is its status */
+    SAMARA_EXIT_SIGNAL = 2, /* the program died of signal exit_code */
+    SAMARA_EXIT_NOEXEC = 3, /* the program cannot run: 126, reason in panic_text */
+    SAMARA_EXIT_PANIC = 4,  /* the guest kernel failed: 125, report in panic_text */
+};
+
+/* Doorbell registers: 32-bit, write-only. */
+enum {
+    SAMARA_DOORBELL_EXIT = 0x0,  /* any value: exit_kind and exit_code are valid; never returns */
+    SAMARA_DOORBELL_READY = 0x4, /* any value: the kernel is up (the ready mark) */
+};
+
+/*
+ * The program's stdio: three vsock streams from the guest to the host (CID 2) at these ports; they
+ * end inside the monitor. Port for file descriptor n is SAMARA_STDIO_PORT + n.
+ */
+#define SAMARA_STDIO_PORT 0xf0000000u
+#define SAMARA_GUEST_CID  3u
+
+/* Properties of the device tree's /chosen beside the standard ones (bootargs, rng-seed,
+ * linux,initrd-start and linux,initrd-end, which bound the program's file). */
+#define SAMARA_PROP_ARGV       "samara,argv"       /* string list */
+#define SAMARA_PROP_ENVP       "samara,envp"       /* string list; absent if empty */
+#define SAMARA_PROP_EXEC_PATH  "samara,exec-path"  /* absolute path the program is known by */
+#define SAMARA_PROP_FREE_START "samara,free-start" /* u64: RAM from here on is unused */
+
+#endif
