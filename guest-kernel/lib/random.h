@@ -1,0 +1,13 @@
+/* Random bytes for the kernel and the program: ChaCha20 keyed by the monitor's seed. */
+#ifndef GUEST_LIB_RANDOM_H
+#define GUEST_LIB_RANDOM_H
+
+#include "guest-kernel/lib/base.h"
+
+/* Replaces the key by a hash-like mix of the old key and the 32 seed bytes; erases seed. */
+void random_seed(u8 seed[32]);
+
+/* Fills buf; after each call the key is replaced, so that earlier output cannot be recovered. */
+void random_bytes(void *buf, size_t len);
+
+#endif
