@@ -1,0 +1,36 @@
+/*
+ * What the kernel learns at boot, from whichever monitor started it. Filled by fdt_parse (samara's
+ * device tree) or cmdline_parse (anybody's kernel command line); the rest of the kernel does not
+ * know which. Strings point into the boot data, which stays where the monitor put it.
+ */
+#ifndef GUEST_KERNEL_BOOT_BOOT_INFO_H
+#define GUEST_KERNEL_BOOT_BOOT_INFO_H
+
+#include "guest-kernel/lib/base.h"
+
+#define BOOT_VIRTIO_MAX 8
+
+struct boot_virtio {
+    u64 gpa;
+    u64 size;
+    u32 vector; /* samara: the MSI's vector; elsewhere the interrupt line */
+};
+
+struct boot_info {
+    u64 ram_bytes;
+    u64 free_start;                 /* gpa: RAM from here on is unused */
+    u64 program_start, program_end; /* gpa; both 0 when no program was given */
+    const char *argv;               /* string list: every string ends in NUL */
+    size_t argv_len;                /* bytes, NULs included */
+    const char *envp;
+    size_t envp_len;
+    const char *exec_path; /* NULL if not given */
+    u64 platform_gpa;      /* 0: there is no platform page (not under samara) */
+    u64 doorbell_gpa;
+    u32 platform_vector;
+    struct boot_virtio virtio[BOOT_VIRTIO_MAX];
+    unsigned virtio_count;
+    const char *bootargs; /* never NULL after a parse */
+};
+
+#endif
