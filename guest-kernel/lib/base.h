@@ -14,6 +14,8 @@ typedef int8_t s8;
 typedef int16_t s16;
 typedef int32_t s32;
 typedef int64_t s64;
+typedef int32_t i32;
+typedef int64_t i64;
 
 #if __STDC_HOSTED__
 #include <sys/types.h> /* ssize_t, for the parts that are unit-tested on the host */
