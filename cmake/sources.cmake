@@ -1,0 +1,38 @@
+# Source lists are explicit. samara_sources checks them against the folder: a listed file that is
+# missing is an error, a file that nobody listed is a warning (an error where warnings are)
+# unless it is in samara_listed_elsewhere.
+function(samara_sources out)
+    foreach(file IN LISTS ARGN)
+        if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+            message(FATAL_ERROR "${CMAKE_CURRENT_SOURCE_DIR}/CMakeLists.txt lists ${file}, "
+                "which does not exist")
+        endif()
+    endforeach()
+    file(GLOB_RECURSE present CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.c *.S)
+    list(REMOVE_ITEM present ${ARGN} ${samara_listed_elsewhere})
+    if(present AND SAMARA_WERROR)
+        message(SEND_ERROR "not listed in ${CMAKE_CURRENT_SOURCE_DIR}/CMakeLists.txt: ${present}")
+    elseif(present)
+        message(WARNING "not listed in ${CMAKE_CURRENT_SOURCE_DIR}/CMakeLists.txt: ${present}")
+    endif()
+    set(${out} ${ARGN} PARENT_SCOPE)
+endfunction()
+
+# samara_library(NAME SOURCE...): NAME for the host's glibc, NAME_musl for the shipping binary.
+function(samara_library name)
+    samara_sources(files ${ARGN})
+    samara_variant(${name} samara_glibc ${files})
+    if(NOT SAMARA_FUZZ)
+        samara_variant(${name}_musl samara_musl ${files})
+    endif()
+endfunction()
+
+function(samara_variant name toolchain)
+    if(ARGN)
+        add_library(${name} STATIC ${ARGN})
+        target_link_libraries(${name} PRIVATE samara_warnings PUBLIC ${toolchain})
+    else()
+        add_library(${name} INTERFACE)
+        target_link_libraries(${name} INTERFACE ${toolchain})
+    endif()
+endfunction()
