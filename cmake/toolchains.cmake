@@ -68,6 +68,7 @@ target_include_directories(samara_freestanding INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(samara_freestanding INTERFACE
     -ffreestanding -fbuiltin -fpie -mcmodel=small -mno-red-zone -mgeneral-regs-only -mno-bmi -mno-popcnt
     -mno-lzcnt -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none
-    -fno-common -fno-strict-aliasing)
+    -fno-common -fno-strict-aliasing
+    "SHELL:-include ${CMAKE_SOURCE_DIR}/cmake/hidden.h")
 target_link_options(samara_freestanding INTERFACE -nostdlib -static -no-pie
     LINKER:--build-id=none,-z,max-page-size=4096,-z,noexecstack)
