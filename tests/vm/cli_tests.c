@@ -1,0 +1,154 @@
+/* The command line: what a user types and what comes back before any guest runs. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tests/vm/runner.h"
+
+static void run_words(struct outcome *o, const char *a, const char *b, const char *c, const char *d)
+{
+    struct job job = {.argv = {samara(), a, b, c, d}};
+
+    job_run(&job, o);
+}
+
+static void help_names_the_commands(void)
+{
+    struct outcome o;
+
+    run_words(&o, "--help", NULL, NULL, NULL);
+    STATUS(&o, 0);
+    CHECK(strstr(o.out, "run") && strstr(o.out, "version"));
+    run_words(&o, "run", "--help", NULL, NULL);
+    STATUS(&o, 0);
+    CHECK(strstr(o.out, "--mem") && strstr(o.out, "--timeout") && strstr(o.out, "--vsock"));
+    run_words(&o, "version", NULL, NULL, NULL);
+    STATUS(&o, 0);
+    CHECK(strncmp(o.out, "samara ", 7) == 0);
+}
+
+static void nonsense_is_refused_with_125(void)
+{
+    static const char *const words[][4] = {
+        {NULL},
+        {"fly", NULL},
+        {"run", NULL},
+        {"run", "--wings", "x", NULL},
+        {"run", "--mem", "64Q", "x"},
+        {"run", "--mem", "-5M", "x"},
+        {"run", "--mem", "1K", "x"},
+        {"run", "--mem", "99999999999999999999", "x"},
+        {"run", "--timeout", "soon", "x"},
+        {"run", "--env", "=v", "x"},
+    };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        struct outcome o;
+
+        run_words(&o, words[i][0], words[i][1], words[i][2], words[i][3]);
+        STATUS(&o, 125);
+        ERROR_HAS(&o, "samara: ");
+        CHECK(o.out_len == 0);
+        outcome_free(&o);
+    }
+}
+
+static void a_bad_size_names_the_range(void)
+{
+    struct outcome o;
+
+    run_words(&o, "run", "--mem", "1K", "x");
+    ERROR_HAS(&o, "16M");
+}
+
+static void write_file(const char *path, const void *data, size_t len, unsigned mode)
+{
+    char command[600];
+    FILE *f = fopen(path, "w");
+
+    CHECK(f && fwrite(data, 1, len, f) == len && fclose(f) == 0);
+    snprintf(command, sizeof(command), "chmod %o %s", mode, path);
+    CHECK(system(command) == 0);
+}
+
+static void programs_that_cannot_run_end_in_126_or_127(void)
+{
+    struct outcome o;
+    const char *path = scratch("bad");
+
+    run_words(&o, "run", "/no/such/program", NULL, NULL);
+    STATUS(&o, 127);
+    ERROR_HAS(&o, "/no/such/program");
+    run_words(&o, "run", "no-such-program-in-path", NULL, NULL);
+    STATUS(&o, 127);
+    run_words(&o, "run", "/tmp", NULL, NULL);
+    STATUS(&o, 126);
+    write_file(path, "just text\n", 10, 0755);
+    run_words(&o, "run", path, NULL, NULL);
+    STATUS(&o, 126);
+    ERROR_HAS(&o, "ELF");
+    write_file(path, "#!/bin/sh\n", 10, 0755);
+    run_words(&o, "run", path, NULL, NULL);
+    STATUS(&o, 126);
+    write_file(path, "\177ELF\2\1\1", 7, 0755);
+    run_words(&o, "run", path, NULL, NULL);
+    STATUS(&o, 126);
+    ERROR_HAS(&o, "truncated");
+    write_file(path, "", 0, 0755);
+    run_words(&o, "run", path, NULL, NULL);
+    STATUS(&o, 126);
+}
+
+static void corrupted_programs_never_crash_it(void)
+{
+    static char image[1 << 16];
+    const char *path = scratch("corrupt");
+    FILE *f = fopen(program("hello"), "r");
+    size_t len;
+
+    CHECK(f);
+    len = fread(image, 1, sizeof(image), f);
+    fclose(f);
+    for (size_t at = 0; at < 0x200 && at < len; at += 7) {
+        struct job job = {.argv = {samara(), "run", "--timeout", "5s", path}};
+        struct outcome o;
+        char saved = image[at];
+
+        image[at] = (char)(saved ^ 0x55);
+        write_file(path, image, len, 0755);
+        job_run(&job, &o);
+        if (o.status < 0)
+            fail_at(__FILE__, __LINE__, "byte %zu changed: samara died of signal %d", at,
+                    -o.status);
+        image[at] = saved;
+        outcome_free(&o);
+    }
+}
+
+static void a_trace_is_json_with_host_and_guest_events(void)
+{
+    static char text[1 << 16];
+    const char *path = scratch("trace.json");
+    struct job job = {.argv = {samara(), "run", "--trace", path, program("hello")}};
+    struct outcome o;
+    FILE *f;
+
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    f = fopen(path, "r");
+    CHECK(f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    fclose(f);
+    CHECK(text[0] == '{' || text[0] == '[');
+    CHECK(strstr(text, "traceEvents") && strstr(text, "\"ts\"") && strstr(text, "\"ph\""));
+    CHECK(strstr(text, "kernel entered") && strstr(text, "program loaded"));
+}
+
+const struct vm_test cli_tests[] = {
+    {"cli/help_names_the_commands", help_names_the_commands},
+    {"cli/nonsense_is_refused_with_125", nonsense_is_refused_with_125},
+    {"cli/a_bad_size_names_the_range", a_bad_size_names_the_range},
+    {"cli/programs_that_cannot_run_end_in_126_or_127", programs_that_cannot_run_end_in_126_or_127},
+    {"cli/corrupted_programs_never_crash_it", corrupted_programs_never_crash_it},
+    {"cli/a_trace_is_json_with_host_and_guest_events", a_trace_is_json_with_host_and_guest_events},
+    {NULL, NULL},
+};

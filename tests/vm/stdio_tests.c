@@ -1,0 +1,257 @@
+/* stdin, stdout, stderr, exit status and signals: as on the host. */
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "tests/vm/runner.h"
+
+static void hello_prints_and_exits_zero(void)
+{
+    struct job job = {.argv = {samara(), "run", program("hello")}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    CHECK(o.out_len > 0 && o.err_len == 0);
+}
+
+static void the_three_streams_stay_apart(void)
+{
+    struct job job = {.argv = {samara(), "run", "/bin/busybox", "sh", "-c",
+                               "echo out; echo err >&2; read line; echo \"got $line\"; exit 7"},
+                      .input = "in\n",
+                      .input_len = 3};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 7);
+    OUTPUT(&o, "out\ngot in\n");
+    CHECK(strcmp(o.err, "err\n") == 0);
+}
+
+static void arguments_and_environment_arrive(void)
+{
+    struct job job = {.argv = {samara(), "run", "--env", "K=V with blanks", "--env", "E=", "--mem",
+                               "64M", "/bin/busybox", "sh", "-c",
+                               "echo \"$K|$E|$HOME|$1|$2|$#\"", "name", "two words", "", NULL}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "V with blanks||/|two words||2\n");
+}
+
+static void the_hosts_environment_stays_outside(void)
+{
+    struct job job = {.argv = {samara(), "run", "/bin/busybox", "env"}};
+    struct outcome o;
+
+    setenv("SECRET", "not for guests", 1);
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    CHECK(!strstr(o.out, "SECRET"));
+}
+
+static void exit_statuses_are_the_programs(void)
+{
+    static const struct {
+        const char *script;
+        int status;
+    } cases[] = {{"exit 0", 0}, {"exit 1", 1}, {"exit 255", 255}, {"kill -9 $$", 137},
+                 {"kill -TERM $$", 143}, {"kill -ABRT $$", 134}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct job job = {
+            .argv = {samara(), "run", "/bin/busybox", "sh", "-c", cases[i].script}};
+        struct outcome o;
+
+        job_run(&job, &o);
+        STATUS(&o, cases[i].status);
+        outcome_free(&o);
+    }
+}
+
+static uint64_t random_state = 88172645463325252u;
+
+static uint64_t next_random(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+static void bulk_data_comes_back_unharmed(void)
+{
+    size_t len = (bulk_mib() < 64 ? bulk_mib() : 64) << 20;
+    uint64_t *data = malloc(len);
+    struct job job = {.argv = {samara(), "run", "/bin/busybox", "cat"},
+                      .input = data,
+                      .input_len = len};
+    struct outcome o;
+
+    CHECK(data);
+    for (size_t i = 0; i < len / 8; i++)
+        data[i] = next_random();
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    CHECK(o.out_len == len && memcmp(o.out, data, len) == 0);
+}
+
+static void gigabytes_pass_through_a_pipe(void)
+{
+    char script[512];
+    struct job job = {.argv = {"/bin/sh", "-c", script}};
+    struct outcome direct, through;
+
+    snprintf(script, sizeof(script), "head -c %luM /dev/zero | md5sum", bulk_mib());
+    job_run(&job, &direct);
+    snprintf(script, sizeof(script), "head -c %luM /dev/zero | %s run /bin/busybox md5sum",
+             bulk_mib(), samara());
+    job_run(&job, &through);
+    STATUS(&through, 0);
+    OUTPUT_IS(&through, direct.out, direct.out_len);
+}
+
+static void end_of_file_is_seen(void)
+{
+    struct job job = {.argv = {samara(), "run", "/bin/busybox", "wc", "-c"},
+                      .input = "",
+                      .input_len = 0};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "0\n");
+}
+
+static void a_closed_reader_ends_the_program_by_sigpipe(void)
+{
+    char script[512];
+    struct job job = {.argv = {"/bin/sh", "-c", script}};
+    struct outcome o;
+
+    snprintf(script, sizeof(script),
+             "{ %s run /bin/busybox yes; echo $? >%s; } | head -n 2; cat %s", samara(),
+             scratch("status"), scratch("status"));
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "y\ny\n141\n");
+}
+
+static void a_program_that_reads_little_leaves_the_rest(void)
+{
+    char script[512];
+    struct job job = {.argv = {"/bin/sh", "-c", script}};
+    struct outcome o;
+
+    snprintf(script, sizeof(script), "yes | %s run /bin/busybox head -n 1", samara());
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "y\n");
+}
+
+static void a_slow_reader_loses_nothing(void)
+{
+    char script[512];
+    struct job job = {.argv = {"/bin/sh", "-c", script}};
+    struct outcome o;
+
+    snprintf(script, sizeof(script),
+             "%s run /bin/busybox sh -c 'i=0; while [ $i -lt 60000 ]; do echo line $i; "
+             "i=$((i+1)); done' | (sleep 1; wc -l)",
+             samara());
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "60000\n");
+}
+
+static void output_to_a_file_is_appended_in_order(void)
+{
+    char script[512];
+    struct job job = {.argv = {"/bin/sh", "-c", script}};
+    struct outcome o;
+
+    snprintf(script, sizeof(script),
+             "(echo before; %s run /bin/busybox echo inside; echo after) >%s; cat %s", samara(),
+             scratch("out"), scratch("out"));
+    job_run(&job, &o);
+    OUTPUT(&o, "before\ninside\nafter\n");
+}
+
+static void closed_descriptors_do_no_harm(void)
+{
+    char script[512];
+    struct job job = {.argv = {"/bin/sh", "-c", script}};
+    struct outcome o;
+
+    snprintf(script, sizeof(script), "%s run /bin/busybox sh -c 'echo x; exit 5' <&- >&-; echo $?",
+             samara());
+    job_run(&job, &o);
+    OUTPUT(&o, "5\n");
+}
+
+static void a_timeout_ends_it_with_124(void)
+{
+    struct job job = {.argv = {samara(), "run", "--timeout", "500ms", "/bin/busybox", "sh", "-c",
+                               "echo start; while :; do :; done"}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 124);
+    OUTPUT(&o, "start\n");
+}
+
+static void expect_signal(int sig, const char *script, int status, const char *rest)
+{
+    struct job job = {.argv = {samara(), "run", "/bin/busybox", "sh", "-c", script},
+                      .keep_input_open = true};
+    struct running r;
+    struct outcome o;
+
+    job_start(&job, &r);
+    CHECK(job_await(&r, "up\n"));
+    kill(r.pid, sig);
+    job_finish(&r, &o);
+    STATUS(&o, status);
+    OUTPUT(&o, rest);
+}
+
+static void signals_reach_a_busy_program(void)
+{
+    expect_signal(SIGTERM, "trap 'echo caught; exit 9' TERM; echo up; while :; do :; done", 9,
+                  "caught\n");
+    expect_signal(SIGINT, "trap 'echo int; exit 8' INT; echo up; while :; do :; done", 8, "int\n");
+    expect_signal(SIGTERM, "echo up; while :; do :; done", 143, "");
+}
+
+static void signals_reach_a_sleeping_program(void)
+{
+    expect_signal(SIGTERM, "echo up; read x", 143, "");
+    expect_signal(SIGINT, "echo up; read x", 130, "");
+}
+
+const struct vm_test stdio_tests[] = {
+    {"stdio/hello_prints_and_exits_zero", hello_prints_and_exits_zero},
+    {"stdio/the_three_streams_stay_apart", the_three_streams_stay_apart},
+    {"stdio/arguments_and_environment_arrive", arguments_and_environment_arrive},
+    {"stdio/the_hosts_environment_stays_outside", the_hosts_environment_stays_outside},
+    {"stdio/exit_statuses_are_the_programs", exit_statuses_are_the_programs},
+    {"stdio/bulk_data_comes_back_unharmed", bulk_data_comes_back_unharmed},
+    {"stdio/gigabytes_pass_through_a_pipe", gigabytes_pass_through_a_pipe},
+    {"stdio/end_of_file_is_seen", end_of_file_is_seen},
+    {"stdio/a_closed_reader_ends_the_program_by_sigpipe",
+     a_closed_reader_ends_the_program_by_sigpipe},
+    {"stdio/a_program_that_reads_little_leaves_the_rest",
+     a_program_that_reads_little_leaves_the_rest},
+    {"stdio/a_slow_reader_loses_nothing", a_slow_reader_loses_nothing},
+    {"stdio/output_to_a_file_is_appended_in_order", output_to_a_file_is_appended_in_order},
+    {"stdio/closed_descriptors_do_no_harm", closed_descriptors_do_no_harm},
+    {"stdio/a_timeout_ends_it_with_124", a_timeout_ends_it_with_124},
+    {"stdio/signals_reach_a_busy_program", signals_reach_a_busy_program},
+    {"stdio/signals_reach_a_sleeping_program", signals_reach_a_sleeping_program},
+    {NULL, NULL},
+};
