@@ -1,0 +1,183 @@
+/* --vsock: Firecracker's convention, with a program on the other side. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "tests/vm/runner.h"
+
+static struct sockaddr_un address(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+    snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+    return a;
+}
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un a = address(path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    CHECK(fd >= 0);
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) != 0)
+        fail_at(__FILE__, __LINE__, "connect %s: %s", path, strerror(errno));
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    CHECK(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+}
+
+/* Reads up to and including a newline, or to the end of the stream. */
+static void hear_line(int fd, char *line, size_t size)
+{
+    size_t n = 0;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    while (n < size - 1 && poll(&p, 1, 20000) > 0 && read(fd, line + n, 1) == 1) {
+        if (line[n++] == '\n')
+            break;
+    }
+    line[n] = '\0';
+}
+
+static void start_echo(struct running *r, const char *path)
+{
+    struct job job = {.argv = {samara(), "run", "--vsock", path, program("vsock_echo"), "listen"},
+                      .keep_input_open = true};
+
+    job_start(&job, r);
+    CHECK(job_await(r, "listening\n"));
+}
+
+static void stop(struct running *r)
+{
+    struct outcome o;
+
+    kill(r->pid, SIGTERM);
+    job_finish(r, &o);
+    STATUS(&o, 143);
+}
+
+static void the_host_connects_to_a_guest_port(void)
+{
+    const char *path = scratch("v1.sock");
+    struct running r;
+    char line[64];
+    int fd;
+
+    start_echo(&r, path);
+    fd = connect_to(path);
+    say(fd, "CONNECT 5000\n");
+    hear_line(fd, line, sizeof(line));
+    CHECK(strncmp(line, "OK ", 3) == 0);
+    say(fd, "ping\n");
+    hear_line(fd, line, sizeof(line));
+    CHECK(strcmp(line, "ping\n") == 0);
+    shutdown(fd, SHUT_WR);
+    hear_line(fd, line, sizeof(line));
+    CHECK(line[0] == '\0');
+    stop(&r);
+}
+
+static void many_connections_at_once_keep_their_data(void)
+{
+    const char *path = scratch("v2.sock");
+    struct running r;
+    char line[64], want[64];
+    int fds[50];
+
+    start_echo(&r, path);
+    for (int i = 0; i < 50; i++) {
+        fds[i] = connect_to(path);
+        say(fds[i], "CONNECT 5000\n");
+        hear_line(fds[i], line, sizeof(line));
+        CHECK(strncmp(line, "OK ", 3) == 0);
+    }
+    for (int i = 0; i < 50; i++) {
+        snprintf(want, sizeof(want), "connection %d\n", i);
+        say(fds[i], want);
+    }
+    for (int i = 0; i < 50; i++) {
+        snprintf(want, sizeof(want), "connection %d\n", i);
+        hear_line(fds[i], line, sizeof(line));
+        CHECK(strcmp(line, want) == 0);
+        close(fds[i]);
+    }
+    stop(&r);
+}
+
+static void nobody_listening_and_garbage_are_hung_up_on(void)
+{
+    static const char *const bad[] = {"CONNECT 5001\n", "HELLO\n", "CONNECT x\n", "CONNECT \n",
+                                      "CONNECT 99999999999\n", "CONNECT 5000 junk\n"};
+    const char *path = scratch("v3.sock");
+    struct running r;
+    char line[64];
+
+    start_echo(&r, path);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        int fd = connect_to(path);
+
+        say(fd, bad[i]);
+        hear_line(fd, line, sizeof(line));
+        CHECK(line[0] == '\0');
+        close(fd);
+    }
+    stop(&r);
+}
+
+static void the_guest_connects_to_a_host_socket(void)
+{
+    const char *path = scratch("v4.sock");
+    char port_path[600];
+    struct job job = {.argv = {samara(), "run", "--vsock", path, program("vsock_echo"), "connect",
+                               "7000", "from the guest"}};
+    struct sockaddr_un a;
+    struct running r;
+    struct outcome o;
+    char line[64];
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    int fd;
+
+    snprintf(port_path, sizeof(port_path), "%s_7000", path);
+    a = address(port_path);
+    CHECK(bind(listener, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(listener, 5) == 0);
+    job_start(&job, &r);
+    fd = accept(listener, NULL, NULL);
+    CHECK(fd >= 0);
+    hear_line(fd, line, sizeof(line));
+    CHECK(strcmp(line, "from the guest\n") == 0);
+    say(fd, "from the host\n");
+    close(fd);
+    job_finish(&r, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "from the host\n");
+}
+
+static void a_port_without_a_socket_is_refused(void)
+{
+    struct job job = {.argv = {samara(), "run", "--vsock", scratch("v5.sock"),
+                               program("vsock_echo"), "connect", "7001", "x"}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 1);
+    ERROR_HAS(&o, "reset");
+}
+
+const struct vm_test vsock_tests[] = {
+    {"vsock/the_host_connects_to_a_guest_port", the_host_connects_to_a_guest_port},
+    {"vsock/many_connections_at_once_keep_their_data", many_connections_at_once_keep_their_data},
+    {"vsock/nobody_listening_and_garbage_are_hung_up_on",
+     nobody_listening_and_garbage_are_hung_up_on},
+    {"vsock/the_guest_connects_to_a_host_socket", the_guest_connects_to_a_host_socket},
+    {"vsock/a_port_without_a_socket_is_refused", a_port_without_a_socket_is_refused},
+    {NULL, NULL},
+};
