@@ -136,7 +136,7 @@ static void nobody_listening_and_garbage_are_hung_up_on(void)
 static void the_guest_connects_to_a_host_socket(void)
 {
     const char *path = scratch("v4.sock");
-    char port_path[600];
+    char port_path[108];
     struct job job = {.argv = {samara(), "run", "--vsock", path, program("vsock_echo"), "connect",
                                "7000", "from the guest"}};
     struct sockaddr_un a;
