@@ -70,5 +70,6 @@ target_compile_options(samara_freestanding INTERFACE
     -mno-lzcnt -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none
     -fno-common -fno-strict-aliasing
     "SHELL:-include ${CMAKE_SOURCE_DIR}/cmake/hidden.h")
+# Relaxing a weak symbol's GOT entry would need an address below 4 GiB.
 target_link_options(samara_freestanding INTERFACE -nostdlib -static -no-pie
-    LINKER:--build-id=none,-z,max-page-size=4096,-z,noexecstack)
+    LINKER:--build-id=none,-z,max-page-size=4096,-z,noexecstack,--no-relax)
