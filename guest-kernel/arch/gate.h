@@ -11,6 +11,7 @@
 #define GATE_CR3    2 /* reload CR3: flush every translation of the program */
 #define GATE_WRMSR  3 /* RDI: index, RSI: value */
 #define GATE_OUT8   4 /* RDI: port, RSI: value */
+#define GATE_RESET  5 /* triple fault: the end under every monitor; does not return */
 
 #ifndef __ASSEMBLER__
 #include "guest-kernel/lib/base.h"
@@ -45,6 +46,12 @@ static inline void gate_reload_cr3(void)
 static inline void gate_wrmsr(u32 index, u64 value)
 {
     gate(GATE_WRMSR, index, value);
+}
+
+static inline _Noreturn void gate_reset(void)
+{
+    for (;;)
+        gate(GATE_RESET, 0, 0);
 }
 
 static inline void gate_out8(u16 port, u8 value)

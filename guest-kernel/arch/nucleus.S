@@ -83,10 +83,15 @@ gate_service:
     cmp $GATE_WRMSR, %r8d
     jb gate_cr3
     je gate_wrmsr
+    cmp $GATE_OUT8, %r8d
+    ja gate_reset
     mov %edi, %edx              /* GATE_OUT8 */
     mov %esi, %eax
     out %al, %dx
     iretq
+gate_reset:
+    lidt no_table(%rip)
+    ud2
 gate_halt:
     cmpl $0, irq_notes(%rip)
     jne 1f
@@ -110,6 +115,8 @@ gate_wrmsr:
 
     .section .rodata
     .balign 16
+no_table:
+    .quad 0, 0
 trap_frame:
     .quad trap_entry, SAMARA_SEL_USER_CS, 0x202, trap_stack_top, SAMARA_SEL_USER_DS
 fault_frame:
