@@ -146,7 +146,8 @@ long mm_discard(u64 addr, u64 len)
 
         if (a->start >= end)
             break;
-        pt_unmap(MAX(addr, a->start), MIN(end, a->end));
+        if (a->kind != AREA_ANON || !(a->flags & AREA_SHARED)) /* shared memory keeps its contents */
+            pt_unmap(MAX(addr, a->start), MIN(end, a->end));
     }
     return area_covers(&mm_areas, addr, end) ? 0 : -ENOMEM;
 }
