@@ -1,0 +1,54 @@
+/*
+ * The virtio-vsock device (Virtio 1.2, 5.10): streams between the guest and UNIX sockets or the
+ * monitor's own stdio. Clients use it as they use Firecracker's:
+ *
+ *     host to guest: connect to PATH, send "CONNECT <port>\n", read "OK <hostport>\n", talk
+ *     guest to host: port N reaches the UNIX socket PATH_N; nobody there is a reset
+ *
+ * Ports SAMARA_STDIO_PORT + 0, 1, 2 of the host are the program's stdin, stdout, stderr.
+ *
+ * The device is opaque and runs under the device lock: register accesses in the vCPU thread, the
+ * callbacks of its descriptors in the loop thread. All memory is taken at creation.
+ */
+#ifndef SAMARA_DEVICES_VSOCK_H
+#define SAMARA_DEVICES_VSOCK_H
+
+#include <stdint.h>
+
+#include "devices/stream_fd.h"
+#include "devices/virtio_mmio.h"
+#include "monitor/err.h"
+#include "monitor/event_loop.h"
+
+struct vsock;
+
+struct vsock_config {
+    uint64_t guest_cid;
+    const char *path;          /* of the listening socket, created here; NULL: stdio only */
+    struct stream_fd stdio[3]; /* stdin, stdout, stderr, fd -1 for those not wanted; handed over */
+};
+
+/* NULL with err. The caller ignores SIGPIPE. On success the device owns config->stdio, on failure the
+ * caller still does. */
+struct vsock *vsock_new(const struct vsock_config *config, const struct virtio_host *host,
+                        struct event_loop *loop, struct err *err);
+
+/* The device behind it, for the bus. */
+struct virtio_device *vsock_device(struct vsock *vsock);
+
+/*
+ * The guest has stopped for good: takes what it left in the tx queue and calls done(arg) once all that
+ * was received has been written to the host, which may be before this returns. Waits for stdio without
+ * end (a reader may be slow, as with any program) and for other connections VSOCK_FINISH_MS.
+ */
+void vsock_finish(struct vsock *vsock, loop_fn done, void *arg);
+#define VSOCK_FINISH_MS 1000
+
+/* Bytes received from the guest and not yet written to the host. */
+uint64_t vsock_undrained(const struct vsock *vsock);
+
+/* Resets every connection, closes everything, removes the listening socket. NULL is allowed. The loop
+ * must still exist. */
+void vsock_free(struct vsock *vsock);
+
+#endif
