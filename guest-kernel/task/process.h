@@ -47,6 +47,9 @@ void process_init(void);
 /* Sets the names the program is known by: exec_path and the first thread's name. */
 void process_set_exec_path(const char *path);
 
+/* sched_start's: the first thread takes over what the boot context was told. */
+void process_adopt_first(struct task *task);
+
 /*
  * End of the program: no other thread runs any more, stdio is drained, the monitor is told.
  * process_exit: the low 8 bits are the status. process_kill: died of signal sig; why is said on

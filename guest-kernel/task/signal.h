@@ -75,19 +75,19 @@ _Static_assert(sizeof(struct sigstack) == 24, "stack_t");
 
 /* siginfo_t: the fields after code depend on the signal. */
 struct siginfo {
-    i32 signo;
-    i32 err;
-    i32 code;
-    i32 pad;
+    s32 signo;
+    s32 err;
+    s32 code;
+    s32 pad;
     union {
         struct {
-            i32 pid;
+            s32 pid;
             u32 uid;
             u64 value;
         } user; /* kill, tkill, sigqueue */
         struct {
-            i32 id;
-            i32 overrun;
+            s32 id;
+            s32 overrun;
             u64 value;
         } timer;
         struct {

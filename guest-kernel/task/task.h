@@ -22,6 +22,7 @@ struct task {
     enum task_state state;
     char name[TASK_NAME];
     void *stack;           /* TASK_STACK_PAGES pages; NULL for the boot context */
+    void *fpu_block;       /* from the heap; arch.fpu is the aligned part */
     struct task *next;     /* all tasks, process.tasks */
     struct task *run_next; /* run queue */
     bool queued;           /* in the run queue */
@@ -44,9 +45,16 @@ static inline struct task *task_current(void)
     return task_running;
 }
 
-/* A new thread with a stack and no registers set, not yet runnable. NULL when out of memory. */
+/* A new thread with a stack, an FPU image to be filled, zero registers; it is in the list of threads
+ * but not runnable yet. NULL when out of memory. */
 struct task *task_new(void);
 struct task *task_find(int tid);
+
+/* Takes a thread that never ran out of the list and frees it. */
+void task_discard(struct task *task);
+
+/* Cuts to TASK_NAME - 1 bytes. */
+void task_set_name(struct task *task, const char *name);
 
 /* Ends the calling thread; the last one ends the process. */
 _Noreturn void task_exit(int status);
