@@ -56,6 +56,8 @@ static void insert_at(struct area_set *set, size_t i, struct area a)
 /* Takes n entries out; references have been dropped or moved. */
 static void delete_at(struct area_set *set, size_t i, size_t n)
 {
+    if (n == 0)
+        return;
     memmove(&set->areas[i], &set->areas[i + n], (set->count - i - n) * sizeof(set->areas[0]));
     set->count -= n;
 }

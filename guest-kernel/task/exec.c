@@ -104,19 +104,19 @@ static int read_header(struct loader *l)
 
 static int refuse_interpreter(const struct loader *l, const struct elf_segment *s)
 {
-    const char *name = "a dynamic loader";
-    int length = 16;
+    char name[100] = "a dynamic loader";
 
     if (in_file(l, s->offset, s->filesz) && s->filesz > 1) {
-        name = (const char *)l->image->base + s->offset;
-        length = (int)strnlen(name, MIN(s->filesz, 100ul));
+        size_t length = MIN(s->filesz, sizeof(name) - 1);
+
+        memcpy(name, (const char *)l->image->base + s->offset, length);
+        name[length] = '\0';
     }
-    for (int i = 0; i < length; i++) {
-        if (name[i] < ' ' || name[i] > '~')
-            length = i;
+    for (char *c = name; *c; c++) {
+        if (*c < ' ' || *c > '~')
+            *c = '?';
     }
-    kprint_to(l->why, l->why_size, "dynamically linked (needs %.*s): link it with -static", length,
-              name);
+    kprint_to(l->why, l->why_size, "dynamically linked (needs %s): link it with -static", name);
     return -ENOEXEC;
 }
 
