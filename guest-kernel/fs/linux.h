@@ -68,19 +68,19 @@ enum {
 
 enum { WHENCE_SET, WHENCE_CUR, WHENCE_END, WHENCE_DATA, WHENCE_HOLE };
 
-enum {
-    POLL_IN = 0x001,
-    POLL_PRI = 0x002,
-    POLL_OUT = 0x004,
-    POLL_ERR = 0x008,
-    POLL_HUP = 0x010,
-    POLL_NVAL = 0x020,
-    POLL_RDNORM = 0x040,
-    POLL_RDBAND = 0x080,
-    POLL_WRNORM = 0x100,
-    POLL_WRBAND = 0x200,
-    POLL_RDHUP = 0x2000,
-};
+#ifndef POLLIN
+#define POLLIN     0x001
+#define POLLPRI    0x002
+#define POLLOUT    0x004
+#define POLLERR    0x008
+#define POLLHUP    0x010
+#define POLLNVAL   0x020
+#define POLLRDNORM 0x040
+#define POLLRDBAND 0x080
+#define POLLWRNORM 0x100
+#define POLLWRBAND 0x200
+#define POLLRDHUP  0x2000
+#endif
 
 enum {
     FCNTL_DUPFD = 0, FCNTL_GETFD = 1, FCNTL_SETFD = 2, FCNTL_GETFL = 3, FCNTL_SETFL = 4,
