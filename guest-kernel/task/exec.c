@@ -5,7 +5,6 @@
  */
 #include "guest-kernel/task/exec.h"
 
-#include "guest-kernel/arch/cpu.h"
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/lib/print.h"
 #include "guest-kernel/lib/random.h"

@@ -6,13 +6,10 @@
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/heap.h"
 #include "guest-kernel/mm/map.h"
+#include "guest-kernel/task/signal.h"
 
 #define STRINGS_MAX (STACK_SIZE / 4) /* as Linux: a quarter of the stack's limit */
 #define POINTER     8ul
-
-/* More than our own frame: siginfo, ucontext, red zone and alignment beside the FPU image. */
-#define SIGNAL_FRAME_FIXED 1200u
-#define CPUID_OSXSAVE      (1u << 27)
 
 enum {
     AT_NULL = 0, AT_PHDR = 3, AT_PHENT = 4, AT_PHNUM = 5, AT_PAGESZ = 6, AT_BASE = 7, AT_FLAGS = 8,
@@ -72,15 +69,6 @@ static void put_pointers(struct builder *b, const char *block, size_t length, u6
     put_word(b, 0);
 }
 
-static u64 signal_stack_min(void)
-{
-    u32 fpu = 512;
-
-    if (cpuid(1, 0).ecx & CPUID_OSXSAVE)
-        fpu = cpuid(13, 0).ebx;
-    return fpu + SIGNAL_FRAME_FIXED;
-}
-
 struct strings {
     u64 argv, envp, path, platform, random;
 };
@@ -105,7 +93,7 @@ static void put_auxv(struct builder *b, const struct exec_stack *s, const struct
     put_aux(b, AT_HWCAP2, 0);
     put_aux(b, AT_EXECFN, at->path);
     put_aux(b, AT_PLATFORM, at->platform);
-    put_aux(b, AT_MINSIGSTKSZ, signal_stack_min());
+    put_aux(b, AT_MINSIGSTKSZ, signal_frame_max());
     put_aux(b, AT_NULL, 0);
 }
 

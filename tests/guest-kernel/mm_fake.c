@@ -44,6 +44,11 @@ _Noreturn void process_kill(int sig, const char *why)
     exit(128 + sig);
 }
 
+size_t signal_frame_max(void)
+{
+    return 3000;
+}
+
 struct file *file_get(struct file *f)
 {
     f->refs++;
