@@ -284,7 +284,7 @@ struct dentry *path_base(int dirfd, const char *text, int *error)
 int path_walk_user(int dirfd, u64 address, u32 flags, struct path *out)
 {
     struct dentry *base;
-    char *text;
+    char *text = NULL;
     int err = path_from_user(address, &text);
 
     if (err)

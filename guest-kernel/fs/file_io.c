@@ -1,0 +1,94 @@
+/*
+ * Reading and writing as system calls mean it: user memory is prepared piece by piece (so that a
+ * read of a gigabyte into fresh memory does not back it all for a short file), operations that
+ * cannot proceed are waited for, and what was moved is reported rather than a later error.
+ */
+#include "guest-kernel/fs/file.h"
+#include "guest-kernel/fs/inode.h"
+#include "guest-kernel/fs/linux.h"
+#include "guest-kernel/lib/errno.h"
+#include "guest-kernel/mm/user.h"
+
+enum { PIECE = 1 << 20 };
+
+struct transfer {
+    struct file *file;
+    u64 *pos;
+    enum memory_kind kind;
+    bool write;
+};
+
+static long move_once(const struct transfer *t, void *buf, size_t len)
+{
+    const struct file_ops *ops = t->file->ops;
+
+    if (t->kind == MEMORY_USER && user_prepare((u64)(uintptr_t)buf, len, !t->write) != 0)
+        return -EFAULT;
+    if (t->write)
+        return ops->write(t->file, buf, len, t->pos);
+    return ops->read(t->file, buf, len, t->pos);
+}
+
+static long move_piece(const struct transfer *t, void *buf, size_t len)
+{
+    for (;;) {
+        long n = move_once(t, buf, len);
+        int err;
+
+        if (n != -EAGAIN || t->file->flags & O_NONBLOCK || !t->file->wait)
+            return n;
+        err = wait_on(t->file->wait, WAIT_FOREVER);
+        if (err)
+            return err;
+    }
+}
+
+/* How much of len a read can possibly fill. */
+static size_t readable_length(const struct transfer *t, size_t len)
+{
+    const struct inode *inode = file_inode(t->file);
+
+    if (!inode || inode->ops->file_ops != &regular_file_ops)
+        return len;
+    return *t->pos < inode->size ? MIN(len, inode->size - *t->pos) : 0;
+}
+
+long file_read(struct file *f, void *buf, size_t len, u64 *pos, enum memory_kind kind)
+{
+    const struct transfer t = {f, pos ? pos : &f->offset, kind, false};
+    size_t done = 0;
+
+    if (!f->ops->read)
+        return -EINVAL;
+    len = readable_length(&t, len);
+    while (done < len) {
+        size_t piece = MIN(len - done, (size_t)PIECE);
+        long n = move_piece(&t, (u8 *)buf + done, piece);
+
+        if (n < 0)
+            return done ? (long)done : n;
+        done += (size_t)n;
+        if ((size_t)n < piece || !f->ops->lseek)
+            break; /* end of file, or a stream: what is there now is the answer */
+    }
+    return (long)done;
+}
+
+long file_write(struct file *f, const void *buf, size_t len, u64 *pos, enum memory_kind kind)
+{
+    const struct transfer t = {f, pos ? pos : &f->offset, kind, true};
+    size_t done = 0;
+
+    if (!f->ops->write)
+        return -EINVAL;
+    while (done < len) {
+        size_t piece = MIN(len - done, (size_t)PIECE);
+        void *from = (void *)((uintptr_t)buf + done);
+        long n = move_piece(&t, from, piece);
+
+        if (n <= 0)
+            return done ? (long)done : n;
+        done += (size_t)n;
+    }
+    return (long)done;
+}
