@@ -1,0 +1,131 @@
+#include "guest-kernel/drivers/virtio_mmio.h"
+#include "abi/memory_map.h"
+#include "abi/virtio.h"
+#include "abi/virtio_mmio.h"
+#include "guest-kernel/lib/string.h"
+#include "guest-kernel/mm/page.h"
+
+/* Plain mov in both directions: the monitor may decode the instruction. */
+static u32 reg_read(const struct virtio_device *dev, u32 reg)
+{
+    u32 value;
+
+    __asm__ volatile("movl (%1), %0" : "=r"(value) : "r"(dev->regs + reg) : "memory");
+    return value;
+}
+
+static void reg_write(const struct virtio_device *dev, u32 reg, u32 value)
+{
+    __asm__ volatile("movl %0, (%1)" : : "r"(value), "r"(dev->regs + reg) : "memory");
+}
+
+static void write_address(const struct virtio_device *dev, u32 reg_low, const volatile void *at)
+{
+    u64 gpa = (u64)(uintptr_t)at - SAMARA_WINDOW;
+
+    reg_write(dev, reg_low, (u32)gpa);
+    reg_write(dev, reg_low + 4, (u32)(gpa >> 32));
+}
+
+/* Virtio 1.2, 3.1.1 */
+static bool negotiate(struct virtio_device *dev, u64 wanted)
+{
+    u32 status = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
+    u64 offered;
+
+    wanted |= VIRTIO_FEATURE(VIRTIO_F_VERSION_1) | VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX);
+    if (!dev->edge)
+        reg_write(dev, VIRTIO_MMIO_STATUS, 0);
+    reg_write(dev, VIRTIO_MMIO_STATUS, status);
+    reg_write(dev, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
+    offered = (u64)reg_read(dev, VIRTIO_MMIO_DEVICE_FEATURES) << 32;
+    reg_write(dev, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
+    offered |= reg_read(dev, VIRTIO_MMIO_DEVICE_FEATURES);
+    if (!(offered & VIRTIO_FEATURE(VIRTIO_F_VERSION_1)))
+        return false;
+    offered &= wanted;
+    reg_write(dev, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+    reg_write(dev, VIRTIO_MMIO_DRIVER_FEATURES, (u32)(offered >> 32));
+    reg_write(dev, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
+    reg_write(dev, VIRTIO_MMIO_DRIVER_FEATURES, (u32)offered);
+    reg_write(dev, VIRTIO_MMIO_STATUS, status | VIRTIO_STATUS_FEATURES_OK);
+    if (!(reg_read(dev, VIRTIO_MMIO_STATUS) & VIRTIO_STATUS_FEATURES_OK)) {
+        reg_write(dev, VIRTIO_MMIO_STATUS, VIRTIO_STATUS_FAILED);
+        return false;
+    }
+    dev->event_idx = offered & VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX);
+    return true;
+}
+
+bool virtio_find(const struct boot_info *info, u32 id, u64 wanted, struct virtio_device *out)
+{
+    for (unsigned i = 0; i < info->virtio_count; i++) {
+        *out = (struct virtio_device){
+            .regs = SAMARA_WINDOW + info->virtio[i].gpa,
+            .vector = info->virtio[i].vector,
+            .edge = info->platform_gpa != 0,
+        };
+        if (info->virtio[i].size < VIRTIO_MMIO_CONFIG ||
+            info->virtio[i].gpa > SAMARA_WINDOW_SIZE - PAGE_SIZE)
+            continue;
+        if (reg_read(out, VIRTIO_MMIO_DEVICE_ID) != id)
+            continue;
+        /* samara speaks nothing else; asking costs two exits. */
+        if (!out->edge && (reg_read(out, VIRTIO_MMIO_MAGIC) != VIRTIO_MMIO_MAGIC_VALUE ||
+                           reg_read(out, VIRTIO_MMIO_VERSION) != VIRTIO_MMIO_VERSION_2))
+            continue;
+        if (negotiate(out, wanted))
+            return true;
+    }
+    return false;
+}
+
+bool virtio_queue_setup(struct virtio_device *dev, u16 index, u16 size, struct vq *vq)
+{
+    unsigned pages;
+    void *memory;
+    u32 max;
+
+    reg_write(dev, VIRTIO_MMIO_QUEUE_SEL, index);
+    max = reg_read(dev, VIRTIO_MMIO_QUEUE_NUM_MAX);
+    if (max == 0)
+        return false;
+    while (size > max || size > VQ_MAX_SIZE)
+        size /= 2;
+    pages = (unsigned)((vq_bytes(size) + PAGE_SIZE - 1) / PAGE_SIZE);
+    memory = pages_alloc(pages);
+    if (memory == NULL)
+        return false;
+    memset(memory, 0, vq_bytes(size));
+    vq_init(vq, size, memory, SAMARA_WINDOW, dev->event_idx);
+    reg_write(dev, VIRTIO_MMIO_QUEUE_NUM, size);
+    write_address(dev, VIRTIO_MMIO_QUEUE_DESC_LOW, vq->desc);
+    write_address(dev, VIRTIO_MMIO_QUEUE_AVAIL_LOW, vq->avail);
+    write_address(dev, VIRTIO_MMIO_QUEUE_USED_LOW, vq->used);
+    reg_write(dev, VIRTIO_MMIO_QUEUE_READY, 1);
+    return true;
+}
+
+void virtio_start(struct virtio_device *dev)
+{
+    reg_write(dev, VIRTIO_MMIO_STATUS,
+              VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK |
+                  VIRTIO_STATUS_DRIVER_OK);
+}
+
+void virtio_kick(struct virtio_device *dev, u16 index, struct vq *vq)
+{
+    if (vq_kick_due(vq))
+        reg_write(dev, VIRTIO_MMIO_QUEUE_NOTIFY, index);
+}
+
+u32 virtio_config_read(struct virtio_device *dev, u32 offset)
+{
+    return reg_read(dev, VIRTIO_MMIO_CONFIG + offset);
+}
+
+void virtio_ack(struct virtio_device *dev)
+{
+    if (!dev->edge)
+        reg_write(dev, VIRTIO_MMIO_INTERRUPT_ACK, reg_read(dev, VIRTIO_MMIO_INTERRUPT_STATUS));
+}
