@@ -40,6 +40,15 @@ void process_adopt_first(struct task *task)
     task->signals.pending = boot_context.signals.pending;
 }
 
+u64 process_cpu_ns(void)
+{
+    u64 sum = process.dead_cpu_ns;
+
+    for (const struct task *task = process.tasks; task; task = task->next)
+        sum += task_cpu_ns(task);
+    return sum;
+}
+
 /* From here on only the caller runs, and no signal ends its waits. */
 static void stop_everything(void)
 {

@@ -38,6 +38,9 @@ struct process {
 
 extern struct process process;
 
+/* CPU time of all threads, dead ones included, up to now. */
+u64 process_cpu_ns(void);
+
 /*
  * Sets defaults and makes the boot context the running task, so that boot code may wait. Called
  * once, after memory and before anything that waits.

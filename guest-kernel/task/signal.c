@@ -198,6 +198,27 @@ bool signal_send_process(const struct siginfo *info)
     return true;
 }
 
+static bool add_overrun(struct signal_pending *pending, int id, int more)
+{
+    for (struct signal_entry *entry = pending->first; entry; entry = entry->next) {
+        if (entry->info.code != SI_TIMER || entry->info.timer.id != id)
+            continue;
+        entry->info.timer.overrun += more;
+        return true;
+    }
+    return false;
+}
+
+bool signal_timer_overrun(int id, int more)
+{
+    if (add_overrun(&process.pending, id, more))
+        return true;
+    for (struct task *task = process.tasks; task; task = task->next)
+        if (add_overrun(&task->signals.pending, id, more))
+            return true;
+    return false;
+}
+
 void signal_self(int sig)
 {
     const struct siginfo info = {.signo = sig, .code = SI_USER, .user = {.pid = PROCESS_PID}};

@@ -48,10 +48,12 @@ static void restart(struct regs *regs)
     regs->rip -= SYSCALL_BYTES;
 }
 
-/* Once per system call: after that regs are the program's own. */
+/* Once per system call: after that regs are the program's own. Without a handler (action NULL) the
+ * program must not notice that it was interrupted. */
 static void end_call(struct regs *regs, const struct sigaction *action)
 {
-    if (interrupted(regs) && restartable(regs->orig_rax) && (!action || action->flags & SA_RESTART))
+    if (interrupted(regs) &&
+        (!action || (action->flags & SA_RESTART && restartable(regs->orig_rax))))
         restart(regs);
     regs->orig_rax = UINT64_MAX;
 }

@@ -7,7 +7,7 @@ enum {
     MXCSR_OFFSET = 24,
     MXCSR_MASK = 0xffff,
     /* CF PF AF ZF SF TF DF OF RF AC: what Linux lets sigreturn change (FIX_EFLAGS). */
-    FLAGS_OF_PROGRAM = 0x50dd5 & ~0x200,
+    FLAGS_OF_PROGRAM = 0x50dd5,
     FLAGS_FIXED = 0x202, /* IF and the bit that is always one */
 };
 
