@@ -18,15 +18,16 @@ uint64_t now_ns(void);
 bool child_start(struct child *child, char *const argv[], bool with_stdin);
 
 /*
- * Reads stdout until end of file, at most timeout_ms between two reads; the first capacity - 1 bytes
- * are kept, NUL-terminated. Returns the time of the first byte, 0 if there was none.
+ * Reads stdout until end of file, at most timeout_ms between two reads; the first capacity - 1
+ * bytes are kept, NUL-terminated. Returns the time of the first byte, 0 if there was none.
  */
 uint64_t child_read(struct child *child, char *text, size_t capacity, int timeout_ms);
 
 /* As child_read, but returns after the first byte: for a child that stays. */
 uint64_t child_read_first(struct child *child, char *text, size_t capacity, int timeout_ms);
 
-/* Waits and closes everything. *ended is the time at which it was reaped. Returns waitpid's status. */
+/* Waits and closes everything. *ended is the time at which it was reaped. Returns waitpid's status.
+ */
 int child_reap(struct child *child, uint64_t *ended);
 
 /* SIGKILL, then child_reap. */

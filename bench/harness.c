@@ -30,7 +30,7 @@ enum {
     METRICS = 2,
     COPIES = 64,
     TEXT = 512,
-    TIMEOUT_MS = 20000,
+    TIMEOUT_MS = 10000,
     SETTLE_MS = 60, /* an idle sandbox: start-up work that goes on after the first byte is over */
 };
 
@@ -186,8 +186,8 @@ static bool measure_stream(struct contestant *c, const struct settings *set)
         child_kill(&child);
         return false;
     }
-    samples_add(&c->samples[0], (double)set->stream_bytes / (1 << 30) /
-                                    ((double)(ended - start) / 1e9));
+    samples_add(&c->samples[0],
+                (double)set->stream_bytes / (1 << 30) / ((double)(ended - start) / 1e9));
     return reap_well(c, &child, &ended);
 }
 
@@ -297,16 +297,17 @@ static int print_results(const struct bench *bench, const struct settings *set,
 
 static int usage(void)
 {
-    fputs("usage: harness boot|memory|stream|value [-n ROUNDS] [-k COPIES] [-s MIB]\n"
-          "               [-l LABEL] [-m METRIC] [-u UNIT] NAME COMMAND... [-- NAME COMMAND...]...\n",
-          stderr);
+    fputs(
+        "usage: harness boot|memory|stream|value [-n ROUNDS] [-k COPIES] [-s MIB]\n"
+        "               [-l LABEL] [-m METRIC] [-u UNIT] NAME COMMAND... [-- NAME COMMAND...]...\n",
+        stderr);
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    struct settings set = {.metric = "value", .unit = "", .rounds = 50, .copies = 1,
-                           .stream_bytes = 2ull << 30};
+    struct settings set = {
+        .metric = "value", .unit = "", .rounds = 50, .copies = 1, .stream_bytes = 2ull << 30};
     struct contestant list[CONTESTANTS] = {0};
     const struct bench *bench = NULL;
     unsigned count;
@@ -321,13 +322,26 @@ int main(int argc, char **argv)
     optind = 2;
     while ((option = getopt(argc, argv, "+n:k:s:l:m:u:")) != -1) {
         switch (option) {
-        case 'n': set.rounds = (unsigned)atoi(optarg); break;
-        case 'k': set.copies = (unsigned)atoi(optarg); break;
-        case 's': set.stream_bytes = strtoull(optarg, NULL, 10) << 20; break;
-        case 'l': set.label = optarg; break;
-        case 'm': set.metric = optarg; break;
-        case 'u': set.unit = optarg; break;
-        default: return usage();
+        case 'n':
+            set.rounds = (unsigned)atoi(optarg);
+            break;
+        case 'k':
+            set.copies = (unsigned)atoi(optarg);
+            break;
+        case 's':
+            set.stream_bytes = strtoull(optarg, NULL, 10) << 20;
+            break;
+        case 'l':
+            set.label = optarg;
+            break;
+        case 'm':
+            set.metric = optarg;
+            break;
+        case 'u':
+            set.unit = optarg;
+            break;
+        default:
+            return usage();
         }
     }
     count = read_contestants(argc - optind, argv + optind, list);

@@ -87,13 +87,24 @@ static void write_tables(char *ram)
 
 static long enter_ring3(long vcpu)
 {
-    static const struct kvm_segment code = {
-        .limit = 0xffffffff, .selector = 0x33, .type = 11, .present = 1, .dpl = 3, .s = 1,
-        .l = 1, .g = 1};
-    static const struct kvm_segment data = {
-        .limit = 0xffffffff, .selector = 0x2b, .type = 3, .present = 1, .dpl = 3, .s = 1,
-        .db = 1, .g = 1};
-    static const struct kvm_segment tss = {.limit = 0x67, .selector = 0x40, .type = 11, .present = 1};
+    static const struct kvm_segment code = {.limit = 0xffffffff,
+                                            .selector = 0x33,
+                                            .type = 11,
+                                            .present = 1,
+                                            .dpl = 3,
+                                            .s = 1,
+                                            .l = 1,
+                                            .g = 1};
+    static const struct kvm_segment data = {.limit = 0xffffffff,
+                                            .selector = 0x2b,
+                                            .type = 3,
+                                            .present = 1,
+                                            .dpl = 3,
+                                            .s = 1,
+                                            .db = 1,
+                                            .g = 1};
+    static const struct kvm_segment tss = {
+        .limit = 0x67, .selector = 0x40, .type = 11, .present = 1};
     static const struct kvm_regs regs = {
         .rip = GPA_CODE, .rsp = GPA_STACK, .rdi = GPA_DEVICE, .rflags = 0x202};
     static struct kvm_sregs sregs;
@@ -114,13 +125,12 @@ static long enter_ring3(long vcpu)
 
 int floor_main(void)
 {
-    static const struct kvm_enable_cap split_irqchip = {
-        .cap = KVM_CAP_SPLIT_IRQCHIP, .args = {24}};
+    static const struct kvm_enable_cap split_irqchip = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {24}};
     long kvm = sys(SYS_OPEN, (long)"/dev/kvm", O_RDWR_CLOEXEC, 0, 0, 0, 0);
     long vm = ioctl(kvm, KVM_CREATE_VM, NULL);
     char *ram = map(RAM_BYTES, MAP_ANON_PRIVATE, -1);
-    struct kvm_userspace_memory_region slot = {
-        .memory_size = RAM_BYTES, .userspace_addr = (uint64_t)ram};
+    struct kvm_userspace_memory_region slot = {.memory_size = RAM_BYTES,
+                                               .userspace_addr = (uint64_t)ram};
     struct kvm_run *run;
     long vcpu;
 
