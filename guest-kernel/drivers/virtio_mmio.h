@@ -21,7 +21,7 @@ struct virtio_device {
  */
 bool virtio_find(const struct boot_info *info, u32 id, u64 wanted, struct virtio_device *out);
 
-/* Makes queue `index` of at most `size` entries ready. False if the device lacks it or memory ends. */
+/* Makes queue `index` of at most `size` (128 or less under samara) entries ready. False if the device lacks it or memory ends. */
 bool virtio_queue_setup(struct virtio_device *dev, u16 index, u16 size, struct vq *vq);
 
 /* Sets DRIVER_OK. */

@@ -6,9 +6,9 @@
  * are copied together, so what a stream holds is bounded by a few times its credit. What is sent is
  * copied into a bounded pool.
  *
- * All lengths and buffers are kernel-accessible memory: user ranges are prepared by the caller.
- * Functions return a count or 0, or a negative errno; `deadline` is kvmclock nanoseconds, 0 for
- * don't wait (-EAGAIN) and VSOCK_FOREVER for no end.
+ * Nothing here waits. What cannot proceed returns -EAGAIN with the interrupt armed; the caller then
+ * waits on the queue it is told about and tries again. Buffers are memory the kernel may touch: user
+ * ranges are prepared by the caller. Errors are negative errno.
  */
 #ifndef GUEST_KERNEL_DRIVERS_VSOCK_H
 #define GUEST_KERNEL_DRIVERS_VSOCK_H
@@ -19,7 +19,7 @@
 #define VSOCK_CID_ANY   0xffffffffu
 #define VSOCK_CID_LOCAL 1u
 #define VSOCK_CID_HOST  2u
-#define VSOCK_FOREVER   (~0ull)
+#define VSOCK_PORT_ANY  0xffffffffu
 
 enum { VSOCK_SHUT_RECEIVE = 1, VSOCK_SHUT_SEND = 2 };
 
@@ -31,40 +31,47 @@ bool vsock_init(const struct boot_info *info);
 bool vsock_present(void);
 u32 vsock_cid(void);
 
-/* Puts a REQUEST for a stream from local_port (0: any free one) to cid:port into the ring; the caller
- * flushes. NULL if memory or ports end; *error says which. */
-struct vsock_stream *vsock_request(u32 local_port, u32 cid, u32 port, int *error);
+/* Puts a REQUEST for a stream from local_port (or VSOCK_PORT_ANY) to the host's port into the ring;
+ * the caller flushes. NULL if memory or ports end; *error says which. */
+struct vsock_stream *vsock_request(u32 local_port, u32 port, int *error);
+
 /* Kicks the device for everything queued and takes what it answered. */
 void vsock_flush(void);
-/* Waits until the stream is established: 0, -ECONNRESET, -ETIMEDOUT, -EINTR, -EAGAIN. */
-int vsock_established(struct vsock_stream *s, u64 deadline);
 
-/* At least one byte, 0 at the end of the stream. */
-long vsock_receive(struct vsock_stream *s, void *to, size_t len, u64 deadline, bool peek);
-/* All of it unless a deadline or signal ends the wait: then what was sent so far, or the error.
- * -EPIPE when the peer or we have closed this direction; the caller raises SIGPIPE. */
-long vsock_send(struct vsock_stream *s, const void *from, size_t len, u64 deadline);
+/* 0 once established, -EAGAIN while the answer is out, -ECONNRESET when refused or reset. */
+int vsock_state(struct vsock_stream *s);
+
+/* Some bytes, 0 at the end of the stream. With peek they stay. */
+long vsock_receive(struct vsock_stream *s, void *to, size_t len, bool peek);
+
+/* As many bytes as there is room for. -EPIPE when the peer or we have ended this direction: raising
+ * SIGPIPE is the caller's. */
+long vsock_send(struct vsock_stream *s, const void *from, size_t len);
+
 /* Ends directions (VSOCK_SHUT_*): the peer is told once for each. */
 int vsock_shutdown(struct vsock_stream *s, unsigned how);
 /* Gives the stream up; what was sent is still delivered. s is invalid afterwards. */
 void vsock_close(struct vsock_stream *s);
 
-size_t vsock_readable(const struct vsock_stream *s); /* bytes waiting */
+size_t vsock_readable(struct vsock_stream *s); /* bytes waiting */
 /* POLLIN, POLLOUT, POLLHUP, POLLRDHUP, POLLERR as of now; arms the interrupt. */
-unsigned vsock_poll(struct vsock_stream *s);
+u32 vsock_poll(struct vsock_stream *s);
 struct wait_queue *vsock_wait_queue(struct vsock_stream *s);
-void vsock_peer(const struct vsock_stream *s, u32 *cid, u32 *port);
+u32 vsock_peer_port(const struct vsock_stream *s); /* the peer is always the host */
 u32 vsock_local_port(const struct vsock_stream *s);
 
-/* Accepts connections to `port` (0: any free one). NULL with *error when taken or out of memory. */
+/* Accepts connections to `port` (or VSOCK_PORT_ANY); at most `backlog` wait to be taken, more are
+ * refused. NULL with *error when the port is taken or memory ends. */
 struct vsock_listener *vsock_listen(u32 port, unsigned backlog, int *error);
-struct vsock_stream *vsock_accept(struct vsock_listener *l, u64 deadline, int *error);
-bool vsock_accept_ready(struct vsock_listener *l);
+
+/* The longest waiting connection or NULL: arms the interrupt. */
+struct vsock_stream *vsock_accept(struct vsock_listener *l);
+bool vsock_accept_ready(struct vsock_listener *l); /* arms the interrupt */
 struct wait_queue *vsock_listener_wait_queue(struct vsock_listener *l);
 u32 vsock_listener_port(const struct vsock_listener *l);
 void vsock_unlisten(struct vsock_listener *l);
 
-/* Waits, at most until deadline, for the device to have taken everything sent. */
-void vsock_drain(u64 deadline);
+/* True when the device has taken everything sent; else arms the interrupt for *queue. */
+bool vsock_drained(struct wait_queue **queue);
 
 #endif

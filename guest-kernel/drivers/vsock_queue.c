@@ -1,0 +1,253 @@
+/*
+ * A packet is two descriptors, header and payload, both ways: headers lie together in the heap, so
+ * that control packets never touch a payload page. Payload memory costs the host nothing until it is
+ * written: few buffers are posted at first, more once a packet fills one.
+ */
+#include "guest-kernel/drivers/vsock_queue.h"
+#include "abi/platform.h"
+#include "abi/virtio.h"
+#include "guest-kernel/drivers/irq.h"
+#include "guest-kernel/drivers/virtio_mmio.h"
+#include "guest-kernel/lib/string.h"
+#include "guest-kernel/mm/heap.h"
+#include "guest-kernel/mm/page.h"
+
+#define RING_SIZE       128
+#define POSTED_FIRST    4
+#define POSTED_MOST     32
+#define SPARE_MOST      32 /* recycled buffers kept beyond those posted */
+#define SLOTS           32
+#define SLOTS_CONTROL   8 /* of them kept free for packets without payload */
+#define BUFFER_SIZE     (64u << 10)
+#define BUFFER_SMALL    (16u << 10)
+#define SMALL_RAM       (64ull << 20)
+
+struct slot {
+    struct slot *next;
+    u8 *data; /* allocated at first use */
+    struct virtio_vsock_hdr header;
+};
+
+static struct virtio_device device;
+static struct vq rx, tx;
+
+static u32 buffer_size;
+static unsigned posted, posted_target;
+static struct vsock_buffer *spare;
+static unsigned spare_count;
+
+static struct slot slots[SLOTS];
+static struct slot *free_slots; /* last in, first out: a small program keeps to one */
+static unsigned free_slot_count;
+
+u32 vsockq_buffer_size(void)
+{
+    return buffer_size;
+}
+
+u32 vsockq_cid(void)
+{
+    return device.edge ? SAMARA_GUEST_CID : virtio_config_read(&device, 0);
+}
+
+static void *data_alloc(void)
+{
+    return pages_alloc((unsigned)(buffer_size / PAGE_SIZE));
+}
+
+static void data_free(void *data)
+{
+    pages_free(data, (unsigned)(buffer_size / PAGE_SIZE));
+}
+
+static struct vsock_buffer *buffer_new(void)
+{
+    struct vsock_buffer *b = spare;
+
+    if (b != NULL) {
+        spare = b->next;
+        spare_count--;
+        return b;
+    }
+    b = kzalloc(sizeof(*b));
+    if (b == NULL)
+        return NULL;
+    b->data = data_alloc();
+    if (b->data == NULL) {
+        kfree(b);
+        return NULL;
+    }
+    return b;
+}
+
+/* Out of memory means fewer buffers: the host then waits until some are read. */
+static void post_buffers(void)
+{
+    while (posted < posted_target) {
+        struct vsock_buffer *b = buffer_new();
+
+        if (b == NULL)
+            return;
+        const struct vq_part parts[] = {
+            {&b->header, sizeof(b->header), true},
+            {b->data, buffer_size, true},
+        };
+        if (!vq_add(&rx, parts, ARRAY_LEN(parts), b)) {
+            vsockq_recycle(b);
+            return;
+        }
+        posted++;
+    }
+}
+
+bool vsockq_init(const struct boot_info *info, void (*on_interrupt)(void *arg))
+{
+    if (!virtio_find(info, VIRTIO_ID_VSOCK, 0, &device) ||
+        !virtio_queue_setup(&device, VIRTIO_VSOCK_QUEUE_RX, RING_SIZE, &rx) ||
+        !virtio_queue_setup(&device, VIRTIO_VSOCK_QUEUE_TX, RING_SIZE, &tx))
+        return false;
+    buffer_size = info->ram_bytes < SMALL_RAM ? BUFFER_SMALL : BUFFER_SIZE;
+    for (unsigned i = SLOTS; i-- > 0;) {
+        slots[i].next = free_slots;
+        free_slots = &slots[i];
+    }
+    free_slot_count = SLOTS;
+    posted_target = POSTED_FIRST;
+    post_buffers();
+    if (posted == 0 || (free_slots->data = data_alloc()) == NULL)
+        return false;
+    vq_disarm(&rx);
+    vq_disarm(&tx);
+    irq_register(device.vector, on_interrupt, NULL);
+    virtio_start(&device);
+    /* samara looks at the ring when it has something to say: the first kick is saved. */
+    if (device.edge)
+        rx.kicked = rx.avail_next;
+    return true;
+}
+
+struct vsock_buffer *vsockq_receive(struct virtio_vsock_hdr *header)
+{
+    struct vq_used used;
+
+    while (vq_pop(&rx, &used)) {
+        struct vsock_buffer *b = used.token;
+
+        posted--;
+        memcpy(header, &b->header, sizeof(*header));
+        __asm__ volatile("" : : : "memory");
+        if (used.len < sizeof(*header) || header->len > used.len - sizeof(*header)) {
+            vsockq_recycle(b);
+            continue;
+        }
+        if (header->len == buffer_size && posted_target < POSTED_MOST)
+            posted_target *= 2;
+        b->next = NULL;
+        b->start = 0;
+        b->end = header->len;
+        return b;
+    }
+    post_buffers();
+    return NULL;
+}
+
+void vsockq_recycle(struct vsock_buffer *b)
+{
+    if (spare_count < SPARE_MOST) {
+        b->next = spare;
+        spare = b;
+        spare_count++;
+        return;
+    }
+    data_free(b->data);
+    kfree(b);
+}
+
+void vsockq_offer(bool all)
+{
+    post_buffers();
+    if (all || (u16)(rx.avail_next - rx.kicked) >= posted_target / 4)
+        virtio_kick(&device, VIRTIO_VSOCK_QUEUE_RX, &rx);
+}
+
+void vsockq_acknowledge(void)
+{
+    virtio_ack(&device);
+}
+
+bool vsockq_arm_receive(void)
+{
+    return vq_arm(&rx);
+}
+
+bool vsockq_arm_send(void)
+{
+    return vq_arm(&tx);
+}
+
+static struct slot *slot_take(bool with_data)
+{
+    struct slot *s = free_slots;
+
+    if (s == NULL || (with_data && free_slot_count <= SLOTS_CONTROL))
+        return NULL;
+    if (with_data && s->data == NULL) {
+        s->data = data_alloc();
+        if (s->data == NULL)
+            return NULL;
+    }
+    free_slots = s->next;
+    free_slot_count--;
+    return s;
+}
+
+bool vsockq_can_send(void)
+{
+    return !tx.broken && free_slot_count > SLOTS_CONTROL;
+}
+
+bool vsockq_send(const struct virtio_vsock_hdr *header, const void *payload)
+{
+    struct slot *s;
+
+    if (header->len > buffer_size || tx.broken)
+        return false;
+    s = slot_take(header->len > 0);
+    if (s == NULL)
+        return false;
+    s->header = *header;
+    if (header->len > 0)
+        memcpy(s->data, payload, header->len);
+    const struct vq_part parts[] = {
+        {&s->header, sizeof(s->header), false},
+        {s->data, header->len, false},
+    };
+    return vq_add(&tx, parts, header->len > 0 ? 2 : 1, s); /* cannot fail: RING_SIZE >= 2 * SLOTS */
+}
+
+bool vsockq_reclaim(void)
+{
+    struct vq_used used;
+    bool any = false;
+
+    while (vq_pop(&tx, &used)) {
+        struct slot *s = used.token;
+
+        s->next = free_slots;
+        free_slots = s;
+        free_slot_count++;
+        any = true;
+    }
+    return any;
+}
+
+bool vsockq_kick_send(void)
+{
+    virtio_kick(&device, VIRTIO_VSOCK_QUEUE_TX, &tx);
+    return vsockq_reclaim();
+}
+
+bool vsockq_all_sent(void)
+{
+    return tx.broken || free_slot_count == SLOTS;
+}

@@ -1,0 +1,50 @@
+/*
+ * The vsock device's queues: packets in, packets out, and the memory for both. What a packet means
+ * is vsock.c's.
+ */
+#ifndef GUEST_KERNEL_DRIVERS_VSOCK_QUEUE_H
+#define GUEST_KERNEL_DRIVERS_VSOCK_QUEUE_H
+
+#include "abi/virtio_vsock.h"
+#include "guest-kernel/boot/boot_info.h"
+
+/* A received packet. data[start..end) is what has not been read yet. */
+struct vsock_buffer {
+    struct vsock_buffer *next;
+    u8 *data;
+    u32 start, end;
+    struct virtio_vsock_hdr header; /* the device writes it: copy before use */
+};
+
+/* handler runs at the device's interrupt. */
+bool vsockq_init(const struct boot_info *info, void (*handler)(void *arg));
+void vsockq_acknowledge(void); /* first thing in it */
+u32 vsockq_cid(void);
+
+/* Bytes a buffer holds; the most one packet can carry. */
+u32 vsockq_buffer_size(void);
+
+/* The next packet, or NULL. *header is a copy; header->len is the payload's true length. The buffer
+ * is the caller's until vsockq_recycle. Malformed packets are dropped. */
+struct vsock_buffer *vsockq_receive(struct virtio_vsock_hdr *header);
+void vsockq_recycle(struct vsock_buffer *buffer);
+
+/* Tells the device about recycled buffers once enough have gathered, or all at once. */
+void vsockq_offer(bool all);
+
+/* Asks for an interrupt. True if a packet came meanwhile. */
+bool vsockq_arm_receive(void);
+/* The same for room to send. */
+bool vsockq_arm_send(void);
+
+/* Puts a packet into the ring, header->len bytes of payload copied. False if there is no room; room
+ * for packets without payload is kept longer. */
+bool vsockq_send(const struct virtio_vsock_hdr *header, const void *payload);
+
+/* Tells the device about what was sent; takes back what it is done with. True if any was. */
+bool vsockq_kick_send(void);
+bool vsockq_reclaim(void);
+bool vsockq_all_sent(void);
+bool vsockq_can_send(void);
+
+#endif
