@@ -41,7 +41,7 @@ enum stream_use { STREAM_READS, STREAM_WRITES };
 /*
  * Makes a stream of an inherited descriptor. The stream has a descriptor of its own, close-on-exec;
  * `fd` stays open and the caller's. End of file is seen at the other end only after both are closed, so
- * the caller should close `fd` or put /dev/null there. Pipes are enlarged to 1 MiB where that is allowed.
+ * the caller should close `fd` or put /dev/null there. Pipes are enlarged where that is allowed.
  */
 int stream_open(struct stream_fd *stream, int fd, enum stream_use use, struct err *err);
 

@@ -95,7 +95,7 @@ enum vq_verdict vq_pop(struct virtqueue *vq, struct vq_request *req);
 /* True if vq_pop would not say VQ_EMPTY. */
 bool vq_pending(struct virtqueue *vq);
 
-/* Puts the chain last popped back as if it had not been, if nothing was written to it. */
+/* Puts the chain last popped back as if it had not been, if nothing but reserved room was written to it. */
 void vq_unpop(struct vq_request *req);
 
 /* Gives the chain back with the number of bytes written. A second time does nothing. */
@@ -107,6 +107,12 @@ bool vq_interrupt_due(struct virtqueue *vq);
 /* Asks the guest to kick (or not to bother) when it adds chains. True, when asking, if there are some
  * already: no kick may come for those. Not wanting is a hint, kicks may come nevertheless. */
 bool vq_want_kick(struct virtqueue *vq, bool want);
+
+/* False once the request has been completed or has lapsed by a reset. */
+static inline bool vq_live(const struct vq_request *req)
+{
+    return req->vq != NULL && req->epoch == req->vq->epoch;
+}
 
 /* Bytes left to read and to write. */
 size_t vq_readable(const struct vq_request *req);

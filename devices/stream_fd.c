@@ -1,0 +1,139 @@
+/* See stream_fd.h. */
+#include "devices/stream_fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* Not more: an unprivileged user's pipes share 64 MiB, beyond which new ones get two pages. */
+enum { PIPE_BYTES = 1 << 18 };
+enum { FIRST_PRIVATE_FD = 3, MEMORY_MAJOR = 1, TTYAUX_MAJOR = 5, PTMX_MINOR = 2 };
+
+/* Opening a device can have effects: the master of a pseudo-terminal would be a new terminal. So only
+ * terminals proper and the likes of /dev/null. */
+static bool may_reopen(int fd, const struct stat *st)
+{
+    if (S_ISFIFO(st->st_mode))
+        return true;
+    if (!S_ISCHR(st->st_mode))
+        return false;
+    if (major(st->st_rdev) == MEMORY_MAJOR)
+        return true;
+    return st->st_rdev != makedev(TTYAUX_MAJOR, PTMX_MINOR) && isatty(fd);
+}
+
+static int reopen(int fd, enum stream_use use)
+{
+    char path[32];
+    int mode = use == STREAM_READS ? O_RDONLY : O_WRONLY;
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0)
+        return -1;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, mode | (flags & O_APPEND) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+static enum stream_kind shared_kind(const struct stat *st)
+{
+    if (S_ISSOCK(st->st_mode))
+        return STREAM_SOCKET;
+    if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode) || S_ISDIR(st->st_mode))
+        return STREAM_FILE;
+    return STREAM_CAREFUL;
+}
+
+int stream_open(struct stream_fd *stream, int fd, enum stream_use use, struct err *err)
+{
+    struct stat st;
+
+    *stream = STREAM_CLOSED;
+    if (fstat(fd, &st) != 0)
+        return err_sys(err, "file descriptor %d", fd);
+    if (may_reopen(fd, &st))
+        stream->fd = reopen(fd, use);
+    if (stream->fd < 0) {
+        stream->kind = shared_kind(&st);
+        stream->fd = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_PRIVATE_FD);
+    }
+    if (stream->fd < 0)
+        return err_sys(err, "file descriptor %d: duplicate", fd);
+    if (S_ISFIFO(st.st_mode))
+        (void)fcntl(stream->fd, F_SETPIPE_SZ, PIPE_BYTES);
+    return 0;
+}
+
+void stream_close(struct stream_fd *stream)
+{
+    if (stream->fd >= 0)
+        close(stream->fd);
+    *stream = STREAM_CLOSED;
+}
+
+/* The first piece of a transfer, cut to what a ready but blocking file takes without blocking. */
+static struct iovec careful_piece(const struct iovec *iov, int count)
+{
+    while (count > 1 && iov->iov_len == 0) {
+        iov++;
+        count--;
+    }
+    return (struct iovec){.iov_base = iov->iov_base,
+                          .iov_len = iov->iov_len < PIPE_BUF ? iov->iov_len : PIPE_BUF};
+}
+
+static bool is_ready(int fd, short events)
+{
+    struct pollfd ready = {.fd = fd, .events = events};
+
+    return poll(&ready, 1, 0) > 0;
+}
+
+static ssize_t result(ssize_t moved)
+{
+    return moved >= 0 ? moved : -errno;
+}
+
+ssize_t stream_readv(const struct stream_fd *stream, const struct iovec *iov, int count)
+{
+    struct iovec piece;
+
+    if (stream->kind == STREAM_SOCKET) {
+        struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov};
+
+        msg.msg_iovlen = (__typeof__(msg.msg_iovlen))count;
+        return result(recvmsg(stream->fd, &msg, MSG_DONTWAIT));
+    }
+    if (stream->kind == STREAM_CAREFUL) {
+        if (!is_ready(stream->fd, POLLIN))
+            return -EAGAIN;
+        piece = careful_piece(iov, count);
+        return result(readv(stream->fd, &piece, 1));
+    }
+    return result(readv(stream->fd, iov, count));
+}
+
+ssize_t stream_writev(const struct stream_fd *stream, const struct iovec *iov, int count)
+{
+    struct iovec piece;
+
+    if (stream->kind == STREAM_SOCKET) {
+        struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov};
+
+        msg.msg_iovlen = (__typeof__(msg.msg_iovlen))count;
+        return result(sendmsg(stream->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL));
+    }
+    if (stream->kind == STREAM_CAREFUL) {
+        if (!is_ready(stream->fd, POLLOUT))
+            return -EAGAIN;
+        piece = careful_piece(iov, count);
+        return result(writev(stream->fd, &piece, 1));
+    }
+    return result(writev(stream->fd, iov, count));
+}

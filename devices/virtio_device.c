@@ -1,0 +1,86 @@
+/* The part of virtio_mmio.h that devices call. */
+#include "devices/virtio_mmio.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "abi/virtio.h"
+#include "abi/virtio_mmio.h"
+
+enum { FAULTS_LOGGED = 16 };
+
+void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops,
+                 const struct virtio_host *host)
+{
+    assert(ops->queues <= VIRTIO_MAX_QUEUES);
+    *dev = (struct virtio_device){.ops = ops, .host = *host};
+    for (unsigned i = 0; i < ops->queues; i++)
+        vq_init(&dev->queues[i], host->mem, ops->queue_size);
+}
+
+bool virtio_active(const struct virtio_device *dev)
+{
+    return (dev->state.status & (VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_NEEDS_RESET)) ==
+           VIRTIO_STATUS_DRIVER_OK;
+}
+
+static void interrupt(struct virtio_device *dev, uint32_t reason)
+{
+    dev->state.interrupt_status |= reason;
+    dev->host.irq(dev->host.ctx);
+}
+
+void virtio_notify(struct virtio_device *dev, unsigned queue)
+{
+    if (virtio_active(dev) && queue < dev->ops->queues)
+        dev->ops->notify(dev, queue);
+}
+
+void virtio_signal(struct virtio_device *dev, unsigned queue_mask)
+{
+    bool due = false;
+
+    for (unsigned i = 0; i < dev->ops->queues; i++)
+        if (queue_mask >> i & 1)
+            due |= vq_interrupt_due(&dev->queues[i]);
+    if (due)
+        interrupt(dev, VIRTIO_MMIO_INT_QUEUE);
+}
+
+void virtio_config_changed(struct virtio_device *dev)
+{
+    dev->state.config_generation++;
+    if (virtio_active(dev))
+        interrupt(dev, VIRTIO_MMIO_INT_CONFIG);
+}
+
+static void log_line(struct virtio_device *dev, const char *line)
+{
+    if (dev->host.log != NULL)
+        dev->host.log(dev->host.ctx, line);
+    else
+        fprintf(stderr, "samara: %s\n", line);
+}
+
+void device_fault(struct virtio_device *dev, const char *format, ...)
+{
+    char line[200];
+    size_t len;
+    va_list args;
+
+    if (dev->state.status & VIRTIO_STATUS_NEEDS_RESET)
+        return;
+    dev->state.status |= VIRTIO_STATUS_NEEDS_RESET;
+    if (dev->faults_logged < FAULTS_LOGGED) {
+        dev->faults_logged++;
+        len = (size_t)snprintf(line, sizeof(line), "%s: ", dev->ops->name);
+        va_start(args, format);
+        vsnprintf(line + len, sizeof(line) - len, format, args);
+        va_end(args);
+        log_line(dev, line);
+    }
+    if (dev->state.status & VIRTIO_STATUS_DRIVER_OK) /* 2.1.2: notified only then */
+        interrupt(dev, VIRTIO_MMIO_INT_CONFIG);
+}
+

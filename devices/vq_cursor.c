@@ -1,0 +1,157 @@
+/*
+ * The data of a virtqueue's requests: see virtqueue.h. The segments were checked when the chain was
+ * taken; here cursors walk over them and can neither leave them nor go back.
+ */
+#include "devices/virtqueue.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+/* What was copied in cannot be fetched again by the compiler. */
+static void copy_barrier(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
+size_t vq_readable(const struct vq_request *req)
+{
+    return vq_live(req) ? req->in.left : 0;
+}
+
+size_t vq_writable(const struct vq_request *req)
+{
+    return vq_live(req) ? req->out.left : 0;
+}
+
+/* What is left of the cursor's segment. */
+static struct iovec current(const struct vq_request *req, const struct vq_cursor *cursor)
+{
+    struct iovec iov = req->iov[cursor->segment];
+
+    iov.iov_base = (char *)iov.iov_base + cursor->offset;
+    iov.iov_len -= cursor->offset;
+    return iov;
+}
+
+static void advance(const struct vq_request *req, struct vq_cursor *cursor, size_t len)
+{
+    assert(len <= cursor->left);
+    cursor->left -= (uint32_t)len;
+    while (len > 0) {
+        size_t here = req->iov[cursor->segment].iov_len - cursor->offset;
+
+        if (len < here) {
+            cursor->offset += (uint32_t)len;
+            return;
+        }
+        len -= here;
+        cursor->segment++;
+        cursor->offset = 0;
+    }
+}
+
+enum direction { FROM_GUEST, TO_GUEST };
+
+/* Copies len bytes at the cursor, which the caller has compared with what is left, and advances. */
+static void copy_data(const struct vq_request *req, struct vq_cursor *cursor, void *host, size_t len,
+                      enum direction direction)
+{
+    while (len > 0) {
+        struct iovec here = current(req, cursor);
+        size_t part = len < here.iov_len ? len : here.iov_len;
+
+        if (direction == TO_GUEST)
+            memcpy(here.iov_base, host, part);
+        else
+            memcpy(host, here.iov_base, part);
+        advance(req, cursor, part);
+        host = (char *)host + part;
+        len -= part;
+    }
+    copy_barrier();
+}
+
+bool vq_read(struct vq_request *req, void *to, size_t len)
+{
+    if (len > vq_readable(req))
+        return false;
+    copy_data(req, &req->in, to, len, FROM_GUEST);
+    return true;
+}
+
+bool vq_write(struct vq_request *req, const void *from, size_t len)
+{
+    if (len > vq_writable(req))
+        return false;
+    copy_data(req, &req->out, (void *)(uintptr_t)from, len, TO_GUEST);
+    req->written += (uint32_t)len;
+    return true;
+}
+
+bool vq_reserve(struct vq_request *req, size_t len)
+{
+    if (len > vq_writable(req))
+        return false;
+    advance(req, &req->out, len);
+    req->written += (uint32_t)len;
+    return true;
+}
+
+bool vq_fill(struct vq_request *req, size_t at, const void *from, size_t len)
+{
+    struct vq_cursor cursor = {
+        .segment = req->in.end, .end = req->out.end, .left = req->out.left + req->written};
+
+    if (!vq_live(req) || at > req->written || len > req->written - at)
+        return false;
+    advance(req, &cursor, at);
+    copy_data(req, &cursor, (void *)(uintptr_t)from, len, TO_GUEST);
+    return true;
+}
+
+/* The next max bytes at the cursor as iovecs. Returns their number, 0 if there is nothing. */
+static int list_data(const struct vq_request *req, struct vq_cursor cursor, size_t max,
+                     struct iovec *iov)
+{
+    int count = 0;
+
+    if (!vq_live(req))
+        return 0;
+    if (max > cursor.left)
+        max = cursor.left;
+    while (max > 0) {
+        struct iovec here = current(req, &cursor);
+
+        if (here.iov_len > max)
+            here.iov_len = max;
+        iov[count++] = here;
+        max -= here.iov_len;
+        advance(req, &cursor, here.iov_len);
+    }
+    return count;
+}
+
+ssize_t vq_read_to_fd(struct vq_request *req, const struct stream_fd *to, size_t max)
+{
+    struct iovec iov[VQ_MAX_SEGMENTS];
+    int count = list_data(req, req->in, max, iov);
+    ssize_t moved = count > 0 ? stream_writev(to, iov, count) : -EINVAL;
+
+    if (moved > 0)
+        advance(req, &req->in, (size_t)moved);
+    return moved;
+}
+
+ssize_t vq_write_from_fd(struct vq_request *req, const struct stream_fd *from, size_t max)
+{
+    struct iovec iov[VQ_MAX_SEGMENTS];
+    int count = list_data(req, req->out, max, iov);
+    ssize_t moved = count > 0 ? stream_readv(from, iov, count) : -EINVAL;
+
+    if (moved > 0) {
+        advance(req, &req->out, (size_t)moved);
+        req->written += (uint32_t)moved;
+    }
+    return moved;
+}

@@ -1,0 +1,85 @@
+/* See guest_mem.h. */
+#include "monitor/guest_mem.h"
+
+#include <string.h>
+
+#include "monitor/guest_iov.h"
+
+/* Ends a copy-in: what was copied cannot be fetched again from where it came. */
+static void copy_barrier(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
+static bool range_fits(uint64_t size, uint64_t at, uint64_t len)
+{
+    return at <= size && len <= size - at; /* at + len could wrap */
+}
+
+static bool regions_overlap(const struct guest_region *region, uint64_t at, uint64_t size)
+{
+    return at < region->gpa ? size > region->gpa - at : region->size > at - region->gpa;
+}
+
+int guest_mem_add(struct guest_mem *mem, uint64_t at, uint64_t size, void *host, struct err *err)
+{
+    if (mem->count == GUEST_REGIONS)
+        return err_set(err, "guest memory: more than %d regions", GUEST_REGIONS);
+    if (size == 0 || size > UINT64_MAX - at)
+        return err_set(err, "guest memory: bad region %#llx + %#llx", (unsigned long long)at,
+                       (unsigned long long)size);
+    for (unsigned i = 0; i < mem->count; i++)
+        if (regions_overlap(&mem->regions[i], at, size))
+            return err_set(err, "guest memory: overlapping region at %#llx",
+                           (unsigned long long)at);
+    mem->regions[mem->count++] = (struct guest_region){.gpa = at, .size = size, .host = host};
+    return 0;
+}
+
+void *guest_iov(const struct guest_mem *mem, gpa_t at, uint64_t len)
+{
+    for (unsigned i = 0; i < mem->count; i++) {
+        const struct guest_region *region = &mem->regions[i];
+
+        if (at.value >= region->gpa && range_fits(region->size, at.value - region->gpa, len))
+            return region->host + (at.value - region->gpa);
+    }
+    return NULL;
+}
+
+bool guest_contains(const struct guest_mem *mem, gpa_t at, uint64_t len)
+{
+    return guest_iov(mem, at, len) != NULL;
+}
+
+bool guest_read(const struct guest_mem *mem, gpa_t at, void *to, size_t len)
+{
+    const void *from = guest_iov(mem, at, len);
+
+    if (from == NULL)
+        return false;
+    memcpy(to, from, len);
+    copy_barrier();
+    return true;
+}
+
+bool guest_write(const struct guest_mem *mem, gpa_t at, const void *from, size_t len)
+{
+    void *to = guest_iov(mem, at, len);
+
+    if (to == NULL)
+        return false;
+    memcpy(to, from, len);
+    copy_barrier();
+    return true;
+}
+
+bool guest_or64(const struct guest_mem *mem, gpa_t at, uint64_t bits)
+{
+    void *word = guest_iov(mem, at, sizeof(uint64_t));
+
+    if (word == NULL || (uintptr_t)word % sizeof(uint64_t) != 0)
+        return false;
+    __atomic_fetch_or((uint64_t *)word, bits, __ATOMIC_SEQ_CST);
+    return true;
+}
