@@ -40,6 +40,11 @@ void process_adopt_first(struct task *task)
     task->signals.pending = boot_context.signals.pending;
 }
 
+struct fs_context *current_fs(void)
+{
+    return &process.fs;
+}
+
 u64 process_cpu_ns(void)
 {
     u64 sum = process.dead_cpu_ns;
