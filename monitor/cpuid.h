@@ -1,0 +1,28 @@
+/*
+ * The guest's CPUID: what KVM supports. KVM_GET_SUPPORTED_CPUID takes 300 us, so the answer is kept in
+ * a file of the user's own for as long as the host runs the same kernel (boot id).
+ */
+#ifndef SAMARA_MONITOR_CPUID_H
+#define SAMARA_MONITOR_CPUID_H
+
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "monitor/err.h"
+
+#define CPUID_ENTRIES 128
+
+struct cpuid_table {
+    struct kvm_cpuid2 head; /* nent entries follow; laid out for KVM_SET_CPUID2 */
+    struct kvm_cpuid_entry2 entries[CPUID_ENTRIES];
+};
+
+/* Fills the table from the file, or from KVM and then the file. -1 with err if KVM will not say. */
+int cpuid_load(struct cpuid_table *table, int kvm, struct err *err);
+
+/* The entry for leaf and subleaf, or NULL. */
+const struct kvm_cpuid_entry2 *cpuid_find(const struct cpuid_table *table, uint32_t leaf,
+                                          uint32_t subleaf);
+
+#endif

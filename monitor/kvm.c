@@ -1,0 +1,90 @@
+/* KVM calls; see kvm.h. */
+#include "monitor/kvm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const struct {
+    int capability;
+    const char *name;
+} needed[] = {
+    {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
+    {KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP"},
+    {KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI"},
+    {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+};
+
+int kvm_call(int fd, unsigned long request, void *arg, const char *name, struct err *err)
+{
+    int r;
+
+    do {
+        r = (int)syscall(SYS_ioctl, fd, request, arg);
+    } while (r < 0 && errno == EINTR && request != KVM_RUN);
+    return r < 0 ? err_sys(err, "%s", name) : r;
+}
+
+int kvm_call_value(int fd, unsigned long request, unsigned long value, const char *name,
+                   struct err *err)
+{
+    int r = (int)syscall(SYS_ioctl, fd, request, value);
+
+    return r < 0 ? err_sys(err, "%s", name) : r;
+}
+
+int kvm_capability(int kvm, int capability)
+{
+    int r = ioctl(kvm, KVM_CHECK_EXTENSION, capability); /* positive numbers: int or long alike */
+
+    return r < 0 ? 0 : r;
+}
+
+static int open_failed(struct err *err)
+{
+    int why = errno;
+
+    err_sys(err, "open /dev/kvm");
+    if (why == ENOENT || why == ENXIO || why == ENODEV) {
+        return err_set(err, "%s (no KVM here: load kvm_intel or kvm_amd, or, in a virtual machine, "
+                            "enable nested virtualisation)",
+                       "open /dev/kvm: not there");
+    }
+    if (why == EACCES || why == EPERM) {
+        return err_set(err, "open /dev/kvm: Permission denied (join its group: "
+                            "`sudo usermod -aG kvm $USER`, then log in again)");
+    }
+    return -1;
+}
+
+int kvm_open(struct err *err)
+{
+    int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+    if (kvm < 0)
+        return open_failed(err);
+    if (ioctl(kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
+        err_set(err, "/dev/kvm: not KVM's API version %d", KVM_API_VERSION);
+        goto fail;
+    }
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        if (kvm_capability(kvm, needed[i].capability) <= 0) {
+            err_set(err, "this kernel's KVM lacks %s (Linux 4.13 or later has it)",
+                    needed[i].name);
+            goto fail;
+        }
+    }
+    return kvm;
+fail:
+    close(kvm);
+    return -1;
+}
+
+void kvm_send_msi(int vm, uint32_t vector)
+{
+    struct kvm_msi msi = {.address_lo = 0xfee00000, .data = vector};
+
+    KVM_CALL(vm, KVM_SIGNAL_MSI, &msi, NULL);
+}

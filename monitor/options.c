@@ -1,0 +1,225 @@
+/* See options.h. */
+#include "monitor/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "monitor/units.h"
+
+#define TIMEOUT_MIN 1000000ull              /* 1 ms */
+#define TIMEOUT_MAX (1000ull * 3600000000000) /* 1000 h */
+
+/* Strings one after the other, growing. */
+struct block {
+    char *data;
+    size_t size;
+};
+
+struct parse {
+    struct run_options *out;
+    struct block env;
+    bool has_path, has_home;
+};
+
+struct option {
+    const char *name;
+    const char *value; /* what the help calls it; NULL: a switch */
+    const char *help;
+    int (*take)(struct parse *p, const char *value, struct err *err);
+};
+
+static int append(struct block *b, const char *text, size_t len, struct err *err)
+{
+    char *grown;
+
+    if (b->size + len + 1 > VM_STRINGS_MAX)
+        return err_set(err, "arguments and environment are longer than %u KiB",
+                       VM_STRINGS_MAX >> 10);
+    grown = realloc(b->data, b->size + len + 1);
+    if (!grown)
+        return err_sys(err, "arguments");
+    memcpy(grown + b->size, text, len);
+    grown[b->size + len] = '\0';
+    b->data = grown;
+    b->size += len + 1;
+    return 0;
+}
+
+static int take_mem(struct parse *p, const char *value, struct err *err)
+{
+    if (parse_size(value, VM_MEMORY_MIN, VM_MEMORY_MAX, &p->out->vm.memory, err) != 0)
+        return -1;
+    p->out->vm.memory &= ~0xfffull;
+    return 0;
+}
+
+static int take_timeout(struct parse *p, const char *value, struct err *err)
+{
+    return parse_duration(value, TIMEOUT_MIN, TIMEOUT_MAX, &p->out->timeout_ns, err);
+}
+
+static int append_pair(struct parse *p, const char *pair, struct err *err)
+{
+    p->has_path |= strncmp(pair, "PATH=", 5) == 0;
+    p->has_home |= strncmp(pair, "HOME=", 5) == 0;
+    return append(&p->env, pair, strlen(pair), err);
+}
+
+/* K=V, or K: the host's value if it has one. */
+static int take_env(struct parse *p, const char *value, struct err *err)
+{
+    size_t name = strcspn(value, "=");
+    const char *host;
+    char *pair;
+    int r;
+
+    if (name == 0)
+        return err_set(err, "'%.64s' has no name before the '='", value);
+    if (value[name] == '=')
+        return append_pair(p, value, err);
+    host = getenv(value);
+    if (!host)
+        return 0;
+    if (asprintf(&pair, "%s=%s", value, host) < 0)
+        return err_set(err, "out of memory");
+    r = append_pair(p, pair, err);
+    free(pair);
+    return r;
+}
+
+static int take_vsock(struct parse *p, const char *value, struct err *err)
+{
+    (void)err;
+    p->out->vm.vsock_path = value;
+    return 0;
+}
+
+static int take_kernel(struct parse *p, const char *value, struct err *err)
+{
+    (void)err;
+    p->out->vm.kernel_path = value;
+    return 0;
+}
+
+static int take_trace(struct parse *p, const char *value, struct err *err)
+{
+    (void)err;
+    p->out->vm.trace_path = value;
+    return 0;
+}
+
+static int take_verbose(struct parse *p, const char *value, struct err *err)
+{
+    (void)value;
+    (void)err;
+    p->out->vm.verbose = true;
+    return 0;
+}
+
+static int take_help(struct parse *p, const char *value, struct err *err)
+{
+    (void)value;
+    (void)err;
+    p->out->help = true;
+    return 0;
+}
+
+static const struct option options[] = {
+    {"--mem", "SIZE", "memory of the VM, 16M to 256G (default 128M)", take_mem},
+    {"--env", "K[=V]", "a variable for the program; without =V the host's value", take_env},
+    {"--timeout", "TIME", "end the program after TIME (500ms, 5s, 2m): exit status 124",
+     take_timeout},
+    {"--vsock", "PATH", "listen on this UNIX socket: CONNECT <port>; guest port N goes to PATH_N",
+     take_vsock},
+    {"--kernel", "FILE", "boot this guest kernel instead of samara's own", take_kernel},
+    {"--trace", "FILE", "write the boot timeline as Chrome trace JSON (Perfetto, speedscope)",
+     take_trace},
+    {"--verbose", NULL, "name what the program asks for and the guest kernel lacks", take_verbose},
+    {"--help", NULL, "this text", take_help},
+};
+enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
+
+void options_help(void)
+{
+    puts("usage: samara run [OPTION]... [--] PROGRAM [ARGUMENT]...\n\n"
+         "Runs a static Linux program alone in its own virtual machine. Its standard input, output\n"
+         "and error, exit status, SIGINT and SIGTERM behave as if it ran here.\n");
+    for (unsigned i = 0; i < OPTIONS; i++) {
+        char left[32];
+
+        snprintf(left, sizeof(left), "%s%s%s", options[i].name, options[i].value ? " " : "",
+                 options[i].value ? options[i].value : "");
+        printf("  %-18s %s\n", left, options[i].help);
+    }
+    puts("\nExit status: the program's; 128 + n if signal n ended it; 124 on --timeout; 125 when\n"
+         "samara or the guest kernel fails; 126 if PROGRAM cannot run here; 127 if it is not found.");
+}
+
+/* `--name value`, `--name=value` or a switch at argv[*at]; moves *at past it. */
+static int take_word(struct parse *p, int argc, char **argv, int *at, struct err *err)
+{
+    const char *word = argv[*at];
+    size_t len = strcspn(word, "=");
+
+    for (unsigned i = 0; i < OPTIONS; i++) {
+        const struct option *o = &options[i];
+        const char *value = word[len] ? word + len + 1 : NULL;
+
+        if (strlen(o->name) != len || strncmp(o->name, word, len) != 0)
+            continue;
+        if (!o->value && value)
+            return err_set(err, "%s takes no value", o->name);
+        if (o->value && !value) {
+            if (*at + 1 >= argc)
+                return err_set(err, "%s needs a %s", o->name, o->value);
+            value = argv[++*at];
+        }
+        ++*at;
+        return o->take(p, value, err) == 0 ? 0 : err_in(err, "%s", o->name);
+    }
+    return err_set(err, "unknown option %.64s (see `samara run --help`)", word);
+}
+
+static int add_defaults(struct parse *p, struct err *err)
+{
+    const char *term = getenv("TERM");
+
+    if (!p->has_path && append_pair(p, "PATH=/usr/local/bin:/usr/bin:/bin", err) != 0)
+        return -1;
+    if (!p->has_home && append_pair(p, "HOME=/", err) != 0)
+        return -1;
+    return term && isatty(1) ? take_env(p, "TERM", err) : 0;
+}
+
+int options_parse(struct run_options *out, int argc, char **argv, struct err *err)
+{
+    struct parse p = {.out = out};
+    struct block arguments = {0};
+    int at = 0;
+
+    *out = (struct run_options){.vm = {.memory = VM_MEMORY_DEFAULT, .program_fd = -1}};
+    while (at < argc && argv[at][0] == '-' && argv[at][1]) {
+        if (strcmp(argv[at], "--") == 0) {
+            at++;
+            break;
+        }
+        if (take_word(&p, argc, argv, &at, err) != 0)
+            return -1;
+        if (out->help)
+            return 0;
+    }
+    if (at >= argc)
+        return err_set(err, "which PROGRAM? (see `samara run --help`)");
+    out->program = argv[at];
+    for (; at < argc; at++) {
+        if (append(&arguments, argv[at], strlen(argv[at]), err) != 0)
+            return -1;
+    }
+    if (add_defaults(&p, err) != 0)
+        return -1;
+    out->vm.argv = (struct string_block){arguments.data, arguments.size};
+    out->vm.envp = (struct string_block){p.env.data, p.env.size};
+    return 0;
+}

@@ -1,0 +1,63 @@
+/* See platform.h. */
+#include "monitor/platform.h"
+
+#include <string.h>
+
+#include "abi/memory_map.h"
+
+static uint64_t doorbell_read(void *dev, uint64_t offset, unsigned size)
+{
+    (void)dev;
+    (void)offset;
+    (void)size;
+    return 0;
+}
+
+static void doorbell_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct platform *platform = dev;
+
+    (void)value;
+    if (offset == SAMARA_DOORBELL_EXIT && size == 4)
+        platform->exited(platform->arg);
+}
+
+const struct mmio_ops platform_doorbell_ops = {doorbell_read, doorbell_write};
+
+int platform_init(struct platform *platform, const struct guest_mem *mem,
+                  const struct platform_setup *setup, struct err *err)
+{
+    struct samara_platform page = {
+        .magic = SAMARA_PLATFORM_MAGIC,
+        .version = SAMARA_PLATFORM_VERSION,
+        .wall_base_ns = setup->wall_base_ns,
+        .tsc_khz = setup->tsc_khz,
+        .flags = setup->flags,
+        .tty_rows = setup->rows,
+        .tty_cols = setup->cols,
+    };
+
+    platform->mem = mem;
+    memcpy(page.seed, setup->seed, sizeof(page.seed));
+    memcpy(page.generation_id, setup->generation_id, sizeof(page.generation_id));
+    if (!guest_write(mem, gpa(SAMARA_GPA_PLATFORM), &page, sizeof(page)))
+        return err_set(err, "no room in guest memory for the platform page");
+    return 0;
+}
+
+void platform_signal(struct platform *platform, int sig)
+{
+    guest_or64(platform->mem,
+               gpa(SAMARA_GPA_PLATFORM + offsetof(struct samara_platform, signals)),
+               1ull << (sig - 1));
+}
+
+void platform_read(const struct platform *platform, struct samara_platform *copy)
+{
+    if (!guest_read(platform->mem, gpa(SAMARA_GPA_PLATFORM), copy, sizeof(*copy)))
+        memset(copy, 0, sizeof(*copy));
+    if (copy->panic_length > SAMARA_PANIC_TEXT)
+        copy->panic_length = SAMARA_PANIC_TEXT;
+    if (copy->mark_count > SAMARA_MARKS)
+        copy->mark_count = SAMARA_MARKS;
+}

@@ -1,0 +1,38 @@
+/*
+ * The host's side of the platform page and its doorbell (abi/platform.h). The page is guest memory:
+ * what the guest wrote is copied before it is looked at.
+ */
+#ifndef SAMARA_MONITOR_PLATFORM_H
+#define SAMARA_MONITOR_PLATFORM_H
+
+#include "abi/platform.h"
+#include "monitor/guest_mem.h"
+#include "monitor/mmio_bus.h"
+
+struct platform {
+    const struct guest_mem *mem;
+    void (*exited)(void *arg); /* the doorbell said EXIT; under the device lock */
+    void *arg;
+};
+
+extern const struct mmio_ops platform_doorbell_ops;
+
+struct platform_setup {
+    uint32_t flags;
+    uint16_t rows, cols;
+    uint64_t wall_base_ns, tsc_khz;
+    uint8_t seed[32];
+    uint64_t generation_id[2];
+};
+
+/* Writes the page for a fresh boot. */
+int platform_init(struct platform *platform, const struct guest_mem *mem,
+                  const struct platform_setup *setup, struct err *err);
+
+/* Marks signal sig (1..63) as sent; the caller raises SAMARA_VECTOR_PLATFORM. */
+void platform_signal(struct platform *platform, int sig);
+
+/* What the guest left: a copy, lengths and counts brought within bounds. */
+void platform_read(const struct platform *platform, struct samara_platform *copy);
+
+#endif

@@ -1,0 +1,94 @@
+/* Chrome's trace event format: complete events ("X") with microseconds. See trace.h. */
+#include "monitor/trace.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { HOST = 1, GUEST = 2 };
+
+uint64_t trace_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+void trace_step(struct trace *trace, const char *name)
+{
+    if (!trace->path || trace->count == TRACE_STEPS)
+        return;
+    trace->steps[trace->count].name = name;
+    trace->steps[trace->count++].ns = trace_now();
+}
+
+static void put_event(FILE *f, const char *name, unsigned track, int64_t from, int64_t to)
+{
+    fprintf(f, ",\n{\"name\":\"%s\",\"ph\":\"X\",\"pid\":1,\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f}",
+            name, track, (double)from / 1000, (double)(to - from) / 1000);
+}
+
+static void put_track(FILE *f, const char *name, unsigned track)
+{
+    fprintf(f, "%s{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,"
+               "\"args\":{\"name\":\"%s\"}}",
+            track == HOST ? "" : ",\n", track, name);
+}
+
+static void put_host(FILE *f, const struct trace *trace)
+{
+    for (unsigned i = 1; i < trace->count; i++)
+        put_event(f, trace->steps[i].name, HOST,
+                  (int64_t)(trace->steps[i - 1].ns - trace->steps[0].ns),
+                  (int64_t)(trace->steps[i].ns - trace->steps[0].ns));
+}
+
+/* A name from the guest, with nothing in it that JSON would mind. */
+static void clean_name(char to[SAMARA_MARK_NAME + 1], const char from[SAMARA_MARK_NAME])
+{
+    unsigned n = 0;
+
+    for (; n < SAMARA_MARK_NAME && from[n]; n++) {
+        char c = from[n];
+
+        to[n] = c >= ' ' && c < 127 && c != '"' && c != '\\' ? c : '?';
+    }
+    to[n] = '\0';
+}
+
+static void put_guest(FILE *f, const struct trace *trace, const struct samara_platform *page,
+                      int64_t offset)
+{
+    unsigned count = page->mark_count < SAMARA_MARKS ? page->mark_count : SAMARA_MARKS;
+    int64_t before = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        int64_t at = (int64_t)page->marks[i].ns + offset - (int64_t)trace->steps[0].ns;
+        char name[SAMARA_MARK_NAME + 1];
+
+        clean_name(name, page->marks[i].name);
+        put_event(f, name, GUEST, i ? before : at, at);
+        before = at;
+    }
+}
+
+int trace_write(const struct trace *trace, const struct samara_platform *page, int64_t guest_offset,
+                struct err *err)
+{
+    FILE *f = fopen(trace->path, "we");
+    int failed;
+
+    if (!f)
+        return err_sys(err, "trace: open %s", trace->path);
+    fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", f);
+    put_track(f, "host", HOST);
+    put_track(f, "guest", GUEST);
+    put_host(f, trace);
+    put_guest(f, trace, page, guest_offset);
+    fputs("\n]}\n", f);
+    failed = ferror(f);
+    if (fclose(f) != 0 || failed)
+        return err_sys(err, "trace: write %s", trace->path);
+    return 0;
+}

@@ -1,0 +1,34 @@
+/*
+ * The boot timeline: host steps as they happen, guest marks from the platform page at the end, on one
+ * clock, written as Chrome trace events (JSON).
+ */
+#ifndef SAMARA_MONITOR_TRACE_H
+#define SAMARA_MONITOR_TRACE_H
+
+#include <stdint.h>
+
+#include "abi/platform.h"
+#include "monitor/err.h"
+
+#define TRACE_STEPS 48
+
+struct trace {
+    const char *path; /* NULL: nobody wants one, and marking costs a test */
+    unsigned count;
+    struct {
+        const char *name; /* of the step that ends here */
+        uint64_t ns;      /* CLOCK_MONOTONIC */
+    } steps[TRACE_STEPS];
+};
+
+/* Notes that the step called name (a constant) ends now. */
+void trace_step(struct trace *trace, const char *name);
+
+/* Writes the file. guest_offset is what to add to a guest mark's time to get CLOCK_MONOTONIC. The page
+ * is a copy of the guest's and not trusted. */
+int trace_write(const struct trace *trace, const struct samara_platform *page, int64_t guest_offset,
+                struct err *err);
+
+uint64_t trace_now(void);
+
+#endif

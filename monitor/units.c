@@ -1,0 +1,95 @@
+/* See units.h. */
+#include "monitor/units.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+/* Largest first: the first that divides a value prints it. */
+static const struct unit sizes[] = {
+    {"T", 1ull << 40}, {"G", 1ull << 30}, {"M", 1ull << 20}, {"K", 1ull << 10}, {"", 1}, {NULL, 0}};
+static const struct unit durations[] = {{"h", 3600000000000}, {"m", 60000000000}, {"s", 1000000000},
+                                        {"ms", 1000000},      {"us", 1000},       {NULL, 0}};
+
+static void print(char *to, size_t size, uint64_t value, const struct unit *units)
+{
+    while (units[1].name && value % units->factor != 0)
+        units++;
+    snprintf(to, size, "%llu%s", (unsigned long long)(value / units->factor), units->name);
+}
+
+static int refuse(const char *text, uint64_t min, uint64_t max, const struct unit *units,
+                  struct err *err)
+{
+    char low[32], high[32];
+
+    print(low, sizeof(low), min, units);
+    print(high, sizeof(high), max, units);
+    return err_set(err, "'%.64s' is not a %s from %s to %s", text,
+                   units == sizes ? "size" : "duration", low, high);
+}
+
+/* Digits, without sign or blanks. False on none or too many. */
+static bool parse_number(const char **text, uint64_t *out)
+{
+    const char *at = *text;
+    uint64_t value = 0;
+
+    for (; *at >= '0' && *at <= '9'; at++) {
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(*at - '0'), &value))
+            return false;
+    }
+    if (at == *text)
+        return false;
+    *text = at;
+    *out = value;
+    return true;
+}
+
+static bool scale(uint64_t *value, const char *name, const struct unit *units)
+{
+    for (; units->name; units++) {
+        if (strcmp(name, units->name) == 0)
+            return !__builtin_mul_overflow(*value, units->factor, value);
+    }
+    return false;
+}
+
+int parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct err *err)
+{
+    const char *at = text;
+    char unit[2] = {0};
+    uint64_t value;
+
+    if (!parse_number(&at, &value))
+        return refuse(text, min, max, sizes, err);
+    if (*at && *at != 'B') {
+        unit[0] = *at++;
+        if (strcmp(at, "iB") == 0 || strcmp(at, "B") == 0)
+            at = "";
+    } else if (strcmp(at, "B") == 0) {
+        at = "";
+    }
+    if (*at || !scale(&value, unit, sizes) || value < min || value > max)
+        return refuse(text, min, max, sizes, err);
+    *out = value;
+    return 0;
+}
+
+int parse_duration(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct err *err)
+{
+    const char *at = text;
+    uint64_t value;
+
+    if (!parse_number(&at, &value) || !scale(&value, at, durations) || value < min || value > max)
+        return refuse(text, min, max, durations, err);
+    *out = value;
+    return 0;
+}

@@ -1,0 +1,16 @@
+/* Sizes and durations as users write them; strict: anything else is refused with the range. */
+#ifndef SAMARA_MONITOR_UNITS_H
+#define SAMARA_MONITOR_UNITS_H
+
+#include <stdint.h>
+
+#include "monitor/err.h"
+
+/* "64M", "1GiB", "4096": a whole number and K, M, G or T (powers of 1024; "iB" or "B" may follow).
+ * -1 with err outside [min, max]. */
+int parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct err *err);
+
+/* "500ms", "5s", "2m", "1h", "250us": a whole number and its unit. Nanoseconds; as parse_size. */
+int parse_duration(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct err *err);
+
+#endif

@@ -1,0 +1,229 @@
+/* See vcpu.h. The kick is a signal whose handler does nothing, and immediate_exit for the moment
+ * before KVM_RUN (Linux Documentation/virt/kvm/api.rst, 5). */
+#include "monitor/vcpu.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "monitor/kvm.h"
+
+static int kick_signal(void)
+{
+    return SIGRTMIN;
+}
+
+static void nothing(int sig)
+{
+    (void)sig;
+}
+
+int vcpu_create(struct vcpu *v, int kvm, int vm, struct err *err)
+{
+    struct sigaction kick = {.sa_handler = nothing};
+    int size;
+
+    v->fd = KVM_CALL_VALUE(vm, KVM_CREATE_VCPU, 0, err);
+    if (v->fd < 0)
+        return -1;
+    size = KVM_CALL_VALUE(kvm, KVM_GET_VCPU_MMAP_SIZE, 0, err);
+    if (size < 0)
+        return -1;
+    v->run_size = (size_t)size;
+    v->run = mmap(NULL, v->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+    if (v->run == MAP_FAILED) {
+        v->run = NULL;
+        return err_sys(err, "map the vCPU's kvm_run");
+    }
+    sigaction(kick_signal(), &kick, NULL);
+    return 0;
+}
+
+/* --- the thread --- */
+
+static const char *segment_of(const struct kvm_sregs *s)
+{
+    return s->cs.dpl == 3 ? "ring 3" : "ring 0";
+}
+
+static void fail(struct vcpu *v, const char *what)
+{
+    struct kvm_regs r = {0};
+    struct kvm_sregs s = {0};
+    char report[768];
+
+    KVM_CALL(v->fd, KVM_GET_REGS, &r, NULL);
+    KVM_CALL(v->fd, KVM_GET_SREGS, &s, NULL);
+    snprintf(report, sizeof(report),
+             "%s in %s\n"
+             "rip %016llx rsp %016llx flags %llx cr2 %llx cr3 %llx\n"
+             "rax %016llx rbx %016llx rcx %016llx rdx %016llx\n"
+             "rsi %016llx rdi %016llx rbp %016llx r11 %016llx",
+             what, segment_of(&s), r.rip, r.rsp, r.rflags, s.cr2, s.cr3, r.rax, r.rbx, r.rcx, r.rdx,
+             r.rsi, r.rdi, r.rbp, r.r11);
+    atomic_store(&v->wish, VCPU_STOP);
+    v->failed(v->arg, report);
+}
+
+static void mmio(struct vcpu *v)
+{
+    struct kvm_run *run = v->run;
+
+    if (run->mmio.is_write)
+        mmio_bus_write(v->bus, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+    else
+        mmio_bus_read(v->bus, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+}
+
+/* Nobody is on the port bus: reads give ones. */
+static void port_io(struct vcpu *v)
+{
+    unsigned char *data = (unsigned char *)v->run + v->run->io.data_offset;
+
+    if (v->run->io.direction == KVM_EXIT_IO_IN) {
+        for (unsigned i = 0; i < v->run->io.size * v->run->io.count; i++)
+            data[i] = 0xff;
+    }
+}
+
+static void handle_exit(struct vcpu *v)
+{
+    char text[80];
+
+    switch (v->run->exit_reason) {
+    case KVM_EXIT_MMIO:
+        mmio(v);
+        return;
+    case KVM_EXIT_IO:
+        port_io(v);
+        return;
+    case KVM_EXIT_INTR:
+    case KVM_EXIT_IOAPIC_EOI:
+        return;
+    case KVM_EXIT_SHUTDOWN:
+        fail(v, "triple fault");
+        return;
+    case KVM_EXIT_INTERNAL_ERROR:
+        snprintf(text, sizeof(text), "KVM internal error %u", v->run->internal.suberror);
+        fail(v, text);
+        return;
+    case KVM_EXIT_FAIL_ENTRY:
+        snprintf(text, sizeof(text), "VM entry failed with 0x%llx",
+                 v->run->fail_entry.hardware_entry_failure_reason);
+        fail(v, text);
+        return;
+    default:
+        snprintf(text, sizeof(text), "unexpected KVM exit %u", v->run->exit_reason);
+        fail(v, text);
+    }
+}
+
+static void run_once(struct vcpu *v)
+{
+    char text[80];
+
+    if (ioctl(v->fd, KVM_RUN, 0) == 0) {
+        handle_exit(v);
+        return;
+    }
+    v->run->immediate_exit = 0;
+    if (errno == EINTR || errno == EAGAIN)
+        return;
+    snprintf(text, sizeof(text), "KVM_RUN: error %d%s", errno,
+             errno == EFAULT ? " (a file mapped into the guest became shorter?)" : "");
+    fail(v, text);
+}
+
+/* Sleeps while a pause is wished for. */
+static void stand(struct vcpu *v)
+{
+    pthread_mutex_lock(&v->mutex);
+    v->paused = true;
+    pthread_cond_broadcast(&v->changed);
+    while (atomic_load(&v->wish) == VCPU_PAUSE)
+        pthread_cond_wait(&v->changed, &v->mutex);
+    v->paused = false;
+    pthread_mutex_unlock(&v->mutex);
+}
+
+static void *vcpu_main(void *arg)
+{
+    struct vcpu *v = arg;
+    enum vcpu_wish wish;
+
+    while ((wish = atomic_load(&v->wish)) != VCPU_STOP) {
+        if (wish == VCPU_PAUSE)
+            stand(v);
+        else
+            run_once(v);
+    }
+    return NULL;
+}
+
+int vcpu_start_thread(struct vcpu *v, struct err *err)
+{
+    pthread_attr_t attr;
+    int r;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 128 << 10);
+    r = pthread_create(&v->thread, &attr, vcpu_main, v);
+    pthread_attr_destroy(&attr);
+    if (r != 0) {
+        errno = r;
+        return err_sys(err, "start the vCPU thread");
+    }
+    v->started = true;
+    return 0;
+}
+
+/* --- from outside --- */
+
+static void ask(struct vcpu *v, enum vcpu_wish wish)
+{
+    pthread_mutex_lock(&v->mutex);
+    atomic_store(&v->wish, wish);
+    pthread_cond_broadcast(&v->changed);
+    pthread_mutex_unlock(&v->mutex);
+    if (wish == VCPU_RUN || !v->started || pthread_equal(v->thread, pthread_self()))
+        return;
+    v->run->immediate_exit = 1;
+    pthread_kill(v->thread, kick_signal());
+}
+
+void vcpu_pause(struct vcpu *v)
+{
+    ask(v, VCPU_PAUSE);
+    pthread_mutex_lock(&v->mutex);
+    while (v->started && !v->paused && atomic_load(&v->wish) == VCPU_PAUSE)
+        pthread_cond_wait(&v->changed, &v->mutex);
+    pthread_mutex_unlock(&v->mutex);
+}
+
+void vcpu_resume(struct vcpu *v)
+{
+    ask(v, VCPU_RUN);
+}
+
+void vcpu_stop(struct vcpu *v)
+{
+    ask(v, VCPU_STOP);
+}
+
+void vcpu_close(struct vcpu *v)
+{
+    if (v->started) {
+        vcpu_stop(v);
+        pthread_join(v->thread, NULL);
+        v->started = false;
+    }
+    if (v->run)
+        munmap(v->run, v->run_size);
+    v->run = NULL;
+    if (v->fd >= 0)
+        close(v->fd);
+    v->fd = -1;
+}

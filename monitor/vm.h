@@ -1,0 +1,64 @@
+/*
+ * A virtual machine: the one owner of KVM's descriptors, guest memory, devices, loop and vCPU.
+ *
+ *     vm_create ──> vm_run ──(doorbell: exit, or the vCPU fails, or vm_abandon)──> vm_result ──> vm_destroy
+ */
+#ifndef SAMARA_MONITOR_VM_H
+#define SAMARA_MONITOR_VM_H
+
+#include "devices/vsock.h"
+#include "monitor/event_loop.h"
+#include "monitor/guest_mem.h"
+#include "monitor/kernel_image.h"
+#include "monitor/mmio_bus.h"
+#include "monitor/platform.h"
+#include "monitor/trace.h"
+#include "monitor/vcpu.h"
+#include "monitor/vm_config.h"
+
+enum vm_end {
+    VM_RUNNING,
+    VM_EXITED,    /* the guest said so: exit_kind and exit_code of the platform page */
+    VM_FAILED,    /* the vCPU could go no further: report */
+    VM_ABANDONED, /* vm_abandon */
+};
+
+struct vm_slot {
+    int vm_fd;
+    uint32_t vector;
+};
+
+struct vm {
+    int kvm, fd;
+    uint8_t *ram; /* one host mapping, at the device hole continued from SAMARA_RAM_HIGH_BASE */
+    uint64_t ram_size;
+    struct guest_mem mem;
+    struct device_lock lock;
+    struct mmio_bus bus;
+    struct event_loop loop;
+    struct vcpu vcpu;
+    struct platform platform;
+    struct vsock *vsock;
+    struct vm_slot vsock_slot;
+    struct trace trace;
+    enum vm_end end;
+    char report[1024]; /* VM_FAILED */
+};
+
+/* Builds everything up to the first instruction. vm is in static memory (it is large) and zero. -1 with
+ * err, and nothing left open. */
+int vm_create(struct vm *vm, const struct vm_config *config, struct err *err);
+
+/* Runs until the guest ended and all its output was delivered. -1 with err. */
+int vm_run(struct vm *vm, struct err *err);
+
+/* Sends signal sig to the program. Ends vm_run without waiting for the guest. Both from the loop thread. */
+void vm_signal(struct vm *vm, int sig);
+void vm_abandon(struct vm *vm);
+
+/* After vm_run: writes the trace, if one is wanted. */
+int vm_write_trace(struct vm *vm, struct err *err);
+
+void vm_destroy(struct vm *vm);
+
+#endif

@@ -1,0 +1,21 @@
+/* See vm_config.h. */
+#include "monitor/vm_config.h"
+
+#include <string.h>
+#include <sys/un.h>
+
+/* Room for "_4294967295" behind it, and the NUL. */
+enum { VSOCK_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 12 };
+
+int vm_config_check(const struct vm_config *c, struct err *err)
+{
+    if (c->memory < VM_MEMORY_MIN || c->memory > VM_MEMORY_MAX || c->memory % 4096 != 0)
+        return err_set(err, "memory: %llu bytes is not a multiple of 4096 from 16M to 256G",
+                       (unsigned long long)c->memory);
+    if (c->vsock_path && (!c->vsock_path[0] || strlen(c->vsock_path) > VSOCK_PATH_MAX))
+        return err_set(err, "vsock: the path must have 1 to %d characters", VSOCK_PATH_MAX);
+    if (c->argv.size + c->envp.size > VM_STRINGS_MAX)
+        return err_set(err, "arguments and environment are longer than %u KiB",
+                       VM_STRINGS_MAX >> 10);
+    return 0;
+}

@@ -1,0 +1,31 @@
+/* Everything a VM is made from, checked at the door. Strings are borrowed from the command line. */
+#ifndef SAMARA_MONITOR_VM_CONFIG_H
+#define SAMARA_MONITOR_VM_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "monitor/boot_fdt.h"
+#include "monitor/err.h"
+
+#define VM_MEMORY_MIN     (16ull << 20)
+#define VM_MEMORY_MAX     (256ull << 30)
+#define VM_MEMORY_DEFAULT (128ull << 20)
+#define VM_STRINGS_MAX    (512u << 10) /* arguments and environment together */
+
+struct vm_config {
+    uint64_t memory;         /* bytes, a multiple of 4096 */
+    const char *kernel_path; /* NULL: the guest kernel samara carries */
+    const char *vsock_path;  /* NULL: no listening socket */
+    const char *trace_path;  /* NULL: none */
+    bool verbose;
+    int program_fd;          /* open for reading; owned by whoever filled it in */
+    uint64_t program_size;
+    const char *exec_path;   /* absolute */
+    struct string_block argv, envp;
+};
+
+/* -1 with err if the parts contradict each other or lie outside their ranges. */
+int vm_config_check(const struct vm_config *config, struct err *err);
+
+#endif
