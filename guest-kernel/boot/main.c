@@ -59,6 +59,7 @@ static void start_files(const struct boot_info *boot)
 
     if (fs_init(&files) != 0)
         panic(NULL, "no memory for the root directory");
+    fs_context_init(current_fs());
     process_set_exec_path(files.exec_path);
 }
 
