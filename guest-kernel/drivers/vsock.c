@@ -652,6 +652,7 @@ int vsock_shutdown(struct vsock_stream *s, unsigned how)
 void vsock_close(struct vsock_stream *s)
 {
     s->orphan = true;
+    file_wake(&s->wait); /* nobody may be left in a queue that goes away */
     if (s->state == CONNECTING)
         send_reset(s->local_port, s->peer_port);
     if (s->state != ESTABLISHED) {
