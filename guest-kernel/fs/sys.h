@@ -32,15 +32,25 @@ static inline long sys_new_fd(struct file *f, u32 flags)
     return fd;
 }
 
-/* Makes dentry of the inode that an *at call names: path, or dirfd itself with AT_EMPTY_PATH, which
- * also accepts files without a name: then NULL is returned and *file holds a reference instead. */
-struct dentry *sys_target(int dirfd, u64 path, u32 at_flags, struct file **file, long *error);
+/*
+ * What an *at call is about: a path, or with AT_EMPTY_PATH or in the f* calls an open file, which
+ * may have no name.
+ */
+struct target {
+    struct dentry *dentry; /* NULL for a file without a name */
+    struct file *file;     /* NULL for a path */
+};
+
+/* at_flags: LINUX_AT_EMPTY_PATH and LINUX_AT_SYMLINK_NOFOLLOW count. 0 or -errno. */
+long target_at(int dirfd, u64 path, u32 at_flags, struct target *out);
+long target_fd(u64 fd, struct target *out);
+void target_drop(struct target *t);
+/* NULL for a file without a name. */
+struct inode *target_inode(const struct target *t);
+void target_attr(const struct target *t, struct file_attr *out);
 
 /* Time arguments. 0 or -errno; EINVAL if not normalized or negative. */
 int timespec_to_ns(const struct linux_timespec *ts, u64 *ns);
 struct linux_timespec timespec_from_ns(u64 ns);
-
-/* Read or write segments, as readv and writev. pos NULL: the file's offset. */
-long io_segments(struct file *f, u64 iov, u64 count, u64 *pos, bool write);
 
 #endif

@@ -122,7 +122,7 @@ static long move_segments(struct file *f, const struct linux_iovec *iov, u64 cou
     return done;
 }
 
-long io_segments(struct file *f, u64 iov, u64 count, u64 *pos, bool write)
+static long io_segments(struct file *f, u64 iov, u64 count, u64 *pos, bool write)
 {
     struct linux_iovec few[8];
     struct linux_iovec *copy = few;
