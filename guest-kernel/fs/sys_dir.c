@@ -225,15 +225,13 @@ static long readlink_at(int dirfd, u64 path, u64 address, u64 size)
 
     if ((i32)size <= 0)
         return -EINVAL;
-    err = target_at(dirfd, path, LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH, &t);
+    /* "" is not a path here, unless dirfd is a link opened with O_PATH. */
+    err = target_at(dirfd, path,
+                    LINUX_AT_SYMLINK_NOFOLLOW | (dirfd == AT_FDCWD ? 0 : LINUX_AT_EMPTY_PATH), &t);
     if (err)
         return err;
-    if (t.dentry)
-        err = put_link(t.dentry->inode, address, (u32)size);
-    else
-        err = -EINVAL;
-    /* "" is not a path here, unless dirfd is a link opened with O_PATH. */
-    if (err == -EINVAL && (t.file || !t.dentry))
+    err = t.dentry ? put_link(t.dentry->inode, address, (u32)size) : -EINVAL;
+    if (err == -EINVAL && t.file)
         err = -ENOENT;
     target_drop(&t);
     return err;
