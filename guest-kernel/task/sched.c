@@ -177,6 +177,7 @@ _Noreturn void sched_start(u64 entry, u64 stack_pointer)
     arch_fpu_clean(task->arch.fpu);
     task->arch.regs->rip = entry;
     task->arch.regs->rsp = stack_pointer;
+    task->state = TASK_RUNNABLE;
     process_adopt_first(task);
     task_running = task;
     switched_at = clock_monotonic_ns();

@@ -139,10 +139,10 @@ bool signal_waiting(const struct task *task)
 
 static void notify(struct task *task)
 {
-    if (task == task_current())
+    if (task->state == TASK_WAITING)
+        sched_wake(task); /* it may be the current one, idling until somebody wakes */
+    else if (task == task_current())
         work_pending = 1;
-    else if (task->state == TASK_WAITING)
-        sched_wake(task);
 }
 
 static bool wants(const struct task *task, int sig)
