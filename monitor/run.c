@@ -1,6 +1,6 @@
 /*
  * `samara run`: options, VM, and while it runs signals and the time limit. Signals arrive through a
- * signalfd in the loop; the vCPU thread has them all blocked.
+ * signalfd in the loop; all threads have them blocked.
  */
 #include "monitor/run.h"
 

@@ -24,6 +24,7 @@ static void nothing(int sig)
 int vcpu_create(struct vcpu *v, int kvm, int vm, struct err *err)
 {
     struct sigaction kick = {.sa_handler = nothing};
+    sigset_t kicks;
     int size;
 
     v->fd = KVM_CALL_VALUE(vm, KVM_CREATE_VCPU, 0, err);
@@ -38,6 +39,9 @@ int vcpu_create(struct vcpu *v, int kvm, int vm, struct err *err)
         v->run = NULL;
         return err_sys(err, "map the vCPU's kvm_run");
     }
+    sigemptyset(&kicks);
+    sigaddset(&kicks, kick_signal());
+    sigprocmask(SIG_UNBLOCK, &kicks, NULL); /* who started us may have left it blocked */
     sigaction(kick_signal(), &kick, NULL);
     return 0;
 }
@@ -64,7 +68,7 @@ static void fail(struct vcpu *v, const char *what)
              "rsi %016llx rdi %016llx rbp %016llx r11 %016llx",
              what, segment_of(&s), r.rip, r.rsp, r.rflags, s.cr2, s.cr3, r.rax, r.rbx, r.rcx, r.rdx,
              r.rsi, r.rdi, r.rbp, r.r11);
-    atomic_store(&v->wish, VCPU_STOP);
+    vcpu_stop(v);
     v->failed(v->arg, report);
 }
 
@@ -149,56 +153,50 @@ static void stand(struct vcpu *v)
     pthread_mutex_unlock(&v->mutex);
 }
 
-static void *vcpu_main(void *arg)
+static void set_running(struct vcpu *v, bool running)
 {
-    struct vcpu *v = arg;
+    pthread_mutex_lock(&v->mutex);
+    v->thread = pthread_self();
+    v->running = running;
+    pthread_cond_broadcast(&v->changed);
+    pthread_mutex_unlock(&v->mutex);
+}
+
+void vcpu_run(struct vcpu *v)
+{
     enum vcpu_wish wish;
 
+    set_running(v, true);
     while ((wish = atomic_load(&v->wish)) != VCPU_STOP) {
         if (wish == VCPU_PAUSE)
             stand(v);
         else
             run_once(v);
     }
-    return NULL;
-}
-
-int vcpu_start_thread(struct vcpu *v, struct err *err)
-{
-    pthread_attr_t attr;
-    int r;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, 128 << 10);
-    r = pthread_create(&v->thread, &attr, vcpu_main, v);
-    pthread_attr_destroy(&attr);
-    if (r != 0) {
-        errno = r;
-        return err_sys(err, "start the vCPU thread");
-    }
-    v->started = true;
-    return 0;
+    set_running(v, false);
 }
 
 /* --- from outside --- */
 
+/* STOP is final: neither a pause nor its end may undo it. */
 static void ask(struct vcpu *v, enum vcpu_wish wish)
 {
     pthread_mutex_lock(&v->mutex);
-    atomic_store(&v->wish, wish);
+    if (atomic_load(&v->wish) != VCPU_STOP)
+        atomic_store(&v->wish, wish);
     pthread_cond_broadcast(&v->changed);
+    if (wish != VCPU_RUN && v->running && !pthread_equal(v->thread, pthread_self())) {
+        v->run->immediate_exit = 1;
+        pthread_kill(v->thread, kick_signal());
+    }
     pthread_mutex_unlock(&v->mutex);
-    if (wish == VCPU_RUN || !v->started || pthread_equal(v->thread, pthread_self()))
-        return;
-    v->run->immediate_exit = 1;
-    pthread_kill(v->thread, kick_signal());
 }
 
 void vcpu_pause(struct vcpu *v)
 {
     ask(v, VCPU_PAUSE);
     pthread_mutex_lock(&v->mutex);
-    while (v->started && !v->paused && atomic_load(&v->wish) == VCPU_PAUSE)
+    while (v->running && !v->paused && atomic_load(&v->wish) == VCPU_PAUSE)
         pthread_cond_wait(&v->changed, &v->mutex);
     pthread_mutex_unlock(&v->mutex);
 }
@@ -215,11 +213,6 @@ void vcpu_stop(struct vcpu *v)
 
 void vcpu_close(struct vcpu *v)
 {
-    if (v->started) {
-        vcpu_stop(v);
-        pthread_join(v->thread, NULL);
-        v->started = false;
-    }
     if (v->run)
         munmap(v->run, v->run_size);
     v->run = NULL;

@@ -1,6 +1,6 @@
 /*
- * The virtual CPU and its thread: KVM_RUN, and exits turned into accesses on the bus. It can be kicked
- * out of the guest, paused and resumed from any other thread.
+ * The virtual CPU: KVM_RUN, and exits turned into accesses on the bus. The thread that calls vcpu_run is
+ * the vCPU thread; from any other the vCPU can be kicked out of the guest, paused, resumed, stopped.
  */
 #ifndef SAMARA_MONITOR_VCPU_H
 #define SAMARA_MONITOR_VCPU_H
@@ -21,12 +21,11 @@ struct vcpu {
     struct kvm_run *run; /* shared with KVM */
     size_t run_size;
     struct mmio_bus *bus;
-    pthread_t thread;
-    bool started;
     _Atomic enum vcpu_wish wish;
-    pthread_mutex_t mutex; /* for paused, and sleeping on wish */
+    pthread_mutex_t mutex; /* for what follows, and sleeping on wish */
     pthread_cond_t changed;
-    bool paused;
+    pthread_t thread; /* while running */
+    bool running, paused;
     void (*failed)(void *arg, const char *report); /* the guest can go no further; vCPU thread */
     void *arg;
 };
@@ -50,16 +49,19 @@ int vcpu_create(struct vcpu *v, int kvm, int vm, struct err *err);
 int vcpu_set_up(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
                 const struct vcpu_start *start, struct err *err);
 
-int vcpu_start_thread(struct vcpu *v, struct err *err);
+/* Runs the guest in the calling thread until vcpu_stop or failed. */
+void vcpu_run(struct vcpu *v);
 
-/* Gets it out of the guest and waits until it stands; or lets it go on. */
+/* Gets it out of the guest and waits until it stands (or has ended); or lets it go on. Not from the vCPU
+ * thread, and without the device lock: an access under way may want it. */
 void vcpu_pause(struct vcpu *v);
 void vcpu_resume(struct vcpu *v);
 
-/* Makes the thread end: from itself (inside a bus access) or from others. */
+/* Makes vcpu_run return, now or when it is called: from the vCPU thread (inside a bus access) or from
+ * others. Does not wait. */
 void vcpu_stop(struct vcpu *v);
 
-/* Stops and joins the thread if it runs, closes everything. */
+/* Closes everything; vcpu_run has returned. */
 void vcpu_close(struct vcpu *v);
 
 #endif

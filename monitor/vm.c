@@ -5,6 +5,7 @@
  */
 #include "monitor/vm.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -17,7 +18,7 @@
 #include "monitor/boot_tables.h"
 #include "monitor/kvm.h"
 
-enum { PAGE = 4096, IOAPIC_PINS = 24 };
+enum { PAGE = 4096, IOAPIC_PINS = 24, LOOP_STACK = 128 << 10 };
 
 static uint64_t page_up(uint64_t at)
 {
@@ -175,7 +176,8 @@ static void drained(void *arg)
     struct vm *vm = arg;
 
     vm->end = vm->end == VM_RUNNING ? VM_EXITED : vm->end;
-    loop_stop(&vm->loop);
+    vm->finished = true;
+    pthread_cond_signal(&vm->finishing);
 }
 
 /* In the vCPU thread, under the device lock. */
@@ -201,7 +203,9 @@ static void guest_failed(void *arg, const char *report)
 void vm_abandon(struct vm *vm)
 {
     vm->end = VM_ABANDONED;
-    loop_stop(&vm->loop);
+    vm->finished = true;
+    pthread_cond_signal(&vm->finishing);
+    vcpu_stop(&vm->vcpu);
 }
 
 void vm_signal(struct vm *vm, int sig)
@@ -344,6 +348,7 @@ int vm_create(struct vm *vm, const struct vm_config *c, struct err *err)
     vm->loop = (struct event_loop)LOOP_CLOSED;
     vm->trace.path = c->trace_path;
     device_lock_init(&vm->lock);
+    pthread_cond_init(&vm->finishing, NULL);
     trace_step(&vm->trace, "start");
     r = build(vm, c, &kernel, err);
     kernel_image_close(&kernel);
@@ -352,17 +357,57 @@ int vm_create(struct vm *vm, const struct vm_config *c, struct err *err)
     return r;
 }
 
-int vm_run(struct vm *vm, struct err *err)
+/* --- running --- */
+
+static void *loop_main(void *arg)
 {
+    struct vm *vm = arg;
+    struct err err = {.text = ""};
+
+    if (loop_run(&vm->loop, &err) != 0) {
+        device_lock_take(&vm->lock);
+        snprintf(vm->report, sizeof(vm->report), "%s", err.text);
+        vm_abandon(vm);
+        vm->end = VM_FAILED;
+        device_lock_release(&vm->lock);
+    }
+    return NULL;
+}
+
+static int start_loop(struct vm *vm, struct err *err)
+{
+    pthread_attr_t attr;
     int r;
 
-    if (vcpu_start_thread(&vm->vcpu, err) != 0)
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, LOOP_STACK);
+    r = pthread_create(&vm->loop_thread, &attr, loop_main, vm);
+    pthread_attr_destroy(&attr);
+    if (r != 0) {
+        errno = r;
+        return err_sys(err, "start the loop thread");
+    }
+    vm->loop_started = true;
+    return 0;
+}
+
+/*
+ * The vCPU gets the thread that is there already: on a busy machine a new one waits for the end of
+ * somebody's time slice (3 ms), which the guest's first instruction should not, and a short program
+ * ends without needing the loop's thread at all.
+ */
+int vm_run(struct vm *vm, struct err *err)
+{
+    if (start_loop(vm, err) != 0)
         return -1;
-    trace_step(&vm->trace, "vCPU thread");
-    r = loop_run(&vm->loop, err);
+    trace_step(&vm->trace, "loop thread");
+    vcpu_run(&vm->vcpu);
+    device_lock_take(&vm->lock);
     trace_step(&vm->trace, "guest runs");
-    vcpu_stop(&vm->vcpu);
-    return r;
+    while (!vm->finished)
+        pthread_cond_wait(&vm->finishing, &vm->lock.mutex);
+    trace_step(&vm->trace, "output delivered");
+    return 0;
 }
 
 int vm_write_trace(struct vm *vm, struct err *err)
@@ -375,8 +420,19 @@ int vm_write_trace(struct vm *vm, struct err *err)
     return trace_write(&vm->trace, &page, kvmclock_offset(vm), err);
 }
 
+static void stop_loop(struct vm *vm)
+{
+    if (!vm->loop_started)
+        return;
+    loop_stop(&vm->loop);
+    device_lock_release(&vm->lock); /* vm_run left it taken */
+    pthread_join(vm->loop_thread, NULL);
+    vm->loop_started = false;
+}
+
 void vm_destroy(struct vm *vm)
 {
+    stop_loop(vm);
     vcpu_close(&vm->vcpu);
     vsock_free(vm->vsock);
     vm->vsock = NULL;

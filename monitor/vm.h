@@ -1,7 +1,7 @@
 /*
  * A virtual machine: the one owner of KVM's descriptors, guest memory, devices, loop and vCPU.
  *
- *     vm_create ──> vm_run ──(doorbell: exit, or the vCPU fails, or vm_abandon)──> vm_result ──> vm_destroy
+ *     vm_create ──> vm_run ──(doorbell: exit, or the vCPU fails, or vm_abandon)──> vm_destroy
  */
 #ifndef SAMARA_MONITOR_VM_H
 #define SAMARA_MONITOR_VM_H
@@ -36,6 +36,8 @@ struct vm {
     struct device_lock lock;
     struct mmio_bus bus;
     struct event_loop loop;
+    pthread_t loop_thread;
+    bool loop_started;
     struct vcpu vcpu;
     struct platform platform;
     struct vsock *vsock;
@@ -43,22 +45,26 @@ struct vm {
     struct trace trace;
     enum vm_end end;
     char report[1024]; /* VM_FAILED */
+    bool finished;           /* ended, and all output was delivered */
+    pthread_cond_t finishing; /* with the device lock */
 };
 
 /* Builds everything up to the first instruction. vm is in static memory (it is large) and zero. -1 with
  * err, and nothing left open. */
 int vm_create(struct vm *vm, const struct vm_config *config, struct err *err);
 
-/* Runs until the guest ended and all its output was delivered. -1 with err. */
+/* Runs the guest in the calling thread and the loop in another, until the guest ended and all its output
+ * was delivered. Afterwards the devices stand still: the device lock stays taken. -1 with err. */
 int vm_run(struct vm *vm, struct err *err);
 
-/* Sends signal sig to the program. Ends vm_run without waiting for the guest. Both from the loop thread. */
+/* Sends signal sig to the program. Ends vm_run without waiting for the guest. Both with the device lock. */
 void vm_signal(struct vm *vm, int sig);
 void vm_abandon(struct vm *vm);
 
 /* After vm_run: writes the trace, if one is wanted. */
 int vm_write_trace(struct vm *vm, struct err *err);
 
+/* Undoes vm_create. */
 void vm_destroy(struct vm *vm);
 
 #endif
