@@ -81,6 +81,14 @@ _Static_assert(sizeof(struct virtq_used) == 4, "2.7.8");
 #define VIRTQ_AVAIL_BYTES(size) (6u + 2u * (uint32_t)(size))
 #define VIRTQ_USED_BYTES(size)  (6u + 8u * (uint32_t)(size))
 
+/* The three parts in one piece of memory, as samara's driver and the monitor's presets lay them
+ * out. */
+#define VIRTQ_AVAIL_OFFSET(size) VIRTQ_DESC_BYTES(size)
+#define VIRTQ_USED_OFFSET(size)                                                                    \
+    ((VIRTQ_AVAIL_OFFSET(size) + VIRTQ_AVAIL_BYTES(size) + VIRTQ_USED_ALIGN - 1) /                 \
+     VIRTQ_USED_ALIGN * VIRTQ_USED_ALIGN)
+#define VIRTQ_BYTES(size) (VIRTQ_USED_OFFSET(size) + VIRTQ_USED_BYTES(size))
+
 /* With EVENT_IDX: having moved an index from `before` to `now`, must the other side, which asked to
  * hear about the entry at `event`, be told? (2.7.7.1) */
 static inline int virtq_event_due(uint16_t event, uint16_t now, uint16_t before)

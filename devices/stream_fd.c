@@ -16,8 +16,8 @@
 enum { PIPE_BYTES = 1 << 18 };
 enum { FIRST_PRIVATE_FD = 3, MEMORY_MAJOR = 1, TTYAUX_MAJOR = 5, PTMX_MINOR = 2 };
 
-/* Opening a device can have effects: the master of a pseudo-terminal would be a new terminal. So only
- * terminals proper and the likes of /dev/null. */
+/* Opening a device can have effects: the master of a pseudo-terminal would be a new terminal. So
+ * only terminals proper and the likes of /dev/null. */
 static bool may_reopen(int fd, const struct stat *st)
 {
     if (S_ISFIFO(st->st_mode))

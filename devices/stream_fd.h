@@ -4,8 +4,8 @@
  *
  *     pipe, terminal, character device   reopened through /proc/self/fd: a private non-blocking one
  *     socket                             MSG_DONTWAIT with every call
- *     regular file                       used as it is, so that the offset stays shared; never blocks
- *     what cannot be reopened            poll() first, then at most PIPE_BUF bytes
+ *     regular file                       used as it is, so that the offset stays shared; never
+ * blocks what cannot be reopened            poll() first, then at most PIPE_BUF bytes
  *
  * Writing to a pipe without reader raises SIGPIPE: the process has to ignore it.
  */
@@ -40,8 +40,9 @@ enum stream_use { STREAM_READS, STREAM_WRITES };
 
 /*
  * Makes a stream of an inherited descriptor. The stream has a descriptor of its own, close-on-exec;
- * `fd` stays open and the caller's. End of file is seen at the other end only after both are closed, so
- * the caller should close `fd` or put /dev/null there. Pipes are enlarged where that is allowed.
+ * `fd` stays open and the caller's. End of file is seen at the other end only after both are
+ * closed, so the caller should close `fd` or put /dev/null there. Pipes are enlarged where that is
+ * allowed.
  */
 int stream_open(struct stream_fd *stream, int fd, enum stream_use use, struct err *err);
 

@@ -8,7 +8,7 @@
 #include "abi/virtio.h"
 #include "abi/virtio_mmio.h"
 
-enum { FAULTS_LOGGED = 16 };
+enum { LINES_LOGGED = 16 };
 
 void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops,
                  const struct virtio_host *host)
@@ -55,32 +55,41 @@ void virtio_config_changed(struct virtio_device *dev)
         interrupt(dev, VIRTIO_MMIO_INT_CONFIG);
 }
 
-static void log_line(struct virtio_device *dev, const char *line)
+static void __attribute__((format(printf, 2, 0)))
+log_line(struct virtio_device *dev, const char *format, va_list args)
 {
+    char line[200];
+    int len = snprintf(line, sizeof(line), "%s: ", dev->ops->name);
+
+    if (dev->lines_logged == LINES_LOGGED)
+        return;
+    dev->lines_logged++;
+    vsnprintf(line + len, sizeof(line) - (size_t)len, format, args);
     if (dev->host.log != NULL)
         dev->host.log(dev->host.ctx, line);
     else
         fprintf(stderr, "samara: %s\n", line);
 }
 
+void device_log(struct virtio_device *dev, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_line(dev, format, args);
+    va_end(args);
+}
+
 void device_fault(struct virtio_device *dev, const char *format, ...)
 {
-    char line[200];
-    size_t len;
     va_list args;
 
     if (dev->state.status & VIRTIO_STATUS_NEEDS_RESET)
         return;
     dev->state.status |= VIRTIO_STATUS_NEEDS_RESET;
-    if (dev->faults_logged < FAULTS_LOGGED) {
-        dev->faults_logged++;
-        len = (size_t)snprintf(line, sizeof(line), "%s: ", dev->ops->name);
-        va_start(args, format);
-        vsnprintf(line + len, sizeof(line) - len, format, args);
-        va_end(args);
-        log_line(dev, line);
-    }
+    va_start(args, format);
+    log_line(dev, format, args);
+    va_end(args);
     if (dev->state.status & VIRTIO_STATUS_DRIVER_OK) /* 2.1.2: notified only then */
         interrupt(dev, VIRTIO_MMIO_INT_CONFIG);
 }
-

@@ -251,7 +251,7 @@ static uint32_t read_config_generation(struct virtio_device *dev)
 struct reg {
     uint16_t offset;
     const char *name;
-    uint32_t (*read)(struct virtio_device *dev); /* NULL: write-only */
+    uint32_t (*read)(struct virtio_device *dev);              /* NULL: write-only */
     void (*write)(struct virtio_device *dev, uint32_t value); /* NULL: read-only */
 };
 
@@ -298,7 +298,8 @@ static bool in_config(const struct virtio_device *dev, uint64_t offset, unsigned
     return at <= dev->ops->config_size && size <= dev->ops->config_size - at;
 }
 
-/* A register nobody has reads as all ones, which is also how absent shared memory is told (4.2.2). */
+/* A register nobody has reads as all ones, which is also how absent shared memory is told (4.2.2).
+ */
 static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct virtio_device *dev = opaque;

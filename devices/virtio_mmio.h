@@ -29,7 +29,8 @@ struct virtio_ops {
     uint32_t config_size;
     /* [offset, offset + len) lies in the configuration. */
     void (*config_read)(struct virtio_device *dev, uint32_t offset, void *to, unsigned len);
-    void (*config_write)(struct virtio_device *dev, uint32_t offset, const void *from, unsigned len);
+    void (*config_write)(struct virtio_device *dev, uint32_t offset, const void *from,
+                         unsigned len);
     void (*activate)(struct virtio_device *dev); /* DRIVER_OK; queues not ready stay unused */
     void (*reset)(struct virtio_device *dev);    /* after it the queues' requests have lapsed */
     void (*notify)(struct virtio_device *dev, unsigned queue); /* only while active */
@@ -58,7 +59,7 @@ struct virtio_device {
     const struct virtio_ops *ops;
     struct virtio_host host;
     struct virtio_state state;
-    unsigned faults_logged;
+    unsigned lines_logged;
     struct virtqueue queues[VIRTIO_MAX_QUEUES];
 };
 
@@ -81,8 +82,12 @@ void virtio_signal(struct virtio_device *dev, unsigned queue_mask);
 /* The device changed its configuration space. */
 void virtio_config_changed(struct virtio_device *dev);
 
-/* The guest broke the rules: sets DEVICE_NEEDS_RESET, tells the guest, logs one line. The device does
- * nothing more until reset. The line is not repeated before that, and at most 16 times per VM. */
+/* Logs one line that begins with the device's name; at most 16 per VM, faults included. */
+void device_log(struct virtio_device *dev, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The guest broke the rules: sets DEVICE_NEEDS_RESET, tells the guest, logs one line. The device
+ * does nothing more until reset, nor does it log again. */
 void device_fault(struct virtio_device *dev, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -308,8 +308,9 @@ bool vq_want_kick(struct virtqueue *vq, bool want)
     vq->want_kick = want;
     if (!vq->event_idx)
         store16(vq->used, RING_FLAGS, want ? 0 : VIRTQ_USED_F_NO_NOTIFY);
-    else if (want) /* when not, the event stays behind, where the guest has passed it */
-        store16(vq->used, RING_ENTRIES + 8u * vq->state.size, vq->state.next_avail);
+    else /* an entry the guest has passed is one it will not reach */
+        store16(vq->used, RING_ENTRIES + 8u * vq->state.size,
+                (uint16_t)(vq->state.next_avail - !want));
     if (!want)
         return false;
     full_barrier();

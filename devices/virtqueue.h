@@ -5,10 +5,10 @@
  *     configure ──ready──> frozen ──pop──> request (token) ──complete──> used ring ──> interrupt?
  *
  * Sizes and addresses are checked and frozen when the queue is made ready, ring indices are kept
- * here. A request is a chain copied and checked once: bounded in segments and bytes, readable before
- * writable. Its cursors are the only way to its data, so the length told to the guest is what was
- * written. A request outlives a reset harmlessly: its epoch no longer matches and every operation on
- * it does nothing. A malformed queue stays broken until it is reset.
+ * here. A request is a chain copied and checked once: bounded in segments and bytes, readable
+ * before writable. Its cursors are the only way to its data, so the length told to the guest is
+ * what was written. A request outlives a reset harmlessly: its epoch no longer matches and every
+ * operation on it does nothing. A malformed queue stays broken until it is reset.
  */
 #ifndef SAMARA_DEVICES_VIRTQUEUE_H
 #define SAMARA_DEVICES_VIRTQUEUE_H
@@ -22,9 +22,9 @@
 #include "devices/stream_fd.h"
 #include "monitor/guest_mem.h"
 
-#define VQ_MAX_SIZE      256
-#define VQ_MAX_SEGMENTS  130        /* a chain's descriptors: 128 of data, header and status */
-#define VQ_MAX_BYTES     (4u << 20) /* a chain's total length */
+#define VQ_MAX_SIZE     256
+#define VQ_MAX_SEGMENTS 130        /* a chain's descriptors: 128 of data, header and status */
+#define VQ_MAX_BYTES    (4u << 20) /* a chain's total length */
 
 /* What a snapshot keeps of a queue. Version 1. */
 struct vq_state {
@@ -43,9 +43,9 @@ struct virtqueue {
     const struct guest_mem *mem;
     uint16_t max_size;
     bool event_idx, indirect;
-    bool want_kick;         /* the guest has been told to kick at the next chain */
-    const char *broken;     /* what was malformed, NULL while sound */
-    uint32_t epoch;         /* counts resets */
+    bool want_kick;            /* the guest has been told to kick at the next chain */
+    const char *broken;        /* what was malformed, NULL while sound */
+    uint32_t epoch;            /* counts resets */
     void *desc, *avail, *used; /* host addresses, valid while ready; for virtqueue.c alone */
     uint64_t in_flight[VQ_MAX_SIZE / 64]; /* heads popped and not completed */
 };
@@ -83,8 +83,9 @@ void vq_init(struct virtqueue *vq, const struct guest_mem *mem, uint16_t max_siz
 /* Back to not ready with default values; requests under way lapse. */
 void vq_reset(struct virtqueue *vq);
 
-/* Checks size (a power of two, at most max_size), alignment and ranges of vq->state and freezes them.
- * False leaves the queue broken and not ready. Restoring a snapshot walks through here as well. */
+/* Checks size (a power of two, at most max_size), alignment and ranges of vq->state and freezes
+ * them. False leaves the queue broken and not ready. Restoring a snapshot walks through here as
+ * well. */
 bool vq_make_ready(struct virtqueue *vq, bool event_idx, bool indirect);
 
 /* --- the device's part --- */
@@ -95,7 +96,8 @@ enum vq_verdict vq_pop(struct virtqueue *vq, struct vq_request *req);
 /* True if vq_pop would not say VQ_EMPTY. */
 bool vq_pending(struct virtqueue *vq);
 
-/* Puts the chain last popped back as if it had not been, if nothing but reserved room was written to it. */
+/* Puts the chain last popped back as if it had not been, if nothing but reserved room was written
+ * to it. */
 void vq_unpop(struct vq_request *req);
 
 /* Gives the chain back with the number of bytes written. A second time does nothing. */
@@ -104,8 +106,8 @@ void vq_complete(struct vq_request *req);
 /* True if the guest wants an interrupt for what was completed since the last call. */
 bool vq_interrupt_due(struct virtqueue *vq);
 
-/* Asks the guest to kick (or not to bother) when it adds chains. True, when asking, if there are some
- * already: no kick may come for those. Not wanting is a hint, kicks may come nevertheless. */
+/* Asks the guest to kick (or not to bother) when it adds chains. True, when asking, if there are
+ * some already: no kick may come for those. Not wanting is a hint, kicks may come nevertheless. */
 bool vq_want_kick(struct virtqueue *vq, bool want);
 
 /* False once the request has been completed or has lapsed by a reset. */
@@ -128,8 +130,8 @@ bool vq_reserve(struct vq_request *req, size_t len);
 bool vq_fill(struct vq_request *req, size_t at, const void *from, size_t len);
 
 /* Move at most max bytes between a file and the guest's buffers without a copy in between. Return
- * the number moved, by which the cursor advances, or -errno; 0 from vq_write_from_fd is end of file.
- * -EINVAL if nothing is left or the request has lapsed. */
+ * the number moved, by which the cursor advances, or -errno; 0 from vq_write_from_fd is end of
+ * file. -EINVAL if nothing is left or the request has lapsed. */
 ssize_t vq_read_to_fd(struct vq_request *req, const struct stream_fd *to, size_t max);
 ssize_t vq_write_from_fd(struct vq_request *req, const struct stream_fd *from, size_t max);
 

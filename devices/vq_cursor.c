@@ -54,8 +54,8 @@ static void advance(const struct vq_request *req, struct vq_cursor *cursor, size
 enum direction { FROM_GUEST, TO_GUEST };
 
 /* Copies len bytes at the cursor, which the caller has compared with what is left, and advances. */
-static void copy_data(const struct vq_request *req, struct vq_cursor *cursor, void *host, size_t len,
-                      enum direction direction)
+static void copy_data(const struct vq_request *req, struct vq_cursor *cursor, void *host,
+                      size_t len, enum direction direction)
 {
     while (len > 0) {
         struct iovec here = current(req, cursor);

@@ -28,8 +28,8 @@ struct vsock_config {
     struct stream_fd stdio[3]; /* stdin, stdout, stderr, fd -1 for those not wanted; handed over */
 };
 
-/* NULL with err. The caller ignores SIGPIPE. On success the device owns config->stdio, on failure the
- * caller still does. */
+/* NULL with err. The caller ignores SIGPIPE. On success the device owns config->stdio, on failure
+ * the caller still does. */
 struct vsock *vsock_new(const struct vsock_config *config, const struct virtio_host *host,
                         struct event_loop *loop, struct err *err);
 
@@ -37,9 +37,10 @@ struct vsock *vsock_new(const struct vsock_config *config, const struct virtio_h
 struct virtio_device *vsock_device(struct vsock *vsock);
 
 /*
- * The guest has stopped for good: takes what it left in the tx queue and calls done(arg) once all that
- * was received has been written to the host, which may be before this returns. Waits for stdio without
- * end (a reader may be slow, as with any program) and for other connections VSOCK_FINISH_MS.
+ * The guest has stopped for good: takes what it left in the tx queue and calls done(arg) once all
+ * that was received has been written to the host, which may be before this returns. Waits for stdio
+ * without end (a reader may be slow, as with any program) and for other connections
+ * VSOCK_FINISH_MS.
  */
 void vsock_finish(struct vsock *vsock, loop_fn done, void *arg);
 #define VSOCK_FINISH_MS 1000
@@ -47,8 +48,8 @@ void vsock_finish(struct vsock *vsock, loop_fn done, void *arg);
 /* Bytes received from the guest and not yet written to the host. */
 uint64_t vsock_undrained(const struct vsock *vsock);
 
-/* Resets every connection, closes everything, removes the listening socket. NULL is allowed. The loop
- * must still exist. */
+/* Resets every connection, closes everything, removes the listening socket. NULL is allowed. The
+ * loop must still exist. */
 void vsock_free(struct vsock *vsock);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * See event_loop.h. The data of an epoll event is a watch's slot and the generation it had when it was
- * added; the generation changes when the slot is given up. Two slots beyond the table stand for the
- * loop's own descriptors.
+ * See event_loop.h. The data of an epoll event is a watch's slot and the generation it had when it
+ * was added; the generation changes when the slot is given up. Two slots beyond the table stand for
+ * the loop's own descriptors.
  */
 #include "monitor/event_loop.h"
 

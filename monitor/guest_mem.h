@@ -1,6 +1,6 @@
 /*
- * Guest RAM as at most two regions of host memory (below and above the device hole), reached by copy
- * only. The guest changes it at any moment: copy once, check the copy, use the copy.
+ * Guest RAM as at most two regions of host memory (below and above the device hole), reached by
+ * copy only. The guest changes it at any moment: copy once, check the copy, use the copy.
  *
  * The host mappings belong to whoever added them and must outlive the struct. No lock: regions are
  * added before the guest runs and never change.

@@ -1,6 +1,7 @@
 /*
- * Finds the device behind a guest-physical address. A table, set up before the guest runs; an access
- * holds the device lock. Nobody there: reads give all ones, writes go nowhere, as on a real bus.
+ * Finds the device behind a guest-physical address. A table, set up before the guest runs; an
+ * access holds the device lock. Nobody there: reads give all ones, writes go nowhere, as on a real
+ * bus.
  */
 #ifndef SAMARA_MONITOR_MMIO_BUS_H
 #define SAMARA_MONITOR_MMIO_BUS_H
@@ -12,7 +13,8 @@
 
 #define MMIO_BUS_REGIONS 16
 
-/* offset + size never exceeds the region; size is 1, 2, 4 or 8. Alignment is the device's matter. */
+/* offset + size never exceeds the region; size is 1, 2, 4 or 8. Alignment is the device's matter.
+ */
 struct mmio_ops {
     uint64_t (*read)(void *dev, uint64_t offset, unsigned size);
     void (*write)(void *dev, uint64_t offset, unsigned size, uint64_t value);

@@ -1,0 +1,377 @@
+/*
+ * The connections of a vsock device: see vsock_state.h.
+ *
+ *   client ──> HANDSHAKE ──CONNECT──> REQUESTED ──RESPONSE──> OPEN <──REQUEST── guest
+ *
+ *   OPEN ──violation──> RESETTING ──RST sent──> free
+ *   OPEN ──both directions shut by the guest, all written──> RESETTING
+ *   OPEN ──RST from the guest──> DRAINING ──all written──> free
+ *
+ * Descriptors are watched edge-triggered: readable is a flag that a read ends with EAGAIN, so the
+ * steady state needs no epoll_ctl. Writing is watched only while something is held.
+ */
+#include "devices/vsock_state.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+static bool is_socket(const struct vsock_conn *conn)
+{
+    return conn->stream.kind == STREAM_SOCKET;
+}
+
+/* --- the table --- */
+
+static struct vsock_conn **bucket_of(const struct vsock *vsock, uint32_t host_port,
+                                     uint32_t guest_port)
+{
+    uint32_t mix = host_port * 0x9e3779b1u ^ guest_port * 0x85ebca77u;
+
+    return (struct vsock_conn **)(uintptr_t)&vsock->bucket[(mix >> 16) % VSOCK_BUCKETS];
+}
+
+struct vsock_conn *conn_find(const struct vsock *vsock, uint32_t host_port, uint32_t guest_port)
+{
+    struct vsock_conn *conn = *bucket_of(vsock, host_port, guest_port);
+
+    while (conn != NULL && (conn->host_port != host_port || conn->guest_port != guest_port))
+        conn = conn->hash_next;
+    return conn;
+}
+
+static bool is_named(const struct vsock_conn *conn)
+{
+    return conn->state == CONN_REQUESTED || conn->state == CONN_OPEN ||
+           conn->state == CONN_RESETTING;
+}
+
+void conn_name(struct vsock_conn *conn, uint32_t host_port, uint32_t guest_port)
+{
+    struct vsock_conn **bucket = bucket_of(conn->vsock, host_port, guest_port);
+
+    conn->host_port = host_port;
+    conn->guest_port = guest_port;
+    conn->hash_next = *bucket;
+    *bucket = conn;
+}
+
+static void forget_name(struct vsock_conn *conn)
+{
+    struct vsock_conn **at = bucket_of(conn->vsock, conn->host_port, conn->guest_port);
+
+    while (*at != conn)
+        at = &(*at)->hash_next;
+    *at = conn->hash_next;
+}
+
+/* A slot whose connection only waits for a guest that does not answer our SHUTDOWN with RST. */
+static struct vsock_conn *reclaim(struct vsock *vsock)
+{
+    for (unsigned i = 0; i < vsock->used; i++) {
+        struct vsock_conn *conn = &vsock->conns[i];
+
+        if (conn->state == CONN_OPEN && !conn->reads && !conn->writes && conn->pending == 0) {
+            conn_free(conn);
+            break;
+        }
+    }
+    return vsock->free;
+}
+
+struct vsock_conn *conn_new(struct vsock *vsock, struct stream_fd stream,
+                            enum vsock_conn_state state)
+{
+    struct vsock_conn *conn = vsock->free;
+
+    if (conn == NULL && vsock->used < VSOCK_CONNS)
+        conn = &vsock->conns[vsock->used++];
+    else if (conn == NULL)
+        conn = reclaim(vsock);
+    if (conn == NULL)
+        return NULL;
+    if (conn == vsock->free)
+        vsock->free = conn->hash_next;
+    *conn = (struct vsock_conn){.vsock = vsock,
+                                .state = state,
+                                .stream = stream,
+                                .stdio = -1,
+                                .watch = -1,
+                                .reads = true,
+                                .writes = true,
+                                .born = vsock->births++};
+    vsock->handshakes += state == CONN_HANDSHAKE;
+    return conn;
+}
+
+static void close_stream(struct vsock_conn *conn)
+{
+    loop_del(conn->vsock->loop, conn->watch);
+    conn->watch = -1;
+    conn->reads = conn->writes = conn->readable = false;
+    stream_close(&conn->stream);
+}
+
+void conn_free(struct vsock_conn *conn)
+{
+    struct vsock *vsock = conn->vsock;
+
+    conn_unschedule(conn);
+    if (is_named(conn))
+        forget_name(conn);
+    vsock->handshakes -= conn->state == CONN_HANDSHAKE;
+    close_stream(conn);
+    buffer_drop(conn);
+    conn->state = CONN_FREE;
+    conn->hash_next = vsock->free;
+    vsock->free = conn;
+    vsock_check_finished(vsock);
+}
+
+/* --- watching --- */
+
+/* The stream of an open or draining connection has moved. May free it. */
+static void stream_event(struct vsock_conn *conn, uint32_t events)
+{
+    uint32_t written = 0;
+    int result = 0;
+
+    if (conn->held > 0 && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) {
+        result = buffer_flush(conn, &written);
+        conn_forwarded(conn, written);
+    }
+    if (conn->hung_up && conn->writes && !conn->reads)
+        result = -EPIPE;
+    if (result != 0 && result != -EAGAIN)
+        conn_end_write(conn, -result);
+    else if (conn->held == 0)
+        conn_drained(conn);
+    else
+        conn_schedule(conn);
+}
+
+static void conn_event(void *arg, uint32_t events)
+{
+    struct vsock_conn *conn = arg;
+    struct vsock *vsock = conn->vsock;
+
+    conn->hung_up |= (events & EPOLLHUP) != 0;
+    conn->readable |= conn->reads && (events & ~(uint32_t)EPOLLOUT) != 0;
+    if (conn->state == CONN_HANDSHAKE)
+        host_handshake(conn);
+    else if (conn->state == CONN_REQUESTED && conn->hung_up)
+        conn_reset(conn);
+    else if (conn->state == CONN_OPEN || conn->state == CONN_DRAINING)
+        stream_event(conn, events);
+    vsock_work(vsock);
+}
+
+static uint32_t wanted_events(const struct vsock_conn *conn)
+{
+    uint32_t events = is_socket(conn) ? EPOLLET : 0; /* a socket's hang-up is always of interest */
+
+    if (conn->state == CONN_HANDSHAKE || (conn->state == CONN_OPEN && conn->reads))
+        events |= EPOLLIN | EPOLLRDHUP | EPOLLET;
+    if (conn->held > 0)
+        events |= EPOLLOUT | EPOLLET;
+    return events;
+}
+
+void conn_watch(struct vsock_conn *conn)
+{
+    struct event_loop *loop = conn->vsock->loop;
+    uint32_t events = conn->stream.fd >= 0 ? wanted_events(conn) : 0;
+
+    if (conn->stream.kind == STREAM_FILE || (conn->watch >= 0 && events == conn->watched))
+        return;
+    conn->watched = events;
+    if (events == 0) {
+        loop_del(loop, conn->watch);
+        conn->watch = -1;
+    } else if (conn->watch >= 0) {
+        loop_mod(loop, conn->watch, events);
+    } else {
+        conn->watch = loop_add(loop, conn->stream.fd, events, conn_event, conn);
+        if (conn->watch < 0 && errno == EPERM)
+            conn->stream.kind = STREAM_FILE; /* /dev/null and its like are always ready */
+        else if (conn->watch < 0)
+            device_log(&conn->vsock->device, "epoll: %s", strerror(errno));
+    }
+}
+
+/* --- life --- */
+
+void conn_open(struct vsock_conn *conn)
+{
+    conn->state = CONN_OPEN;
+    conn->readable = conn->reads; /* something may be there; reading will tell */
+    conn_watch(conn);
+    conn_schedule(conn);
+}
+
+void conn_reset(struct vsock_conn *conn)
+{
+    if (conn->state == CONN_HANDSHAKE) {
+        conn_free(conn);
+        return;
+    }
+    buffer_drop(conn);
+    close_stream(conn);
+    conn->state = CONN_RESETTING;
+    conn->pending = 0;
+    conn_post(conn, PENDING_RST);
+    vsock_check_finished(conn->vsock);
+}
+
+void conn_abandon(struct vsock_conn *conn)
+{
+    if (conn->held == 0) {
+        conn_free(conn);
+        return;
+    }
+    conn_unschedule(conn);
+    forget_name(conn);
+    conn->state = CONN_DRAINING;
+    conn->reads = false;
+    conn_watch(conn);
+}
+
+/* One direction of the stream is over; how is SHUT_RD or SHUT_WR. */
+static void close_direction(struct vsock_conn *conn, int how)
+{
+    if (how == SHUT_RD)
+        conn->reads = conn->readable = false;
+    else
+        conn->writes = false;
+    if (!conn->reads && !conn->writes) {
+        close_stream(conn);
+        return;
+    }
+    if (is_socket(conn))
+        shutdown(conn->stream.fd, how);
+    conn_watch(conn);
+}
+
+static void tell_shutdown(struct vsock_conn *conn, uint8_t flag)
+{
+    if (conn->state != CONN_OPEN || conn->our_shut & flag)
+        return;
+    conn->our_shut |= flag;
+    conn_post(conn, PENDING_SHUTDOWN);
+}
+
+void conn_end_read(struct vsock_conn *conn)
+{
+    if (conn->reads)
+        close_direction(conn, SHUT_RD);
+    tell_shutdown(conn, VIRTIO_VSOCK_SHUTDOWN_SEND);
+    if (conn->hung_up && conn->writes)
+        conn_end_write(conn, EPIPE);
+}
+
+static void log_lost_output(struct vsock_conn *conn, int reason)
+{
+    static const char *const names[] = {"stdin", "stdout", "stderr"};
+
+    if (conn->stdio >= 0 && reason != EPIPE && reason != ECONNRESET)
+        device_log(&conn->vsock->device, "%s: %s", names[conn->stdio], strerror(reason));
+}
+
+void conn_end_write(struct vsock_conn *conn, int reason)
+{
+    conn_forwarded(conn, buffer_drop(conn));
+    if (conn->writes) {
+        log_lost_output(conn, reason);
+        close_direction(conn, SHUT_WR);
+    }
+    tell_shutdown(conn, VIRTIO_VSOCK_SHUTDOWN_RCV);
+    conn_drained(conn);
+}
+
+void conn_guest_shutdown(struct vsock_conn *conn, uint32_t flags)
+{
+    conn->guest_shut |= flags & (VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND);
+    if (conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_RCV && conn->reads)
+        close_direction(conn, SHUT_RD);
+    if (conn->held == 0)
+        conn_drained(conn);
+}
+
+void conn_drained(struct vsock_conn *conn)
+{
+    const uint8_t both = VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND;
+
+    if (conn->state == CONN_DRAINING) {
+        conn_free(conn);
+        return;
+    }
+    if (conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND && conn->writes)
+        close_direction(conn, SHUT_WR);
+    if (conn->guest_shut == both) {
+        conn_reset(conn); /* a clean end is answered with RST as well (5.10.6.6) */
+        return;
+    }
+    conn_watch(conn);
+    conn_schedule(conn);
+    vsock_check_finished(conn->vsock);
+}
+
+/* --- credit --- */
+
+uint32_t conn_credit(const struct vsock_conn *conn)
+{
+    uint32_t under_way = conn->sent - conn->peer_forwarded;
+
+    return under_way < conn->peer_alloc ? conn->peer_alloc - under_way : 0;
+}
+
+uint32_t conn_allowance(const struct vsock_conn *conn)
+{
+    return VSOCK_BUF_ALLOC - (conn->received - conn->told);
+}
+
+void conn_forwarded(struct vsock_conn *conn, uint32_t bytes)
+{
+    conn->forwarded += bytes;
+    if (conn->state == CONN_OPEN && conn->forwarded != conn->told &&
+        conn_allowance(conn) < VSOCK_BUF_ALLOC / 2)
+        conn_post(conn, PENDING_CREDIT);
+}
+
+/* --- the ready list --- */
+
+bool conn_has_data(const struct vsock_conn *conn)
+{
+    return conn->state == CONN_OPEN && conn->reads && conn->readable && conn_credit(conn) > 0;
+}
+
+void conn_schedule(struct vsock_conn *conn)
+{
+    struct vsock *vsock = conn->vsock;
+
+    if (conn->ready_link != NULL || (conn->pending == 0 && !conn_has_data(conn)))
+        return;
+    conn->ready_next = NULL;
+    conn->ready_link = vsock->ready_end;
+    *vsock->ready_end = conn;
+    vsock->ready_end = &conn->ready_next;
+}
+
+void conn_unschedule(struct vsock_conn *conn)
+{
+    if (conn->ready_link == NULL)
+        return;
+    *conn->ready_link = conn->ready_next;
+    if (conn->ready_next != NULL)
+        conn->ready_next->ready_link = conn->ready_link;
+    else
+        conn->vsock->ready_end = conn->ready_link;
+    conn->ready_link = NULL;
+}
+
+void conn_post(struct vsock_conn *conn, unsigned pending)
+{
+    conn->pending |= pending;
+    conn_schedule(conn);
+}

@@ -1,0 +1,216 @@
+/*
+ * The host's side of vsock as UNIX sockets, by Firecracker's convention: see vsock.h.
+ *
+ * A client's line is peeked at until its newline is there, so that nothing behind it is taken from
+ * the stream. Clients that say nothing are few: the oldest gives way.
+ */
+#include "devices/vsock_state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    ACCEPTS_PER_TURN = 16,
+    BACKLOG = 128,
+    LINE_BYTES = 32, /* "CONNECT 4294967295\n" is 19 */
+    PORTS_FIRST = 1 << 30,
+    PORTS_LAST = INT32_MAX,
+};
+
+static const uint64_t accept_pause_ns = 100 * 1000 * 1000;
+
+_Static_assert(VSOCK_PATH + 11 <= sizeof(((struct sockaddr_un *)0)->sun_path), "sun_path");
+
+/* --- listening --- */
+
+int host_listen(struct vsock *vsock, const char *path, struct err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (strlen(path) >= VSOCK_PATH)
+        return err_set(err, "vsock %s: longer than %d bytes", path, VSOCK_PATH - 1);
+    memcpy(address.sun_path, path, strlen(path));
+    vsock->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (vsock->listen_fd < 0)
+        return err_sys(err, "vsock %s: socket", path);
+    if (bind(vsock->listen_fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+        if (errno == EADDRINUSE)
+            return err_set(err, "vsock %s: it exists; remove it if no VM uses it", path);
+        return err_sys(err, "vsock %s: bind", path);
+    }
+    memcpy(vsock->path, path, strlen(path) + 1); /* from here on it is ours to remove */
+    if (listen(vsock->listen_fd, BACKLOG) != 0)
+        return err_sys(err, "vsock %s: listen", path);
+    return 0;
+}
+
+void host_unlisten(struct vsock *vsock)
+{
+    host_stop(vsock);
+    if (vsock->listen_fd >= 0)
+        close(vsock->listen_fd);
+    vsock->listen_fd = -1;
+    if (vsock->path[0] != '\0')
+        unlink(vsock->path);
+    vsock->path[0] = '\0';
+}
+
+/* Makes place for one more client that has not said what it wants. */
+static void drop_oldest_handshake(struct vsock *vsock)
+{
+    struct vsock_conn *oldest = NULL;
+
+    for (unsigned i = 0; i < vsock->used; i++) {
+        struct vsock_conn *conn = &vsock->conns[i];
+
+        if (conn->state == CONN_HANDSHAKE && (oldest == NULL || conn->born < oldest->born))
+            oldest = conn;
+    }
+    if (oldest != NULL)
+        conn_free(oldest);
+}
+
+static bool accept_one(struct vsock *vsock)
+{
+    struct stream_fd stream = {.kind = STREAM_SOCKET};
+    struct vsock_conn *conn;
+
+    stream.fd = accept4(vsock->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (stream.fd < 0)
+        return false;
+    if (vsock->handshakes == VSOCK_HANDSHAKES)
+        drop_oldest_handshake(vsock);
+    conn = conn_new(vsock, stream, CONN_HANDSHAKE);
+    if (conn == NULL) {
+        stream_close(&stream);
+        errno = EMFILE; /* as good a name for a full table */
+        return false;
+    }
+    conn_watch(conn); /* tells at once if the line is there already */
+    return true;
+}
+
+static void listen_event(void *arg, uint32_t events)
+{
+    struct vsock *vsock = arg;
+
+    (void)events;
+    for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+        if (accept_one(vsock))
+            continue;
+        if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
+            host_stop(vsock); /* out of something: a full backlog must not keep us busy */
+            loop_timer_set(vsock->loop, &vsock->listen_again, loop_now_ns() + accept_pause_ns);
+        }
+        break;
+    }
+}
+
+static void listen_again(void *arg)
+{
+    host_start(arg);
+}
+
+void host_start(struct vsock *vsock)
+{
+    vsock->listen_again.fn = listen_again;
+    vsock->listen_again.arg = vsock;
+    if (vsock->listen_fd >= 0 && vsock->listen_watch < 0)
+        vsock->listen_watch = loop_add(vsock->loop, vsock->listen_fd, EPOLLIN, listen_event, vsock);
+}
+
+void host_stop(struct vsock *vsock)
+{
+    loop_timer_cancel(vsock->loop, &vsock->listen_again);
+    loop_del(vsock->loop, vsock->listen_watch);
+    vsock->listen_watch = -1;
+}
+
+/* --- CONNECT --- */
+
+/* Parses "CONNECT <port>" of len bytes without the newline. */
+static bool parse_connect(const char *line, size_t len, uint32_t *port)
+{
+    static const char word[] = "CONNECT ";
+    const size_t skip = sizeof(word) - 1;
+    uint64_t value = 0;
+
+    if (len <= skip || strncasecmp(line, word, skip) != 0)
+        return false;
+    for (size_t i = skip; i < len; i++) {
+        if (line[i] < '0' || line[i] > '9')
+            return false;
+        value = value * 10 + (uint64_t)(line[i] - '0');
+        if (value > UINT32_MAX)
+            return false;
+    }
+    *port = (uint32_t)value;
+    return true;
+}
+
+static uint32_t free_port(struct vsock *vsock, uint32_t guest_port)
+{
+    do {
+        if (vsock->next_port < PORTS_FIRST || vsock->next_port >= PORTS_LAST)
+            vsock->next_port = PORTS_FIRST;
+        else
+            vsock->next_port++;
+    } while (conn_find(vsock, vsock->next_port, guest_port) != NULL);
+    return vsock->next_port;
+}
+
+void host_handshake(struct vsock_conn *conn)
+{
+    char line[LINE_BYTES];
+    ssize_t got = recv(conn->stream.fd, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT);
+    const char *end = got > 0 ? memchr(line, '\n', (size_t)got) : NULL;
+    size_t len = end != NULL ? (size_t)(end - line) : 0;
+    uint32_t port;
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (end == NULL && got > 0 && got < LINE_BYTES && !conn->hung_up)
+        return; /* the rest is to come */
+    if (end == NULL || !parse_connect(line, len, &port) ||
+        recv(conn->stream.fd, line, len + 1, MSG_DONTWAIT) != (ssize_t)len + 1) {
+        conn_free(conn);
+        return;
+    }
+    conn->vsock->handshakes--;
+    conn->state = CONN_REQUESTED;
+    conn_name(conn, free_port(conn->vsock, port), port);
+    conn_watch(conn);
+    conn_post(conn, PENDING_REQUEST);
+}
+
+bool host_accepted(struct vsock_conn *conn)
+{
+    char line[LINE_BYTES];
+    struct iovec iov = {.iov_base = line};
+
+    iov.iov_len = (size_t)snprintf(line, sizeof(line), "OK %u\n", conn->host_port);
+    return stream_writev(&conn->stream, &iov, 1) == (ssize_t)iov.iov_len;
+}
+
+/* --- connecting --- */
+
+struct stream_fd host_connect(const struct vsock *vsock, uint32_t port)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stream_fd stream = {.kind = STREAM_SOCKET};
+
+    if (vsock->path[0] == '\0')
+        return STREAM_CLOSED;
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u", vsock->path, port);
+    stream.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (stream.fd >= 0 &&
+        connect(stream.fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
+        stream_close(&stream);
+    return stream;
+}

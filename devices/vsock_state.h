@@ -1,0 +1,200 @@
+/*
+ * What the files of the vsock device share.
+ *
+ *     vsock_host.c    listening socket, CONNECT lines, connecting to PATH_N
+ *     vsock_tx.c      packets from the guest ──> connections ──> host
+ *     vsock_rx.c      host ──> connections ──> packets to the guest
+ *     vsock_conn.c    the connections: table, life, watching, credit
+ *     vsock_buffer.c  what the host did not take at once
+ *     vsock.c         the device: creation, operations, end
+ *
+ * Data is never held before it is needed: what comes from the host is read straight into the
+ * guest's buffers when it has credit, and what comes from the guest is written straight to the
+ * host. Only what the host does not take goes to a buffer of VSOCK_BUF_ALLOC bytes, the credit we
+ * give; the buffers come from a pool, and a connection that finds it empty is reset.
+ */
+#ifndef SAMARA_DEVICES_VSOCK_STATE_H
+#define SAMARA_DEVICES_VSOCK_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/virtio_vsock.h"
+#include "devices/vsock.h"
+
+enum {
+    VSOCK_BUF_ALLOC = 256 << 10, /* credit of each connection */
+    VSOCK_CHUNKS = 256,          /* buffers in the pool: 64 MiB of address space */
+    VSOCK_CONNS = 1024,
+    VSOCK_BUCKETS = 1024, /* a power of two */
+    VSOCK_HANDSHAKES = 64,
+    VSOCK_REFUSALS = 64, /* resets for which there is no connection */
+    VSOCK_PATH = 96,     /* leaves room in sun_path for "_4294967295" */
+};
+
+enum vsock_conn_state {
+    CONN_FREE = 0,
+    CONN_HANDSHAKE, /* a client that has not said CONNECT; no ports yet */
+    CONN_REQUESTED, /* the guest has been asked */
+    CONN_OPEN,
+    CONN_RESETTING, /* closed here; RST is still to be sent */
+    CONN_DRAINING,  /* unknown to the guest; the host still has to take what it sent */
+};
+
+/* Control packets still to be sent, as bits in the order in which they go. */
+enum {
+    PENDING_RST = 1 << 0,
+    PENDING_REQUEST = 1 << 1,
+    PENDING_RESPONSE = 1 << 2,
+    PENDING_SHUTDOWN = 1 << 3,
+    PENDING_CREDIT = 1 << 4,
+};
+
+struct vsock_conn {
+    struct vsock *vsock;
+    enum vsock_conn_state state;
+    uint32_t host_port, guest_port;
+    struct vsock_conn *hash_next;                /* also the list of free ones */
+    struct vsock_conn *ready_next, **ready_link; /* in the list of those with something to send */
+    unsigned pending;
+    uint64_t born; /* order of acceptance, for handshakes */
+
+    struct stream_fd stream;
+    int stdio; /* 0-2, or -1 */
+    int watch; /* of the loop, or -1 */
+    uint32_t watched;
+    bool reads, writes; /* directions still open: from the stream, to it */
+    bool readable;      /* reading has not said EAGAIN since the last event */
+    bool hung_up;       /* the socket's other end is gone altogether */
+    uint8_t guest_shut; /* VIRTIO_VSOCK_SHUTDOWN_* received */
+    uint8_t our_shut;   /* ... to be told, or told */
+
+    /* Byte counts since the start, modulo 2^32. */
+    uint32_t received;  /* from the guest */
+    uint32_t forwarded; /* taken by the host or dropped */
+    uint32_t told;      /* forwarded as the guest last heard it */
+    uint32_t sent;      /* to the guest */
+    uint32_t peer_alloc, peer_forwarded;
+
+    uint8_t *buffer; /* a chunk while there is something in it, else NULL */
+    uint32_t head, held;
+};
+
+struct vsock_refusal {
+    uint64_t cid; /* whom the guest had addressed */
+    uint32_t host_port, guest_port;
+};
+
+struct vsock {
+    struct virtio_device device; /* first: operations get a pointer to it */
+    struct event_loop *loop;
+    uint64_t guest_cid;
+    struct stream_fd stdio[3]; /* until the guest connects to them */
+
+    char path[VSOCK_PATH];
+    int listen_fd, listen_watch;
+    struct loop_timer listen_again;
+    unsigned handshakes;
+    uint64_t births;
+    uint32_t next_port;
+
+    struct vsock_conn *free;
+    unsigned used; /* connections ever used: below it any may be in use */
+    struct vsock_conn *ready, **ready_end;
+    unsigned refusal_head, refusals; /* a ring */
+    struct vsock_refusal refusal[VSOCK_REFUSALS];
+
+    uint8_t *pool; /* VSOCK_CHUNKS of VSOCK_BUF_ALLOC bytes */
+    unsigned chunks_used, chunks_free, chunks_dirty;
+    uint16_t chunk[VSOCK_CHUNKS]; /* free ones, of which the last chunks_dirty take memory */
+
+    struct loop_task work; /* what one turn left over */
+    bool guest_gone;       /* vsock_finish: nothing is sent any more */
+    bool finishing;        /* done has not been called */
+    loop_fn done;
+    void *done_arg;
+    struct loop_timer patience;
+
+    struct vsock_conn *bucket[VSOCK_BUCKETS];
+    struct vsock_conn conns[VSOCK_CONNS];
+};
+
+/* --- vsock_conn.c --- */
+
+/* A connection over a stream, which is handed over, or NULL if the table is full. */
+struct vsock_conn *conn_new(struct vsock *vsock, struct stream_fd stream,
+                            enum vsock_conn_state state);
+/* Gives it its ports and makes it findable. */
+void conn_name(struct vsock_conn *conn, uint32_t host_port, uint32_t guest_port);
+struct vsock_conn *conn_find(const struct vsock *vsock, uint32_t host_port, uint32_t guest_port);
+/* Closes everything at once and forgets it. */
+void conn_free(struct vsock_conn *conn);
+/* Makes it open: reading begins. */
+void conn_open(struct vsock_conn *conn);
+/* Closes it here and tells the guest. */
+void conn_reset(struct vsock_conn *conn);
+/* The guest forgot it: writes out what it holds and is gone. */
+void conn_abandon(struct vsock_conn *conn);
+/* The host's end of file, and its refusal of more data (reason: a positive errno). */
+void conn_end_read(struct vsock_conn *conn);
+void conn_end_write(struct vsock_conn *conn, int reason);
+/* The guest's SHUTDOWN. */
+void conn_guest_shutdown(struct vsock_conn *conn, uint32_t flags);
+/* Everything held has been written: does what was waiting for that. May free it. */
+void conn_drained(struct vsock_conn *conn);
+/* Brings the loop's watch in line with the state. */
+void conn_watch(struct vsock_conn *conn);
+/* Puts it in the ready list if it has something to send. */
+void conn_schedule(struct vsock_conn *conn);
+void conn_unschedule(struct vsock_conn *conn);
+void conn_post(struct vsock_conn *conn, unsigned pending);
+bool conn_has_data(const struct vsock_conn *conn);
+/* Bytes the guest can take, and bytes it may still send as far as it knows. */
+uint32_t conn_credit(const struct vsock_conn *conn);
+uint32_t conn_allowance(const struct vsock_conn *conn);
+/* Data was forwarded: tells the guest if it must think it has little credit. */
+void conn_forwarded(struct vsock_conn *conn, uint32_t bytes);
+
+/* --- vsock_buffer.c --- */
+
+bool buffer_pool_open(struct vsock *vsock);
+void buffer_pool_close(struct vsock *vsock);
+/* Takes len bytes of a request, at most VSOCK_BUF_ALLOC with what is held. False: no chunk. */
+bool buffer_put(struct vsock_conn *conn, struct vq_request *req, uint32_t len);
+/* Writes what it can; 0 when all is gone, else -errno. Credit is the caller's matter. */
+int buffer_flush(struct vsock_conn *conn, uint32_t *written);
+/* Drops what is held; returns how much it was. */
+uint32_t buffer_drop(struct vsock_conn *conn);
+
+/* --- vsock_tx.c --- */
+
+/* Takes packets from the guest, a bounded number; true if there are more. */
+bool vsock_take_packets(struct vsock *vsock);
+
+/* --- vsock_rx.c --- */
+
+/* Sends what is ready as far as the guest has buffers, a bounded amount; true if there is more. */
+bool vsock_send_packets(struct vsock *vsock);
+
+/* --- vsock_host.c --- */
+
+int host_listen(struct vsock *vsock, const char *path, struct err *err);
+void host_unlisten(struct vsock *vsock);
+/* Accepting goes on while the device is active. */
+void host_start(struct vsock *vsock);
+void host_stop(struct vsock *vsock);
+/* A stream to PATH_port, closed if nobody is there. */
+struct stream_fd host_connect(const struct vsock *vsock, uint32_t port);
+/* A client's CONNECT line may have arrived. */
+void host_handshake(struct vsock_conn *conn);
+/* The guest accepted: says OK. False if the client is gone. */
+bool host_accepted(struct vsock_conn *conn);
+
+/* --- vsock.c --- */
+
+/* Both directions, then one interrupt; what is left over is done in the loop's next turn. */
+void vsock_work(struct vsock *vsock);
+/* After anything was drained or freed: is vsock_finish done? */
+void vsock_check_finished(struct vsock *vsock);
+
+#endif

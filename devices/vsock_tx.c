@@ -1,0 +1,280 @@
+/*
+ * Packets from the guest: see vsock_state.h. The header is copied once and checked; data goes from
+ * the guest's memory to the host at once as far as the host takes it.
+ *
+ * A packet that makes no sense for its connection resets that connection; one whose length lies
+ * about its chain breaks the device.
+ */
+#include "devices/vsock_state.h"
+
+#include <errno.h>
+
+#include "abi/platform.h"
+
+enum { PACKETS_PER_TURN = 256 };
+
+static struct virtqueue *tx_queue(struct vsock *vsock)
+{
+    return &vsock->device.queues[VIRTIO_VSOCK_QUEUE_TX];
+}
+
+/* Answers with RST without a connection. There is room: packets are not taken when there is not. */
+static void refuse(struct vsock *vsock, const struct virtio_vsock_hdr *hdr)
+{
+    unsigned at = (vsock->refusal_head + vsock->refusals) % VSOCK_REFUSALS;
+
+    if (hdr->op == VIRTIO_VSOCK_OP_RST)
+        return;
+    vsock->refusal[at] = (struct vsock_refusal){
+        .cid = hdr->dst_cid, .host_port = hdr->dst_port, .guest_port = hdr->src_port};
+    vsock->refusals++;
+}
+
+/* --- connections the guest asks for --- */
+
+/* The stdio stream at this port, handed over, and its number; closed if there is none (any more).
+ */
+static struct stream_fd take_stdio(struct vsock *vsock, uint32_t port, int *number)
+{
+    struct stream_fd stream;
+
+    *number = -1;
+    if (port < SAMARA_STDIO_PORT || port - SAMARA_STDIO_PORT > 2)
+        return STREAM_CLOSED;
+    *number = (int)(port - SAMARA_STDIO_PORT);
+    stream = vsock->stdio[*number];
+    vsock->stdio[*number] = STREAM_CLOSED;
+    return stream;
+}
+
+static void connect_to_host(struct vsock *vsock, const struct virtio_vsock_hdr *hdr)
+{
+    int stdio;
+    struct stream_fd stream = take_stdio(vsock, hdr->dst_port, &stdio);
+    struct vsock_conn *conn = NULL;
+
+    if (stdio < 0)
+        stream = host_connect(vsock, hdr->dst_port);
+    if (stream.fd >= 0)
+        conn = conn_new(vsock, stream, CONN_OPEN);
+    if (conn == NULL) {
+        if (stdio >= 0)
+            vsock->stdio[stdio] = stream; /* the table is full: it may try again */
+        else
+            stream_close(&stream);
+        refuse(vsock, hdr);
+        return;
+    }
+    conn->stdio = stdio;
+    if (stdio >= 0) {
+        conn->reads = stdio == 0;
+        conn->writes = stdio != 0;
+    }
+    conn->peer_alloc = hdr->buf_alloc;
+    conn_name(conn, hdr->dst_port, hdr->src_port);
+    conn->pending = PENDING_RESPONSE;
+    conn_open(conn);
+}
+
+/* --- operations on a connection; false resets it --- */
+
+/* As much as possible straight to the host. Returns 0, -EAGAIN, or why no more can be written. */
+static int write_directly(struct vsock_conn *conn, struct vq_request *req, uint32_t *len)
+{
+    ssize_t moved;
+
+    while (*len > 0) {
+        moved = vq_read_to_fd(req, &conn->stream, *len);
+        if (moved <= 0)
+            return moved < 0 ? (int)moved : -EAGAIN;
+        *len -= (uint32_t)moved;
+        conn_forwarded(conn, (uint32_t)moved);
+    }
+    return 0;
+}
+
+static bool op_rw(struct vsock_conn *conn, const struct virtio_vsock_hdr *hdr,
+                  struct vq_request *req)
+{
+    uint32_t len = hdr->len;
+    int result = -EAGAIN;
+
+    if (conn->state != CONN_OPEN || conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND ||
+        len > conn_allowance(conn))
+        return false;
+    conn->received += len;
+    if (!conn->writes)
+        result = -EPIPE;
+    else if (conn->held == 0)
+        result = write_directly(conn, req, &len);
+    if (result == -EAGAIN && len > 0) {
+        if (!buffer_put(conn, req, len))
+            return false;
+        conn_watch(conn);
+        if (conn->stream.kind == STREAM_FILE)
+            conn_end_write(conn, EIO); /* refuses to be waited for */
+    } else if (result != 0 && len > 0) {
+        conn_forwarded(conn, len);
+        conn_end_write(conn, -result);
+    }
+    return true;
+}
+
+static bool op_request(struct vsock_conn *conn, const struct virtio_vsock_hdr *hdr,
+                       struct vq_request *req)
+{
+    (void)conn;
+    (void)hdr;
+    (void)req;
+    return false; /* there is a connection already */
+}
+
+static bool op_response(struct vsock_conn *conn, const struct virtio_vsock_hdr *hdr,
+                        struct vq_request *req)
+{
+    (void)hdr;
+    (void)req;
+    if (conn->state != CONN_REQUESTED || !host_accepted(conn))
+        return false;
+    conn_open(conn);
+    return true;
+}
+
+static bool op_rst(struct vsock_conn *conn, const struct virtio_vsock_hdr *hdr,
+                   struct vq_request *req)
+{
+    (void)hdr;
+    (void)req;
+    conn_abandon(conn);
+    return true;
+}
+
+static bool op_shutdown(struct vsock_conn *conn, const struct virtio_vsock_hdr *hdr,
+                        struct vq_request *req)
+{
+    (void)req;
+    if (conn->state != CONN_OPEN)
+        return false;
+    conn_guest_shutdown(conn, hdr->flags);
+    return true;
+}
+
+static bool op_credit_update(struct vsock_conn *conn, const struct virtio_vsock_hdr *hdr,
+                             struct vq_request *req)
+{
+    (void)conn;
+    (void)hdr;
+    (void)req;
+    return true; /* the header says it all */
+}
+
+static bool op_credit_request(struct vsock_conn *conn, const struct virtio_vsock_hdr *hdr,
+                              struct vq_request *req)
+{
+    (void)hdr;
+    (void)req;
+    if (conn->state == CONN_OPEN)
+        conn_post(conn, PENDING_CREDIT);
+    return conn->state == CONN_OPEN;
+}
+
+static bool (*const ops[])(struct vsock_conn *, const struct virtio_vsock_hdr *,
+                           struct vq_request *) = {
+    [VIRTIO_VSOCK_OP_REQUEST] = op_request,
+    [VIRTIO_VSOCK_OP_RESPONSE] = op_response,
+    [VIRTIO_VSOCK_OP_RST] = op_rst,
+    [VIRTIO_VSOCK_OP_SHUTDOWN] = op_shutdown,
+    [VIRTIO_VSOCK_OP_RW] = op_rw,
+    [VIRTIO_VSOCK_OP_CREDIT_UPDATE] = op_credit_update,
+    [VIRTIO_VSOCK_OP_CREDIT_REQUEST] = op_credit_request,
+};
+
+/* --- dispatch --- */
+
+/* Takes the guest's counts from a header. False if it claims to have consumed what was never sent.
+ * Going back is no claim: a guest with several CPUs may queue packets out of order. */
+static bool take_credit(struct vsock_conn *conn, const struct virtio_vsock_hdr *hdr)
+{
+    uint32_t ahead = hdr->fwd_cnt - conn->peer_forwarded;
+
+    conn->peer_alloc = hdr->buf_alloc;
+    if (ahead > UINT32_MAX / 2)
+        return true;
+    if (ahead > conn->sent - conn->peer_forwarded)
+        return false;
+    conn->peer_forwarded = hdr->fwd_cnt;
+    return true;
+}
+
+static void handle_packet(struct vsock *vsock, const struct virtio_vsock_hdr *hdr,
+                          struct vq_request *req)
+{
+    struct vsock_conn *conn;
+    bool known_op = hdr->op != 0 && hdr->op < sizeof(ops) / sizeof(ops[0]);
+
+    if (hdr->src_cid != vsock->guest_cid)
+        return; /* an answer would have to go to somebody else */
+    if (hdr->dst_cid != VSOCK_HOST_CID) {
+        refuse(vsock, hdr);
+        return;
+    }
+    conn = conn_find(vsock, hdr->dst_port, hdr->src_port);
+    if (conn == NULL) {
+        if (hdr->type == VIRTIO_VSOCK_TYPE_STREAM && hdr->op == VIRTIO_VSOCK_OP_REQUEST)
+            connect_to_host(vsock, hdr);
+        else
+            refuse(vsock, hdr);
+        return;
+    }
+    if (conn->state == CONN_RESETTING)
+        return; /* RST is on its way */
+    if (hdr->type != VIRTIO_VSOCK_TYPE_STREAM || !known_op || !take_credit(conn, hdr) ||
+        !ops[hdr->op](conn, hdr, req)) {
+        conn_reset(conn);
+        return;
+    }
+    if (conn->state == CONN_OPEN)
+        conn_schedule(conn); /* there may be credit now */
+}
+
+/* False if the packet broke the device. */
+static bool take_packet(struct vsock *vsock, struct vq_request *req)
+{
+    struct virtio_vsock_hdr hdr;
+
+    if (!vq_read(req, &hdr, sizeof(hdr))) {
+        device_fault(&vsock->device, "tx queue: packet shorter than its header");
+        return false;
+    }
+    if (hdr.len > vq_readable(req)) {
+        device_fault(&vsock->device, "tx queue: packet longer than its buffers");
+        return false;
+    }
+    handle_packet(vsock, &hdr, req);
+    vq_complete(req);
+    return true;
+}
+
+bool vsock_take_packets(struct vsock *vsock)
+{
+    struct virtqueue *vq = tx_queue(vsock);
+    struct vq_request req;
+
+    for (unsigned i = 0; i < PACKETS_PER_TURN; i++) {
+        if (!virtio_active(&vsock->device) || vsock->refusals == VSOCK_REFUSALS)
+            return false; /* sending a refusal comes back here */
+        switch (vq_pop(vq, &req)) {
+        case VQ_BROKEN:
+            device_fault(&vsock->device, "tx queue: %s", vq->broken);
+            return false;
+        case VQ_EMPTY:
+            if (!vq_want_kick(vq, true))
+                return false;
+            break;
+        case VQ_REQUEST:
+            if (!take_packet(vsock, &req))
+                return false;
+        }
+    }
+    return true;
+}
