@@ -86,4 +86,14 @@ enum {
 #define SAMARA_PROP_EXEC_PATH  "samara,exec-path"  /* absolute path the program is known by */
 #define SAMARA_PROP_FREE_START "samara,free-start" /* u64: RAM from here on is unused */
 
+/*
+ * Property of a virtio_mmio node: the monitor has played the driver's part of initialisation (Virtio 1.2,
+ * 3.1.1) through the device's registers already, with VERSION_1 and EVENT_IDX and these queues, because
+ * twenty register accesses of 24 us each would be a third of the boot. Cells: device id, number of
+ * queues, size of each, high and low half of the first queue's address, bytes from queue to queue. A queue's
+ * parts lie as VIRTQ_*_OFFSET in abi/virtio.h say, zeroed.
+ */
+#define SAMARA_PROP_PRESET "samara,preset"
+#define SAMARA_PRESET_CELLS 6
+
 #endif

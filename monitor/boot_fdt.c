@@ -64,8 +64,9 @@ static int put_chosen(void *fdt, const struct boot_fdt *c)
     return r ? r : fdt_end_node(fdt);
 }
 
-static int put_device(void *fdt, const char *kind, const char *compatible,
-                      const struct range *ranges, unsigned count, uint32_t vector)
+/* Leaves the node open. */
+static int begin_device(void *fdt, const char *kind, const char *compatible,
+                        const struct range *ranges, unsigned count, uint32_t vector)
 {
     char name[40];
     int r;
@@ -74,21 +75,44 @@ static int put_device(void *fdt, const char *kind, const char *compatible,
     r = fdt_begin_node(fdt, name);
     r = r ? r : put_string(fdt, "compatible", compatible);
     r = r ? r : put_ranges(fdt, "reg", ranges, count);
-    r = r ? r : fdt_property_u32(fdt, "interrupts", vector);
+    return r ? r : fdt_property_u32(fdt, "interrupts", vector);
+}
+
+static int put_preset(void *fdt, const struct virtio_preset *p)
+{
+    const uint32_t values[SAMARA_PRESET_CELLS] = {p->device_id,
+                                                  p->queues,
+                                                  p->size,
+                                                  (uint32_t)(p->gpa >> 32),
+                                                  (uint32_t)p->gpa,
+                                                  (uint32_t)virtio_preset_stride(p)};
+    fdt32_t cells[SAMARA_PRESET_CELLS];
+
+    for (unsigned i = 0; i < SAMARA_PRESET_CELLS; i++)
+        cells[i] = cpu_to_fdt32(values[i]);
+    return fdt_property(fdt, SAMARA_PROP_PRESET, cells, sizeof(cells));
+}
+
+static int put_virtio(void *fdt, const struct boot_device *d)
+{
+    const struct range regs = {SAMARA_GPA_VIRTIO + (uint64_t)d->slot * SAMARA_VIRTIO_STRIDE,
+                               SAMARA_VIRTIO_STRIDE};
+    int r = begin_device(fdt, "virtio_mmio", "virtio,mmio", &regs, 1,
+                         SAMARA_VECTOR_VIRTIO + d->slot);
+
+    if (d->preset.queues)
+        r = r ? r : put_preset(fdt, &d->preset);
     return r ? r : fdt_end_node(fdt);
 }
 
 static int put_devices(void *fdt, const struct boot_fdt *c)
 {
     const struct range platform[2] = {{SAMARA_GPA_PLATFORM, 0x1000}, {SAMARA_GPA_DOORBELL, 0x1000}};
-    int r = put_device(fdt, "platform", "samara,platform", platform, 2, SAMARA_VECTOR_PLATFORM);
+    int r = begin_device(fdt, "platform", "samara,platform", platform, 2, SAMARA_VECTOR_PLATFORM);
 
-    for (unsigned i = 0; i < c->virtio_slots; i++) {
-        const struct range regs = {SAMARA_GPA_VIRTIO + (uint64_t)i * SAMARA_VIRTIO_STRIDE, 0x1000};
-
-        r = r ? r : put_device(fdt, "virtio_mmio", "virtio,mmio", &regs, 1,
-                               SAMARA_VECTOR_VIRTIO + i);
-    }
+    r = r ? r : fdt_end_node(fdt);
+    for (unsigned i = 0; i < c->device_count; i++)
+        r = r ? r : put_virtio(fdt, &c->devices[i]);
     return r;
 }
 

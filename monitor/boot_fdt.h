@@ -6,11 +6,18 @@
 #include <stdint.h>
 
 #include "monitor/err.h"
+#include "monitor/virtio_preset.h"
 
 /* NUL-terminated strings one after the other. */
 struct string_block {
     const char *data;
     size_t size;
+};
+
+/* A virtio device; preset.queues 0: the guest initialises it. */
+struct boot_device {
+    unsigned slot;
+    struct virtio_preset preset;
 };
 
 struct boot_fdt {
@@ -20,7 +27,8 @@ struct boot_fdt {
     const char *exec_path;
     const char *bootargs;
     const uint8_t *seed; /* 32 bytes: rng-seed */
-    unsigned virtio_slots; /* devices in slots 0.. */
+    const struct boot_device *devices;
+    unsigned device_count;
 };
 
 /* Bytes that are enough for the tree. */

@@ -44,19 +44,13 @@ int kvm_capability(int kvm, int capability)
 
 static int open_failed(struct err *err)
 {
-    int why = errno;
-
-    err_sys(err, "open /dev/kvm");
-    if (why == ENOENT || why == ENXIO || why == ENODEV) {
-        return err_set(err, "%s (no KVM here: load kvm_intel or kvm_amd, or, in a virtual machine, "
-                            "enable nested virtualisation)",
-                       "open /dev/kvm: not there");
-    }
-    if (why == EACCES || why == EPERM) {
+    if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
+        return err_set(err, "open /dev/kvm: it is not there (load kvm_intel or kvm_amd; in a virtual "
+                            "machine, enable nested virtualisation; in a container, pass /dev/kvm in)");
+    if (errno == EACCES || errno == EPERM)
         return err_set(err, "open /dev/kvm: Permission denied (join its group: "
                             "`sudo usermod -aG kvm $USER`, then log in again)");
-    }
-    return -1;
+    return err_sys(err, "open /dev/kvm");
 }
 
 int kvm_open(struct err *err)

@@ -1,18 +1,20 @@
 /* samara: the commands, and the one place that prints errors and exits. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "monitor/err.h"
+#include "monitor/report.h"
 #include "monitor/run.h"
 
 struct command {
     const char *name;
     const char *help;
-    int (*run)(int argc, char **argv, struct err *err);
+    int (*run)(int argc, char **argv, struct report *report);
 };
 
-static int version_command(int argc, char **argv, struct err *err);
-static int help_command(int argc, char **argv, struct err *err);
+static int version_command(int argc, char **argv, struct report *report);
+static int help_command(int argc, char **argv, struct report *report);
 
 static const struct command commands[] = {
     {"run", "run a static Linux program alone in its own virtual machine", run_command},
@@ -21,20 +23,20 @@ static const struct command commands[] = {
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
-static int version_command(int argc, char **argv, struct err *err)
+static int version_command(int argc, char **argv, struct report *report)
 {
     (void)argc;
     (void)argv;
-    (void)err;
+    (void)report;
     puts("samara " SAMARA_VERSION);
     return 0;
 }
 
-static int help_command(int argc, char **argv, struct err *err)
+static int help_command(int argc, char **argv, struct report *report)
 {
     (void)argc;
     (void)argv;
-    (void)err;
+    (void)report;
     puts("usage: samara COMMAND [ARGUMENT]...\n\nA micro-VM monitor: one small process, one guest, "
          "about a millisecond.\n");
     for (unsigned i = 0; i < COMMANDS; i++)
@@ -56,20 +58,41 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+/* A caller may have closed them; what is opened first must not become the program's input. */
+static void occupy_stdio(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) < 0)
+            _exit(EXIT_SAMARA);
+    }
+}
+
+/* Every line with a prefix of its own. */
+static void print_lines(const char *prefix, const char *text)
+{
+    while (*text) {
+        size_t len = strcspn(text, "\n");
+
+        fprintf(stderr, "samara: %s%.*s\n", prefix, (int)len, text);
+        text += len + (text[len] == '\n');
+    }
+}
+
 int main(int argc, char **argv)
 {
+    static struct report report;
     const struct command *command = argc > 1 ? find(argv[1]) : NULL;
-    struct err err = {.text = ""};
     int status = EXIT_SAMARA;
 
+    occupy_stdio();
     if (command)
-        status = command->run(argc - 2, argv + 2, &err);
+        status = command->run(argc - 2, argv + 2, &report);
     else if (argc > 1)
-        err_set(&err, "unknown command '%.64s' (see `samara --help`)", argv[1]);
+        err_set(&report.err, "unknown command '%.64s' (see `samara --help`)", argv[1]);
     else
-        err_set(&err, "which command? (see `samara --help`)");
-    if (err.text[0])
-        fprintf(stderr, "samara: %s\n", err.text);
+        err_set(&report.err, "which command? (see `samara --help`)");
+    print_lines("guest kernel: ", report.guest);
+    print_lines("", report.err.text);
     if (fflush(stdout) != 0 && status == 0)
         status = EXIT_SAMARA;
     return status;

@@ -52,6 +52,14 @@ void platform_signal(struct platform *platform, int sig)
                1ull << (sig - 1));
 }
 
+void platform_resize(struct platform *platform, uint16_t rows, uint16_t cols)
+{
+    const uint64_t at = SAMARA_GPA_PLATFORM;
+
+    guest_write(platform->mem, gpa(at + offsetof(struct samara_platform, tty_rows)), &rows, 2);
+    guest_write(platform->mem, gpa(at + offsetof(struct samara_platform, tty_cols)), &cols, 2);
+}
+
 void platform_read(const struct platform *platform, struct samara_platform *copy)
 {
     if (!guest_read(platform->mem, gpa(SAMARA_GPA_PLATFORM), copy, sizeof(*copy)))

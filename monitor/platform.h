@@ -32,6 +32,9 @@ int platform_init(struct platform *platform, const struct guest_mem *mem,
 /* Marks signal sig (1..63) as sent; the caller raises SAMARA_VECTOR_PLATFORM. */
 void platform_signal(struct platform *platform, int sig);
 
+/* Stores the terminal's size; the caller sends SIGWINCH. */
+void platform_resize(struct platform *platform, uint16_t rows, uint16_t cols);
+
 /* What the guest left: a copy, lengths and counts brought within bounds. */
 void platform_read(const struct platform *platform, struct samara_platform *copy);
 

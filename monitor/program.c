@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "abi/memory_map.h"
 #include "monitor/elf_image.h"
 
 enum { PATH_ROOM = 4096 };
@@ -43,7 +44,22 @@ static int search_path(const char *name, char found[PATH_ROOM])
     return -1;
 }
 
-static int check(const char *name, int fd, uint64_t *size, struct err *err)
+/* Below the window, and small enough to leave room for kernel, tables and the program's own memory. */
+static int check_room(const struct elf_image *elf, uint64_t size, uint64_t memory, struct err *err)
+{
+    const struct elf_segment *last = &elf->segments[elf->segment_count - 1];
+    uint64_t low = memory < SAMARA_RAM_LOW_END ? memory : SAMARA_RAM_LOW_END;
+
+    if (size > low - VM_MEMORY_RESERVED)
+        return err_set(err, "its %llu MiB are too much for a memory of %llu MiB (use --mem)",
+                       (unsigned long long)(size >> 20), (unsigned long long)(memory >> 20));
+    if (last->vaddr + last->memory_size > SAMARA_WINDOW)
+        return err_set(err, "segment at 0x%llx lies outside a program's addresses",
+                       (unsigned long long)last->vaddr);
+    return 0;
+}
+
+static int check(const char *name, int fd, uint64_t memory, uint64_t *size, struct err *err)
 {
     static struct elf_image elf;
     struct stat st;
@@ -57,7 +73,7 @@ static int check(const char *name, int fd, uint64_t *size, struct err *err)
     if ((st.st_mode & 0111) == 0)
         return err_set(err, "%s: not executable (chmod +x)", name);
     *size = (uint64_t)st.st_size;
-    if (elf_read(&elf, fd, 0, *size, err) != 0)
+    if (elf_read(&elf, fd, 0, *size, err) != 0 || check_room(&elf, *size, memory, err) != 0)
         return err_in(err, "%s", name);
     return 0;
 }
@@ -81,7 +97,7 @@ int program_open(struct vm_config *config, const char *name, struct err *err)
         return why == ENOENT || why == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
     }
     config->program_fd = fd;
-    if (check(name, fd, &config->program_size, err) != 0)
+    if (check(name, fd, config->memory, &config->program_size, err) != 0)
         return EXIT_NOT_RUNNABLE;
     config->exec_path = realpath(path, NULL);
     if (!config->exec_path) {

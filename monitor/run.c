@@ -4,10 +4,7 @@
  */
 #include "monitor/run.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -34,8 +31,11 @@ static void on_signal(void *arg, uint32_t events)
     struct signalfd_siginfo info;
 
     (void)events;
-    while (read(run->signal_fd, &info, sizeof(info)) == sizeof(info))
+    while (read(run->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGWINCH)
+            vm_resize(run->vm);
         vm_signal(run->vm, (int)info.ssi_signo);
+    }
 }
 
 static void on_time(void *arg)
@@ -75,29 +75,15 @@ static int watch_signals(struct run *run, struct err *err)
     return 0;
 }
 
-/* The guest's words on the terminal: printable, one prefix a line. */
-static void print_guest_text(const char *text, size_t len)
+static void take_guest_text(struct report *report, const char *text, size_t len)
 {
-    bool line_start = true;
-
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if (line_start)
-            fputs("samara: guest kernel: ", stderr);
-        line_start = c == '\n';
-        if (c == '\n' || c == '\t' || (c >= ' ' && c != 127))
-            fputc(c, stderr);
-        else
-            fprintf(stderr, "\\x%02x", c);
-    }
-    if (!line_start)
-        fputc('\n', stderr);
+    printable_copy(report->guest, sizeof(report->guest), text, len);
 }
 
-static int guest_status(struct vm *vm, const char *program, struct err *err)
+static int guest_status(struct vm *vm, const char *program, struct report *report)
 {
     static struct samara_platform page;
+    char why[ERR_TEXT];
 
     platform_read(&vm->platform, &page);
     switch (page.exit_kind) {
@@ -106,31 +92,33 @@ static int guest_status(struct vm *vm, const char *program, struct err *err)
     case SAMARA_EXIT_SIGNAL:
         return 128 + (int)(page.exit_code & 0x7f);
     case SAMARA_EXIT_NOEXEC:
-        err_set(err, "%s: %.*s", program, (int)page.panic_length, page.panic_text);
+        printable_copy(why, sizeof(why), page.panic_text, page.panic_length);
+        err_set(&report->err, "%s: %s", program, why);
         return EXIT_NOT_RUNNABLE;
     default:
-        print_guest_text(page.panic_text, page.panic_length);
-        err_set(err, "the guest kernel gave up");
+        take_guest_text(report, page.panic_text, page.panic_length);
+        err_set(&report->err, "the guest kernel gave up");
         return EXIT_SAMARA;
     }
 }
 
-static int outcome(struct run *run, const char *program, struct err *err)
+static int outcome(struct run *run, const char *program, struct report *report)
 {
     struct vm *vm = run->vm;
 
     if (vm->end == VM_FAILED) {
-        print_guest_text(vm->report, strlen(vm->report));
-        err_set(err, "the virtual machine stopped");
+        take_guest_text(report, vm->report, strlen(vm->report));
+        err_set(&report->err, "the virtual machine stopped");
         return EXIT_SAMARA;
     }
     if (run->timed_out)
         return EXIT_TIMEOUT;
-    return guest_status(vm, program, err);
+    return guest_status(vm, program, report);
 }
 
-static int run_vm(struct run *run, const struct run_options *options, struct err *err)
+static int run_vm(struct run *run, const struct run_options *options, struct report *report)
 {
+    struct err *err = &report->err;
     int status;
 
     if (watch_signals(run, err) != 0)
@@ -141,15 +129,16 @@ static int run_vm(struct run *run, const struct run_options *options, struct err
     }
     if (vm_run(run->vm, err) != 0)
         return EXIT_SAMARA;
-    status = outcome(run, options->program, err);
+    status = outcome(run, options->program, report);
     if (vm_write_trace(run->vm, err) != 0)
         return EXIT_SAMARA;
     return status;
 }
 
-int run_command(int argc, char **argv, struct err *err)
+int run_command(int argc, char **argv, struct report *report)
 {
     static struct vm vm;
+    struct err *err = &report->err;
     struct run_options options;
     struct run run = {.vm = &vm, .signal_fd = -1};
     int status;
@@ -165,7 +154,7 @@ int run_command(int argc, char **argv, struct err *err)
         return status;
     if (vm_config_check(&options.vm, err) != 0 || vm_create(&vm, &options.vm, err) != 0)
         return EXIT_SAMARA;
-    status = run_vm(&run, &options, err);
+    status = run_vm(&run, &options, report);
     vm_destroy(&vm);
     return status;
 }

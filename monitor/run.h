@@ -2,11 +2,11 @@
 #ifndef SAMARA_MONITOR_RUN_H
 #define SAMARA_MONITOR_RUN_H
 
-#include "monitor/err.h"
+#include "monitor/report.h"
 
 enum { EXIT_TIMEOUT = 124, EXIT_SAMARA = 125 };
 
-/* Runs the words after "run". Returns the exit status; err has text if there is something to say. */
-int run_command(int argc, char **argv, struct err *err);
+/* Runs the words after "run". Returns the exit status; the report has text if there is something to say. */
+int run_command(int argc, char **argv, struct report *report);
 
 #endif

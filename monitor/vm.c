@@ -15,10 +15,11 @@
 #include <unistd.h>
 
 #include "abi/memory_map.h"
+#include "abi/virtio.h"
 #include "monitor/boot_tables.h"
 #include "monitor/kvm.h"
 
-enum { PAGE = 4096, IOAPIC_PINS = 24, LOOP_STACK = 128 << 10 };
+enum { PAGE = 4096, IOAPIC_PINS = 24, VSOCK_SLOT = 0, VSOCK_QUEUE_SIZE = 128, LOOP_STACK = 128 << 10 };
 
 static uint64_t page_up(uint64_t at)
 {
@@ -82,9 +83,20 @@ struct boot_place {
     size_t fdt_size;
 };
 
+/* vsock's rx and tx queues; nobody listens to its event queue. */
+static struct virtio_preset vsock_preset(uint64_t gpa)
+{
+    return (struct virtio_preset){
+        .device_id = VIRTIO_ID_VSOCK, .queues = 2, .size = VSOCK_QUEUE_SIZE, .gpa = gpa};
+}
+
 static int write_fdt(struct vm *vm, const struct vm_config *c, struct boot_place *place,
                      struct boot_fdt *fdt, struct err *err)
 {
+    struct boot_device vsock = {.slot = VSOCK_SLOT, .preset = vm->vsock_preset};
+
+    fdt->devices = &vsock;
+    fdt->device_count = 1;
     fdt->program_start = place->program;
     fdt->program_end = place->program + c->program_size;
     fdt->free_start = place->free_start;
@@ -101,13 +113,14 @@ static int write_boot_data(struct vm *vm, const struct vm_config *c,
                            .envp = c->envp,
                            .exec_path = c->exec_path,
                            .bootargs = "",
-                           .seed = seed,
-                           .virtio_slots = 1};
+                           .seed = seed};
 
     if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
         return err_sys(err, "getrandom");
     place->page_tables = kernel_end;
-    place->fdt = kernel_end + boot_page_tables_size(vm->ram_size);
+    vm->vsock_preset = vsock_preset(kernel_end + boot_page_tables_size(vm->ram_size));
+    place->fdt = vm->vsock_preset.gpa +
+                 vm->vsock_preset.queues * virtio_preset_stride(&vm->vsock_preset);
     place->fdt_size = boot_fdt_size(&fdt);
     place->program = page_up(place->fdt + place->fdt_size);
     place->free_start = page_up(place->program + c->program_size);
@@ -119,14 +132,32 @@ static int write_boot_data(struct vm *vm, const struct vm_config *c,
     return boot_descriptor_tables(&vm->mem, &kernel->elf.note, err);
 }
 
-static uint32_t platform_flags(const struct vm_config *c)
+static bool terminal_size(int fd, struct winsize *size)
 {
-    uint32_t flags = (c->verbose ? SAMARA_FLAG_VERBOSE : 0u) |
-                     (c->trace_path ? SAMARA_FLAG_TRACE : 0u);
+    return ioctl(fd, TIOCGWINSZ, size) == 0;
+}
 
-    for (unsigned fd = 0; fd < 3; fd++)
-        flags |= isatty((int)fd) ? (uint32_t)SAMARA_FLAG_STDIN_TTY << fd : 0;
-    return flags;
+/* Which of stdio are terminals, and the size of the first. */
+static void describe_terminals(struct platform_setup *setup)
+{
+    struct winsize size;
+
+    for (int fd = 2; fd >= 0; fd--) {
+        if (!terminal_size(fd, &size))
+            continue;
+        setup->flags |= (uint32_t)SAMARA_FLAG_STDIN_TTY << fd;
+        setup->rows = size.ws_row;
+        setup->cols = size.ws_col;
+    }
+}
+
+void vm_resize(struct vm *vm)
+{
+    struct platform_setup setup = {0};
+
+    describe_terminals(&setup);
+    if (setup.flags)
+        platform_resize(&vm->platform, setup.rows, setup.cols);
 }
 
 static int64_t clock_ns(clockid_t id)
@@ -150,18 +181,12 @@ static int64_t kvmclock_offset(struct vm *vm)
 
 static int write_platform(struct vm *vm, const struct vm_config *c, struct err *err)
 {
-    struct platform_setup setup = {.flags = platform_flags(c)};
-    struct winsize size;
+    struct platform_setup setup = {.flags = (c->verbose ? SAMARA_FLAG_VERBOSE : 0u) |
+                                            (c->trace_path ? SAMARA_FLAG_TRACE : 0u)};
 
+    describe_terminals(&setup);
     setup.wall_base_ns = (uint64_t)(clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) +
                                     kvmclock_offset(vm));
-    for (int fd = 0; fd < 3; fd++) {
-        if (ioctl(fd, TIOCGWINSZ, &size) == 0) {
-            setup.rows = size.ws_row;
-            setup.cols = size.ws_col;
-            break;
-        }
-    }
     if (getrandom(setup.seed, sizeof(setup.seed), 0) != sizeof(setup.seed) ||
         getrandom(setup.generation_id, sizeof(setup.generation_id), 0) !=
             sizeof(setup.generation_id))
@@ -247,8 +272,10 @@ static int add_vsock(struct vm *vm, const struct vm_config *c, struct err *err)
             stream_close(&config.stdio[fd]);
         return -1;
     }
-    return mmio_bus_add(&vm->bus, SAMARA_GPA_VIRTIO, VIRTIO_MMIO_SIZE, &virtio_mmio_ops,
-                        vsock_device(vm->vsock), err);
+    if (mmio_bus_add(&vm->bus, SAMARA_GPA_VIRTIO, VIRTIO_MMIO_SIZE, &virtio_mmio_ops,
+                     vsock_device(vm->vsock), err) != 0)
+        return -1;
+    return virtio_preset_apply(&vm->vsock_preset, &vm->bus, SAMARA_GPA_VIRTIO, err);
 }
 
 static int add_devices(struct vm *vm, const struct vm_config *c, struct err *err)

@@ -42,6 +42,7 @@ struct vm {
     struct platform platform;
     struct vsock *vsock;
     struct vm_slot vsock_slot;
+    struct virtio_preset vsock_preset;
     struct trace trace;
     enum vm_end end;
     char report[1024]; /* VM_FAILED */
@@ -57,8 +58,10 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct err *err);
  * was delivered. Afterwards the devices stand still: the device lock stays taken. -1 with err. */
 int vm_run(struct vm *vm, struct err *err);
 
-/* Sends signal sig to the program. Ends vm_run without waiting for the guest. Both with the device lock. */
+/* All with the device lock: sends signal sig to the program; tells the guest the terminal's size anew; ends
+ * vm_run without waiting for the guest. */
 void vm_signal(struct vm *vm, int sig);
+void vm_resize(struct vm *vm);
 void vm_abandon(struct vm *vm);
 
 /* After vm_run: writes the trace, if one is wanted. */

@@ -11,6 +11,8 @@
 #define VM_MEMORY_MIN     (16ull << 20)
 #define VM_MEMORY_MAX     (256ull << 30)
 #define VM_MEMORY_DEFAULT (128ull << 20)
+/* Of it, what kernel, boot data and a program's least own memory need. */
+#define VM_MEMORY_RESERVED (8ull << 20)
 #define VM_STRINGS_MAX    (512u << 10) /* arguments and environment together */
 
 struct vm_config {

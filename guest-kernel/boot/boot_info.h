@@ -10,10 +10,20 @@
 
 #define BOOT_VIRTIO_MAX 8
 
+/* Queues that the monitor has already told the device of (SAMARA_PROP_PRESET). */
+struct boot_preset {
+    u32 device_id;
+    u32 queues; /* 0: none */
+    u32 size;
+    u32 stride;
+    u64 gpa;
+};
+
 struct boot_virtio {
     u64 gpa;
     u64 size;
     u32 vector; /* samara: the MSI's vector; elsewhere the interrupt line */
+    struct boot_preset preset;
 };
 
 struct boot_info {

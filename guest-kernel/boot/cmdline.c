@@ -90,7 +90,8 @@ static void add_device(const char *s, struct boot_info *out)
     if ((*s != '\0' && !is_blank(*s)) || irq > UINT32_MAX || size > UINT64_MAX - base)
         return;
     if (out->virtio_count < BOOT_VIRTIO_MAX)
-        out->virtio[out->virtio_count++] = (struct boot_virtio){base, size, (u32)irq};
+        out->virtio[out->virtio_count++] =
+            (struct boot_virtio){.gpa = base, .size = size, .vector = (u32)irq};
 }
 
 static void take_argv(const char *s, struct boot_info *out)

@@ -4,6 +4,7 @@
  * open and taken when it ends, since `compatible` may come after `reg`.
  */
 #include "guest-kernel/boot/fdt.h"
+#include "abi/platform.h"
 #include "guest-kernel/lib/string.h"
 
 #define FDT_MAGIC       0xd00dfeedu
@@ -39,7 +40,7 @@ struct bytes {
 struct node {
     const char *name;
     u32 address_cells, size_cells; /* for its children */
-    struct bytes compatible, device_type, reg, interrupts;
+    struct bytes compatible, device_type, reg, interrupts, preset;
 };
 
 struct walk {
@@ -192,6 +193,8 @@ static bool property(struct walk *w)
         n->reg = value;
     } else if (strcmp(name, "interrupts") == 0) {
         n->interrupts = value;
+    } else if (strcmp(name, SAMARA_PROP_PRESET) == 0) {
+        n->preset = value;
     }
     return true;
 }
@@ -233,6 +236,26 @@ static bool platform_node(struct boot_info *out, struct node *n, const struct no
            take_reg(n, parent, &out->doorbell_gpa, &size) && take_vector(n, &out->platform_vector);
 }
 
+/* SAMARA_PROP_PRESET, if the node has it; what does not add up is malformed. */
+static bool take_preset(struct bytes b, struct boot_preset *out)
+{
+    u64 cells[4];
+
+    if (b.len == 0)
+        return true;
+    if (b.len != SAMARA_PRESET_CELLS * 4)
+        return false;
+    for (unsigned i = 0; i < 3; i++)
+        take_cells(&b, 1, &cells[i]);
+    take_cells(&b, 2, &out->gpa);
+    take_cells(&b, 1, &cells[3]);
+    out->device_id = (u32)cells[0];
+    out->queues = (u32)cells[1];
+    out->size = (u32)cells[2];
+    out->stride = (u32)cells[3];
+    return true;
+}
+
 static bool virtio_node(struct boot_info *out, struct node *n, const struct node *parent)
 {
     struct boot_virtio *v;
@@ -240,7 +263,8 @@ static bool virtio_node(struct boot_info *out, struct node *n, const struct node
     if (out->virtio_count == BOOT_VIRTIO_MAX)
         return true;
     v = &out->virtio[out->virtio_count];
-    if (!take_reg(n, parent, &v->gpa, &v->size) || !take_vector(n, &v->vector))
+    if (!take_reg(n, parent, &v->gpa, &v->size) || !take_vector(n, &v->vector) ||
+        !take_preset(n->preset, &v->preset))
         return false;
     out->virtio_count++;
     return true;

@@ -67,6 +67,13 @@ static bool negotiate(struct virtio_device *dev, u64 wanted)
     return dev->edge || reg_read(dev, VIRTIO_MMIO_STATUS) & VIRTIO_STATUS_FEATURES_OK;
 }
 
+/* A device that the monitor has set up for us takes no register access at all. */
+static bool is_preset(const struct boot_virtio *v, u32 id)
+{
+    return v->preset.queues > 0 && v->preset.device_id == id && v->preset.size <= VQ_MAX_SIZE &&
+           v->preset.stride >= VIRTQ_BYTES(v->preset.size) && v->preset.gpa < SAMARA_RAM_LOW_END;
+}
+
 bool virtio_find(const struct boot_info *info, u32 id, u64 wanted, struct virtio_device *out)
 {
     for (unsigned i = 0; i < info->virtio_count; i++) {
@@ -75,6 +82,11 @@ bool virtio_find(const struct boot_info *info, u32 id, u64 wanted, struct virtio
             .vector = info->virtio[i].vector,
             .edge = info->platform_gpa != 0,
         };
+        if (is_preset(&info->virtio[i], id)) {
+            out->preset = info->virtio[i].preset;
+            out->event_idx = true;
+            return true;
+        }
         if (info->virtio[i].size < VIRTIO_MMIO_CONFIG ||
             info->virtio[i].gpa > SAMARA_WINDOW_SIZE - PAGE_SIZE)
             continue;
@@ -96,6 +108,11 @@ bool virtio_queue_setup(struct virtio_device *dev, u16 index, u16 size, struct v
     void *memory;
     u32 max;
 
+    if (dev->preset.queues > 0) {
+        memory = page_at(dev->preset.gpa + (u64)index * dev->preset.stride);
+        vq_init(vq, (u16)dev->preset.size, memory, SAMARA_WINDOW, true);
+        return index < dev->preset.queues;
+    }
     reg_write(dev, VIRTIO_MMIO_QUEUE_SEL, index);
     max = dev->edge ? size : reg_read(dev, VIRTIO_MMIO_QUEUE_NUM_MAX);
     if (max == 0)
@@ -118,6 +135,8 @@ bool virtio_queue_setup(struct virtio_device *dev, u16 index, u16 size, struct v
 
 void virtio_start(struct virtio_device *dev)
 {
+    if (dev->preset.queues > 0)
+        return;
     reg_write(dev, VIRTIO_MMIO_STATUS,
               VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK |
                   VIRTIO_STATUS_DRIVER_OK);

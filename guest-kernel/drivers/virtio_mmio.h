@@ -13,6 +13,7 @@ struct virtio_device {
     u32 vector;
     bool edge; /* samara's MSI: nothing to acknowledge */
     bool event_idx;
+    struct boot_preset preset; /* queues > 0: the monitor has initialised the device already */
 };
 
 /*

@@ -16,21 +16,9 @@ static void full_barrier(void)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-static size_t avail_offset(u16 size)
-{
-    return VIRTQ_DESC_BYTES(size);
-}
-
-static size_t used_offset(u16 size)
-{
-    size_t end = avail_offset(size) + VIRTQ_AVAIL_BYTES(size);
-
-    return (end + VIRTQ_USED_ALIGN - 1) / VIRTQ_USED_ALIGN * VIRTQ_USED_ALIGN;
-}
-
 size_t vq_bytes(u16 size)
 {
-    return used_offset(size) + VIRTQ_USED_BYTES(size);
+    return VIRTQ_BYTES(size);
 }
 
 static volatile u16 *used_event(const struct vq *vq)
@@ -56,8 +44,8 @@ void vq_init(struct vq *vq, u16 size, void *memory, u64 window, bool event_idx)
     vq->event_idx = event_idx;
     vq->window = window;
     vq->desc = memory;
-    vq->avail = (volatile u16 *)(void *)((u8 *)memory + avail_offset(size));
-    vq->used = (volatile u16 *)(void *)((u8 *)memory + used_offset(size));
+    vq->avail = (volatile u16 *)(void *)((u8 *)memory + VIRTQ_AVAIL_OFFSET(size));
+    vq->used = (volatile u16 *)(void *)((u8 *)memory + VIRTQ_USED_OFFSET(size));
     for (u16 i = 0; i < size; i++)
         vq->next[i] = (u16)(i + 1);
 }
