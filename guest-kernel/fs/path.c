@@ -266,8 +266,8 @@ struct dentry *path_base(int dirfd, const char *text, int *error)
     struct file *f;
 
     *error = 0;
-    if (text[0] == '/' || dirfd == AT_FDCWD)
-        return NULL;
+    if (text[0] == '/' || text[0] == '\0' || dirfd == AT_FDCWD)
+        return NULL; /* the walk answers ENOENT to "", whatever dirfd is */
     *error = -EBADF;
     f = fd_get(dirfd);
     if (!f)
