@@ -276,8 +276,10 @@ int dentry_swap(struct dentry *a, struct dentry *b)
         kfree(b_name);
         return -ENOMEM;
     }
+    dentry_get(a_dir);
     place(a, b->parent, b_name, b->name_len);
     place(b, a_dir, a_name, a_len);
+    dentry_put(a_dir);
     return 0;
 }
 

@@ -67,9 +67,11 @@ static void zero_release(struct file *f)
 
 static const struct file_ops null_ops = {
     .read = read_nothing, .write = write_nowhere, .lseek = seek_nowhere};
-static const struct file_ops zero_ops = {
-    .read = read_zeroes, .write = write_nowhere, .lseek = seek_nowhere,
-    .page = zero_page, .release = zero_release};
+static const struct file_ops zero_ops = {.read = read_zeroes,
+                                         .write = write_nowhere,
+                                         .lseek = seek_nowhere,
+                                         .page = zero_page,
+                                         .release = zero_release};
 static const struct file_ops full_ops = {
     .read = read_zeroes, .write = write_full, .lseek = seek_nowhere};
 static const struct file_ops random_ops = {
@@ -105,8 +107,8 @@ static const struct device {
     const struct inode_ops *ops;
     u32 major, minor;
 } devices[] = {
-    {"null", &null_inode_ops, 1, 3},     {"zero", &zero_inode_ops, 1, 5},
-    {"full", &full_inode_ops, 1, 7},     {"random", &random_inode_ops, 1, 8},
+    {"null", &null_inode_ops, 1, 3},      {"zero", &zero_inode_ops, 1, 5},
+    {"full", &full_inode_ops, 1, 7},      {"random", &random_inode_ops, 1, 8},
     {"urandom", &random_inode_ops, 1, 9}, {"tty", &tty_inode_ops, 5, 0},
 };
 

@@ -25,7 +25,8 @@ struct inode_ops {
     const struct file_ops *file_ops;
     /* Prepare a newly opened file (flags are set). NULL: nothing to do. */
     int (*open)(struct inode *inode, struct file *f);
-    /* Opening gives another reference to an existing file (/proc/self/fd/0). NULL: out and error. */
+    /* Opening gives another reference to an existing file (/proc/self/fd/0). NULL: out and error.
+     */
     struct file *(*alias)(struct inode *inode, int *error);
     /* The page at index of a regular file; make: fill a hole. NULL: hole or out of memory. */
     void *(*page)(struct inode *inode, u64 index, bool make);
@@ -70,11 +71,11 @@ struct inode {
     u64 atime, mtime, ctime, btime; /* ns since 1970 */
     const struct inode_ops *ops;
     union {
-        struct page_tree pages; /* regular file */
-        struct dir_entries dir; /* directory */
-        char *target;           /* symbolic link, kmalloc'd */
-        const void *fixed;      /* file whose contents lie elsewhere in memory */
-        struct file *file;      /* /proc/self/fd/N */
+        struct page_tree pages;                 /* regular file */
+        struct dir_entries dir;                 /* directory */
+        char *target;                           /* symbolic link, kmalloc'd */
+        const void *fixed;                      /* file whose contents lie elsewhere in memory */
+        struct file *file;                      /* /proc/self/fd/N */
         size_t (*text)(char *buf, size_t size); /* /proc: write the whole contents */
     };
 };

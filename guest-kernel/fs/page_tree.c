@@ -79,7 +79,8 @@ static void visit_leaf(const struct visit *v, void **slot)
     v->tree->count--;
 }
 
-/* base: the index of the first page below *slot. A node wholly inside a freed range goes as well. */
+/* base: the index of the first page below *slot. A node wholly inside a freed range goes as well.
+ */
 static void visit(const struct visit *v, void **slot, u32 level, u64 base)
 {
     u64 last = base + span(level) - 1;
@@ -121,7 +122,8 @@ static u64 next_below(void *const *slot, u32 level, u64 base, u64 from)
     if (level == 0)
         return base;
     for (u64 i = 0; i < PAGE_TREE_FANOUT; i++) {
-        u64 found = next_below((void *const *)*slot + i, level - 1, base + i * span(level - 1), from);
+        u64 found =
+            next_below((void *const *)*slot + i, level - 1, base + i * span(level - 1), from);
         if (found != UINT64_MAX)
             return found;
     }

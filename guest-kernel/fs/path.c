@@ -11,9 +11,9 @@
 #include "guest-kernel/mm/user.h"
 
 struct walk {
-    struct dentry *at;  /* a reference */
-    const char *rest;   /* what is still to walk */
-    char *spliced;      /* kmalloc'd text that rest points into after a link */
+    struct dentry *at; /* a reference */
+    const char *rest;  /* what is still to walk */
+    char *spliced;     /* kmalloc'd text that rest points into after a link */
     u32 flags;
     u32 links;
     enum last_kind last;

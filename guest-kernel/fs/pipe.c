@@ -39,7 +39,8 @@ static u8 **page_slot(struct pipe *p, u32 at)
     return &p->pages[at / PAGE_SIZE % PIPE_PAGES];
 }
 
-/* The page that ended at `at` has been read; but in a full ring its start may be written already. */
+/* The page that ended at `at` has been read; but in a full ring its start may be written already.
+ */
 static void release_page(struct pipe *p, u32 at)
 {
     if (pipe_used(p) + PAGE_SIZE > PIPE_CAPACITY)

@@ -108,12 +108,9 @@ static const struct text_entry {
     size_t (*text)(char *buf, size_t size);
     u32 permissions;
 } machine_texts[] = {
-    {"", "cpuinfo", text_cpuinfo, 0444},
-    {"", "meminfo", text_meminfo, 0444},
-    {"", "uptime", text_uptime, 0444},
-    {"", "version", text_version, 0444},
-    {"", "loadavg", text_loadavg, 0444},
-    {"", "stat", text_stat, 0444},
+    {"", "cpuinfo", text_cpuinfo, 0444},         {"", "meminfo", text_meminfo, 0444},
+    {"", "uptime", text_uptime, 0444},           {"", "version", text_version, 0444},
+    {"", "loadavg", text_loadavg, 0444},         {"", "stat", text_stat, 0444},
     {"", "filesystems", text_filesystems, 0444},
 };
 

@@ -25,13 +25,13 @@ static size_t text_comm(char *buf, size_t size)
 /* Fields 1-52 of proc(5); what is not kept is 0. */
 static size_t text_pid_stat(char *buf, size_t size)
 {
-    return kprint_to(buf, size,
-                     "%u (%s) R %u %u %u 0 -1 4194304 0 0 0 0 %lu 0 0 0 20 0 %u 0 %lu %lu %lu "
-                     "18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
-                     fs_boot.pid, comm(), (u32)PROCESS_PPID, fs_boot.pid, fs_boot.pid,
-                     process.dead_cpu_ns / 10000000, process.task_count,
-                     process.start_ns / 10000000, mm_virtual_bytes(),
-                     mm_resident_bytes() / PAGE_SIZE);
+    return kprint_to(
+        buf, size,
+        "%u (%s) R %u %u %u 0 -1 4194304 0 0 0 0 %lu 0 0 0 20 0 %u 0 %lu %lu %lu "
+        "18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+        fs_boot.pid, comm(), (u32)PROCESS_PPID, fs_boot.pid, fs_boot.pid,
+        process.dead_cpu_ns / 10000000, process.task_count, process.start_ns / 10000000,
+        mm_virtual_bytes(), mm_resident_bytes() / PAGE_SIZE);
 }
 
 static size_t text_statm(char *buf, size_t size)
@@ -57,16 +57,16 @@ static size_t text_status(char *buf, size_t size)
 
 static size_t text_mounts(char *buf, size_t size)
 {
-    return kprint_to(buf, size,
-                     "tmpfs / tmpfs rw,noatime 0 0\nproc /proc proc rw,noatime 0 0\n");
+    return kprint_to(buf, size, "tmpfs / tmpfs rw,noatime 0 0\nproc /proc proc rw,noatime 0 0\n");
 }
 
 static size_t text_limits(char *buf, size_t size)
 {
-    return kprint_to(buf, size,
-                     "Limit                     Soft Limit           Hard Limit           Units     "
-                     "\nMax open files            %-20u %-20u files     \n",
-                     current_fs()->fd_limit, (u32)FD_LIMIT_MAX);
+    return kprint_to(
+        buf, size,
+        "Limit                     Soft Limit           Hard Limit           Units     "
+        "\nMax open files            %-20u %-20u files     \n",
+        current_fs()->fd_limit, (u32)FD_LIMIT_MAX);
 }
 
 static const struct {
@@ -166,8 +166,8 @@ static int populate_pid(struct dentry *dir)
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         tree_add(dir, texts[i].name, proc_text_new(texts[i].text, 0444), &err);
     for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
-        tree_add(dir, blocks[i].name, inode_new(blocks[i].ops, MODE_REGULAR | blocks[i].permissions),
-                 &err);
+        tree_add(dir, blocks[i].name,
+                 inode_new(blocks[i].ops, MODE_REGULAR | blocks[i].permissions), &err);
     tree_link(dir, "exe", fs_boot.exec_path, &err);
     tree_link(dir, "root", "/", &err);
     tree_add(dir, "cwd", inode_new(&cwd_inode_ops, MODE_LINK | 0777), &err);

@@ -34,8 +34,8 @@ static int populate_var(struct dentry *var)
     return err;
 }
 
-static const struct inode_ops dev_inode_ops = {
-    .file_ops = &dir_file_ops, .populate = devices_populate};
+static const struct inode_ops dev_inode_ops = {.file_ops = &dir_file_ops,
+                                               .populate = devices_populate};
 static const struct inode_ops etc_inode_ops = {.file_ops = &dir_file_ops, .populate = populate_etc};
 static const struct inode_ops var_inode_ops = {.file_ops = &dir_file_ops, .populate = populate_var};
 
@@ -128,8 +128,8 @@ static int populate_root(struct dentry *root)
     return err ? err : place_program();
 }
 
-static const struct inode_ops root_inode_ops = {
-    .file_ops = &dir_file_ops, .populate = populate_root};
+static const struct inode_ops root_inode_ops = {.file_ops = &dir_file_ops,
+                                                .populate = populate_root};
 
 int fs_init(const struct fs_boot *boot)
 {

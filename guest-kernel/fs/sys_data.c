@@ -174,7 +174,8 @@ enum { COPY_PIECE = 65536 };
 
 struct copy {
     struct file *in, *out;
-    u64 *in_at, *out_at;
+    u64 *in_at, *out_at; /* the files' own offsets, or these: */
+    u64 in_given, out_given;
     u64 left;
 };
 
@@ -231,12 +232,10 @@ static long put_offset(u64 address, u64 value)
 
 static long copy_files(struct copy *c, u64 in_offset, u64 out_offset)
 {
-    u64 in_at, out_at;
-    long n;
+    long n = get_offset(in_offset, c->in, &c->in_given, &c->in_at);
 
-    n = get_offset(in_offset, c->in, &in_at, &c->in_at);
     if (n == 0)
-        n = get_offset(out_offset, c->out, &out_at, &c->out_at);
+        n = get_offset(out_offset, c->out, &c->out_given, &c->out_at);
     if (n == 0)
         n = copy_between(c);
     if (n >= 0 && (put_offset(in_offset, *c->in_at) || put_offset(out_offset, *c->out_at)))

@@ -43,8 +43,8 @@ static bool listing_add(struct dir_sink *sink, const char *name, size_t len, u64
 static void list_children(struct dentry *dir, u64 from, struct dir_sink *sink)
 {
     for (struct dentry *d = dir->inode->dir.first; d; d = d->next) {
-        if (d->cookie >= from && !sink->add(sink, d->name, d->name_len, d->inode->ino,
-                                            d->inode->mode, d->cookie + 1))
+        if (d->cookie >= from &&
+            !sink->add(sink, d->name, d->name_len, d->inode->ino, d->inode->mode, d->cookie + 1))
             return;
     }
 }
@@ -87,7 +87,8 @@ static long list_to_user(struct file *f, u64 address, u64 size, bool old)
     return err ? err : (long)l.used;
 }
 
-/* Is the buffer too small for even the next entry? Then EINVAL, which 0 must not be mistaken for. */
+/* Is the buffer too small for even the next entry? Then EINVAL, which 0 must not be mistaken for.
+ */
 static bool more_follows(struct file *f)
 {
     u8 room[sizeof(struct linux_dirent) + FS_NAME_MAX + 16];

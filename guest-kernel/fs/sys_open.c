@@ -55,8 +55,7 @@ long sys_openat2(const u64 a[6])
         return -EINVAL;
     if (how.resolve & ~(u64)(RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS))
         return -EINVAL;
-    return open_at((int)a[0], a[1], (u32)how.flags, (u32)how.mode,
-                   how.resolve ? WALK_NO_LINKS : 0);
+    return open_at((int)a[0], a[1], (u32)how.flags, (u32)how.mode, how.resolve ? WALK_NO_LINKS : 0);
 }
 
 long sys_close(const u64 a[6])
@@ -154,7 +153,13 @@ long sys_eventfd2(const u64 a[6])
     return make_eventfd((u32)a[0], (u32)a[1]);
 }
 
-enum { MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2, MFD_NOEXEC_SEAL = 8, MFD_EXEC = 16, MFD_NAME_MAX = 249 };
+enum {
+    MFD_CLOEXEC = 1,
+    MFD_ALLOW_SEALING = 2,
+    MFD_NOEXEC_SEAL = 8,
+    MFD_EXEC = 16,
+    MFD_NAME_MAX = 249
+};
 
 long sys_memfd_create(const u64 a[6])
 {

@@ -23,10 +23,10 @@ Test(fs_names, dots_slashes_and_missing_parts)
         const char *path;
         long error;
     } rows[] = {
-        {"", -ENOENT},           {"/tmp/f/", -ENOTDIR}, {"/tmp/f/x", -ENOTDIR},
+        {"", -ENOENT},           {"/tmp/f/", -ENOTDIR},  {"/tmp/f/x", -ENOTDIR},
         {"/tmp/f/..", -ENOTDIR}, {"/tmp/none", -ENOENT}, {"/none/f", -ENOENT},
     };
-    static const char *const good[] = {"/tmp/f",       "//tmp///f",   "/tmp/./f",
+    static const char *const good[] = {"/tmp/f",        "//tmp///f",    "/tmp/./f",
                                        "/tmp/../tmp/f", "/../../tmp/f", "/tmp/d/../f"};
     char longest[300];
 
