@@ -44,15 +44,16 @@ static size_t text_status(char *buf, size_t size)
 {
     u64 virtual_kib = mm_virtual_bytes() / 1024;
     u64 resident_kib = mm_resident_bytes() / 1024;
+    u32 umask = current_fs()->umask;
 
     return kprint_to(buf, size,
-                     "Name:\t%s\nUmask:\t%04x\nState:\tR (running)\nTgid:\t%u\nPid:\t%u\n"
+                     "Name:\t%s\nUmask:\t0%u%u%u\nState:\tR (running)\nTgid:\t%u\nPid:\t%u\n"
                      "PPid:\t%u\nTracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t%u\n"
                      "Groups:\t \nVmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmHWM:\t%8lu kB\n"
                      "VmRSS:\t%8lu kB\nThreads:\t%u\nCpus_allowed:\t1\nCpus_allowed_list:\t0\n",
-                     comm(), current_fs()->umask, fs_boot.pid, fs_boot.pid, (u32)PROCESS_PPID,
-                     current_fs()->fd_size, virtual_kib, virtual_kib, resident_kib, resident_kib,
-                     process.task_count);
+                     comm(), umask >> 6 & 7, umask >> 3 & 7, umask & 7, fs_boot.pid, fs_boot.pid,
+                     (u32)PROCESS_PPID, current_fs()->fd_size, virtual_kib, virtual_kib,
+                     resident_kib, resident_kib, process.task_count);
 }
 
 static size_t text_mounts(char *buf, size_t size)

@@ -34,10 +34,21 @@ static int populate_var(struct dentry *var)
     return err;
 }
 
+static int populate_usr(struct dentry *usr)
+{
+    int err = 0;
+
+    tree_dir(usr, "bin", &dir_inode_ops, 0755, &err);
+    tree_dir(usr, "sbin", &dir_inode_ops, 0755, &err);
+    tree_dir(usr, "lib", &dir_inode_ops, 0755, &err);
+    return err;
+}
+
 static const struct inode_ops dev_inode_ops = {.file_ops = &dir_file_ops,
                                                .populate = devices_populate};
 static const struct inode_ops etc_inode_ops = {.file_ops = &dir_file_ops, .populate = populate_etc};
 static const struct inode_ops var_inode_ops = {.file_ops = &dir_file_ops, .populate = populate_var};
+static const struct inode_ops usr_inode_ops = {.file_ops = &dir_file_ops, .populate = populate_usr};
 
 static struct inode *program_inode(void)
 {
@@ -111,11 +122,11 @@ static int populate_root(struct dentry *root)
         const struct inode_ops *ops;
         u32 permissions;
     } dirs[] = {
-        {"bin", &dir_inode_ops, 0755},  {"dev", &dev_inode_ops, 0755},
-        {"etc", &etc_inode_ops, 0755},  {"proc", &proc_inode_ops, 0555},
-        {"root", &dir_inode_ops, 0700}, {"run", &dir_inode_ops, 0755},
-        {"sys", &dir_inode_ops, 0555},  {"tmp", &dir_inode_ops, 01777},
-        {"usr", &dir_inode_ops, 0755},  {"var", &var_inode_ops, 0755},
+        {"dev", &dev_inode_ops, 0755},   {"etc", &etc_inode_ops, 0755},
+        {"proc", &proc_inode_ops, 0555}, {"root", &dir_inode_ops, 0700},
+        {"run", &dir_inode_ops, 0755},   {"sys", &dir_inode_ops, 0555},
+        {"tmp", &dir_inode_ops, 01777},  {"usr", &usr_inode_ops, 0755},
+        {"var", &var_inode_ops, 0755},
     };
     int err = 0;
 
@@ -125,6 +136,10 @@ static int populate_root(struct dentry *root)
         if (dir && dirs[i].ops == &proc_inode_ops)
             dir->flags |= INODE_PROC;
     }
+    /* As Debian has it: a program is found by its path with and without /usr. */
+    tree_link(root, "bin", "usr/bin", &err);
+    tree_link(root, "sbin", "usr/sbin", &err);
+    tree_link(root, "lib", "usr/lib", &err);
     return err ? err : place_program();
 }
 
