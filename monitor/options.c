@@ -182,6 +182,15 @@ static int take_word(struct parse *p, int argc, char **argv, int *at, struct err
     return err_set(err, "unknown option %.64s (see `samara run --help`)", word);
 }
 
+static int append_all(struct block *b, int count, char **words, struct err *err)
+{
+    for (int i = 0; i < count; i++) {
+        if (append(b, words[i], strlen(words[i]), err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int add_defaults(struct parse *p, struct err *err)
 {
     const char *term = getenv("TERM");
@@ -213,12 +222,11 @@ int options_parse(struct run_options *out, int argc, char **argv, struct err *er
     if (at >= argc)
         return err_set(err, "which PROGRAM? (see `samara run --help`)");
     out->program = argv[at];
-    for (; at < argc; at++) {
-        if (append(&arguments, argv[at], strlen(argv[at]), err) != 0)
-            return -1;
-    }
-    if (add_defaults(&p, err) != 0)
+    if (append_all(&arguments, argc - at, argv + at, err) != 0 || add_defaults(&p, err) != 0) {
+        free(arguments.data);
+        free(p.env.data);
         return -1;
+    }
     out->vm.argv = (struct string_block){arguments.data, arguments.size};
     out->vm.envp = (struct string_block){p.env.data, p.env.size};
     return 0;
