@@ -1,0 +1,293 @@
+/* The transport against drivers that do things in the wrong order. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "tests/devices/fake_guest.h"
+
+static struct fake_guest guest;
+static struct virtio_device dev;
+static unsigned activated, resets, notified[2];
+
+static void toy_config_read(struct virtio_device *d, uint32_t offset, void *to, unsigned len)
+{
+    static const char config[12] = "configured!";
+
+    (void)d;
+    memcpy(to, config + offset, len);
+}
+
+static void toy_activate(struct virtio_device *d)
+{
+    (void)d;
+    activated++;
+}
+
+static void toy_reset(struct virtio_device *d)
+{
+    (void)d;
+    resets++;
+}
+
+static void toy_notify(struct virtio_device *d, unsigned queue)
+{
+    (void)d;
+    notified[queue]++;
+}
+
+static const struct virtio_ops toy = {
+    .name = "toy",
+    .device_id = 99,
+    .features = 1u << 5,
+    .queues = 2,
+    .queue_size = 16,
+    .config_size = 12,
+    .config_read = toy_config_read,
+    .activate = toy_activate,
+    .reset = toy_reset,
+    .notify = toy_notify,
+};
+
+static void setup(void)
+{
+    struct virtio_host host;
+
+    fake_open(&guest);
+    host = fake_host(&guest);
+    virtio_init(&dev, &toy, &host);
+    guest.dev = &dev;
+}
+
+static void teardown(void)
+{
+    fake_close(&guest);
+}
+
+TestSuite(virtio_mmio, .init = setup, .fini = teardown);
+
+static void set(uint32_t offset, uint32_t value)
+{
+    fake_set_reg(&guest, offset, value);
+}
+
+static void assert_fault(const char *line)
+{
+    cr_assert(fake_needs_reset(&guest));
+    cr_assert_str_eq(guest.line, line);
+    cr_assert(!virtio_active(&dev));
+    fake_start(&guest, 0, 2, 8);
+    cr_assert(virtio_active(&dev), "alive after a reset");
+}
+
+Test(virtio_mmio, it_says_what_it_is)
+{
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_MAGIC), 0x74726976);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_VERSION), 2);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_DEVICE_ID), 99);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_DEVICE_FEATURES), 1u << 5 | 3u << 28);
+    set(VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_DEVICE_FEATURES), 1);
+    set(VIRTIO_MMIO_DEVICE_FEATURES_SEL, 2);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_DEVICE_FEATURES), 0);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_QUEUE_NUM_MAX), 16);
+    set(VIRTIO_MMIO_QUEUE_SEL, 2);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_QUEUE_NUM_MAX), 0);
+    set(VIRTIO_MMIO_QUEUE_SEL, UINT32_MAX);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_QUEUE_NUM_MAX), 0);
+    cr_assert_eq(fake_reg(&guest, 0xb0), UINT32_MAX, "no shared memory");
+}
+
+Test(virtio_mmio, the_usual_way_activates)
+{
+    fake_start(&guest, 0, 2, 8);
+    cr_assert_eq(activated, 1);
+    cr_assert_eq(resets, 1);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_STATUS), 15);
+    fake_kick(&guest, 1);
+    cr_assert_eq(notified[1], 1);
+    set(VIRTIO_MMIO_STATUS, 15);
+    cr_assert_eq(activated, 1, "once");
+    set(VIRTIO_MMIO_STATUS, 0);
+    cr_assert_eq(resets, 2);
+    fake_kick(&guest, 1);
+    cr_assert_eq(notified[1], 1, "not while inactive");
+}
+
+Test(virtio_mmio, features_not_offered_are_not_accepted)
+{
+    set(VIRTIO_MMIO_STATUS, 3);
+    set(VIRTIO_MMIO_DRIVER_FEATURES, 1u << 6);
+    set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+    set(VIRTIO_MMIO_DRIVER_FEATURES, 1);
+    set(VIRTIO_MMIO_STATUS, 11);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_STATUS), 3);
+}
+
+Test(virtio_mmio, a_driver_without_version_1_is_not_accepted)
+{
+    set(VIRTIO_MMIO_STATUS, 3);
+    set(VIRTIO_MMIO_STATUS, 11);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_STATUS), 3);
+    set(VIRTIO_MMIO_STATUS, 15);
+    assert_fault("toy: DRIVER_OK without FEATURES_OK");
+}
+
+Test(virtio_mmio, the_driver_cannot_set_needs_reset_nor_take_bits_back)
+{
+    set(VIRTIO_MMIO_STATUS, 3 | VIRTIO_STATUS_NEEDS_RESET);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_STATUS), 3);
+    set(VIRTIO_MMIO_STATUS, 1);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_STATUS), 3);
+}
+
+Test(virtio_mmio, a_ready_queue_is_frozen)
+{
+    static const uint32_t frozen[] = {
+        VIRTIO_MMIO_QUEUE_NUM,       VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_MMIO_QUEUE_DESC_HIGH,
+        VIRTIO_MMIO_QUEUE_AVAIL_LOW, VIRTIO_MMIO_QUEUE_AVAIL_HIGH, VIRTIO_MMIO_QUEUE_USED_LOW,
+        VIRTIO_MMIO_QUEUE_USED_HIGH,
+    };
+
+    for (unsigned i = 0; i < sizeof(frozen) / sizeof(frozen[0]); i++) {
+        struct vq_state before;
+
+        fake_start(&guest, 0, 2, 8);
+        before = dev.queues[1].state;
+        set(frozen[i], 0x40000);
+        cr_assert_eq(memcmp(&before, &dev.queues[1].state, sizeof(before)), 0);
+        assert_fault("toy: queue 1 changed while ready");
+    }
+}
+
+Test(virtio_mmio, a_bad_queue_is_refused_at_ready)
+{
+    set(VIRTIO_MMIO_STATUS, 3);
+    set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+    set(VIRTIO_MMIO_DRIVER_FEATURES, 1);
+    set(VIRTIO_MMIO_STATUS, 11);
+    set(VIRTIO_MMIO_QUEUE_NUM, 1 << 16 | 8);
+    set(VIRTIO_MMIO_QUEUE_READY, 1);
+    assert_fault("toy: queue 0: bad queue size");
+}
+
+Test(virtio_mmio, a_queue_outside_of_memory_is_refused_at_ready)
+{
+    set(VIRTIO_MMIO_STATUS, 3);
+    set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+    set(VIRTIO_MMIO_DRIVER_FEATURES, 1);
+    set(VIRTIO_MMIO_STATUS, 11);
+    set(VIRTIO_MMIO_QUEUE_DESC_HIGH, 0xffffffff);
+    set(VIRTIO_MMIO_QUEUE_READY, 1);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_QUEUE_READY), 0);
+    assert_fault("toy: queue 0: queue outside of memory or misaligned");
+}
+
+Test(virtio_mmio, a_queue_comes_too_late_after_driver_ok)
+{
+    fake_start(&guest, 0, 1, 8);
+    set(VIRTIO_MMIO_QUEUE_SEL, 1);
+    set(VIRTIO_MMIO_QUEUE_READY, 1);
+    assert_fault("toy: queue 1 made ready at the wrong time");
+}
+
+Test(virtio_mmio, features_are_frozen_at_features_ok)
+{
+    fake_start(&guest, 0, 1, 8);
+    set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
+    set(VIRTIO_MMIO_DRIVER_FEATURES, 0);
+    assert_fault("toy: features changed after FEATURES_OK");
+}
+
+Test(virtio_mmio, a_queue_that_does_not_exist_cannot_be_kicked)
+{
+    fake_start(&guest, 0, 2, 8);
+    fake_kick(&guest, 2);
+    assert_fault("toy: notification of queue 2, which does not exist");
+}
+
+Test(virtio_mmio, registers_have_their_width_and_direction)
+{
+    fake_start(&guest, 0, 2, 8);
+    cr_assert_eq(virtio_mmio_ops.read(&dev, VIRTIO_MMIO_STATUS, 1), 0);
+    assert_fault("toy: 1-byte read of Status");
+    cr_assert_eq(virtio_mmio_ops.read(&dev, VIRTIO_MMIO_QUEUE_NOTIFY, 4), 0);
+    assert_fault("toy: 4-byte read of QueueNotify");
+    virtio_mmio_ops.write(&dev, VIRTIO_MMIO_MAGIC, 4, 1);
+    assert_fault("toy: 4-byte write of MagicValue");
+}
+
+Test(virtio_mmio, every_offset_and_width_is_survived)
+{
+    static const unsigned sizes[] = {1, 2, 4, 8};
+
+    for (uint64_t offset = 0; offset < VIRTIO_MMIO_SIZE; offset++)
+        for (unsigned i = 0; i < 4; i++) {
+            if (offset + sizes[i] > VIRTIO_MMIO_SIZE)
+                continue;
+            virtio_mmio_ops.write(&dev, offset, sizes[i], UINT64_MAX);
+            virtio_mmio_ops.read(&dev, offset, sizes[i]);
+        }
+    fake_start(&guest, 0, 2, 8);
+    cr_assert(virtio_active(&dev));
+}
+
+Test(virtio_mmio, the_configuration_has_bounds)
+{
+    uint64_t got = virtio_mmio_ops.read(&dev, VIRTIO_MMIO_CONFIG + 4, 8);
+
+    cr_assert_eq(memcmp(&got, "igured!", 8), 0);
+    cr_assert_eq(virtio_mmio_ops.read(&dev, VIRTIO_MMIO_CONFIG + 11, 1), 0);
+    cr_assert_eq(virtio_mmio_ops.read(&dev, VIRTIO_MMIO_CONFIG + 12, 1), UINT64_MAX);
+    cr_assert_eq(virtio_mmio_ops.read(&dev, VIRTIO_MMIO_CONFIG + 5, 8), UINT64_MAX);
+    virtio_mmio_ops.write(&dev, VIRTIO_MMIO_CONFIG, 4, 1);
+    cr_assert(!fake_needs_reset(&guest));
+}
+
+Test(virtio_mmio, a_fault_is_told_once_and_the_log_is_bounded)
+{
+    fake_start(&guest, 0, 2, 8);
+    guest.irqs = 0;
+    device_fault(&dev, "queue %u: %s", 1, "test");
+    cr_assert_str_eq(guest.line, "toy: queue 1: test");
+    cr_assert_eq(guest.irqs, 1);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
+    device_fault(&dev, "again");
+    cr_assert_eq(guest.irqs, 1);
+    cr_assert_eq(guest.lines, 1);
+    for (unsigned i = 0; i < 100; i++) {
+        fake_start(&guest, 0, 2, 8);
+        device_fault(&dev, "again");
+        cr_assert(fake_needs_reset(&guest));
+    }
+    cr_assert_eq(guest.lines, 16);
+}
+
+Test(virtio_mmio, interrupts_are_sent_whether_acknowledged_or_not)
+{
+    struct vq_request req;
+
+    fake_start(&guest, 0, 1, 8);
+    guest.irqs = 0;
+    for (uint16_t i = 0; i < 4; i++) {
+        fake_desc(&guest, 0, i, FAKE_DATA, 16, 0, 0);
+        fake_add(&guest, 0, i);
+        cr_assert_eq(vq_pop(&dev.queues[0], &req), VQ_REQUEST);
+        vq_complete(&req);
+        virtio_signal(&dev, 3);
+        virtio_signal(&dev, 3);
+    }
+    cr_assert_eq(guest.irqs, 4);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_QUEUE);
+    set(VIRTIO_MMIO_INTERRUPT_ACK, 1);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+}
+
+Test(virtio_mmio, a_change_of_configuration_is_told)
+{
+    uint32_t before = fake_reg(&guest, VIRTIO_MMIO_CONFIG_GENERATION);
+
+    fake_start(&guest, 0, 1, 8);
+    guest.irqs = 0;
+    virtio_config_changed(&dev);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_CONFIG_GENERATION), before + 1);
+    cr_assert_eq(guest.irqs, 1);
+}
