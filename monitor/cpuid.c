@@ -1,29 +1,44 @@
 /*
  * See cpuid.h. The file: struct cache_header, then the entries. It is trusted as far as it is a regular
  * file of ours that nobody else can write; what does not fit is fetched again and replaced.
+ *
+ * What KVM supports can change without a boot: its module is loaded anew (that makes a new device node), or
+ * the host is itself a machine that was moved to another processor.
  */
 #include "monitor/cpuid.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "monitor/kvm.h"
 
-enum { BOOT_ID = 36 };
+enum { BOOT_ID = 36, RELEASE = 64 };
+
+/* All that the answer depends on. */
+struct cache_key {
+    char boot_id[BOOT_ID];
+    uint32_t processor; /* family, model, stepping */
+    char release[RELEASE];
+    uint64_t device;    /* /dev/kvm's inode */
+    uint64_t device_ns; /* and its last change */
+};
 
 struct cache_header {
-    char magic[8]; /* "smrcpu1" */
-    char boot_id[BOOT_ID];
+    char magic[8];
+    struct cache_key key;
     uint32_t count;
+    uint32_t pad;
 };
-_Static_assert(sizeof(struct cache_header) == 48, "cache layout");
+_Static_assert(sizeof(struct cache_header) == 136, "cache layout");
 
-static const char magic[8] = "smrcpu1";
+static const char magic[8] = "smrcpu2";
 
 static bool read_boot_id(char id[BOOT_ID])
 {
@@ -35,19 +50,19 @@ static bool read_boot_id(char id[BOOT_ID])
     return good;
 }
 
-/* $XDG_RUNTIME_DIR/samara, or /run/samara for root. False if the user has no such place. */
-static bool cache_directory(char *path, size_t size)
+static bool make_key(struct cache_key *key, int kvm)
 {
-    const char *run = getenv("XDG_RUNTIME_DIR");
-    int n;
+    struct utsname name;
+    struct stat st;
+    unsigned ebx, ecx, edx;
 
-    if (!run || run[0] != '/') {
-        if (geteuid() != 0)
-            return false;
-        run = "/run";
-    }
-    n = snprintf(path, size, "%s/samara", run);
-    return n > 0 && (size_t)n < size;
+    memset(key, 0, sizeof(*key));
+    if (!read_boot_id(key->boot_id) || uname(&name) != 0 || fstat(kvm, &st) != 0)
+        return false;
+    memcpy(key->release, name.release, strnlen(name.release, RELEASE));
+    key->device = st.st_ino;
+    key->device_ns = (uint64_t)st.st_ctim.tv_sec * 1000000000 + (uint64_t)st.st_ctim.tv_nsec;
+    return __get_cpuid(1, &key->processor, &ebx, &ecx, &edx) != 0;
 }
 
 static bool ours_alone(const struct stat *st)
@@ -55,7 +70,7 @@ static bool ours_alone(const struct stat *st)
     return st->st_uid == geteuid() && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-static bool read_cache(struct cpuid_table *table, int fd, const char id[BOOT_ID])
+static bool read_cache(struct cpuid_table *table, int fd, const struct cache_key *key)
 {
     struct cache_header h;
     struct stat st;
@@ -64,7 +79,7 @@ static bool read_cache(struct cpuid_table *table, int fd, const char id[BOOT_ID]
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || !ours_alone(&st))
         return false;
     if (read(fd, &h, sizeof(h)) != sizeof(h) || memcmp(h.magic, magic, sizeof(magic)) != 0 ||
-        memcmp(h.boot_id, id, BOOT_ID) != 0 || h.count == 0 || h.count > CPUID_ENTRIES)
+        memcmp(&h.key, key, sizeof(*key)) != 0 || h.count == 0 || h.count > CPUID_ENTRIES)
         return false;
     size = h.count * sizeof(table->entries[0]);
     table->head.nent = h.count;
@@ -72,16 +87,15 @@ static bool read_cache(struct cpuid_table *table, int fd, const char id[BOOT_ID]
 }
 
 /* Best effort: without a cache every start is 300 us slower, nothing else. */
-static void write_cache(const struct cpuid_table *table, int dir, const char id[BOOT_ID])
+static void write_cache(const struct cpuid_table *table, int dir, const struct cache_key *key)
 {
-    struct cache_header h = {.count = table->head.nent};
+    struct cache_header h = {.key = *key, .count = table->head.nent};
     char name[40];
     size_t size = h.count * sizeof(table->entries[0]);
     bool good;
     int fd;
 
     memcpy(h.magic, magic, sizeof(magic));
-    memcpy(h.boot_id, id, BOOT_ID);
     snprintf(name, sizeof(name), "cpuid.%d", getpid());
     fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -92,15 +106,11 @@ static void write_cache(const struct cpuid_table *table, int dir, const char id[
         unlinkat(dir, name, 0);
 }
 
-static int open_directory(void)
+static int open_at(const char *path)
 {
-    char path[256];
     struct stat st;
-    int dir;
+    int dir = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (!cache_directory(path, sizeof(path)))
-        return -1;
-    dir = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0 && errno == ENOENT && mkdir(path, 0700) == 0)
         dir = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir >= 0 && (fstat(dir, &st) != 0 || !ours_alone(&st))) {
@@ -110,10 +120,30 @@ static int open_directory(void)
     return dir;
 }
 
+/* $XDG_RUNTIME_DIR/samara, /run/samara (root's) or /tmp/samara-UID: the first that is or can be ours. */
+static int open_directory(void)
+{
+    const char *run = getenv("XDG_RUNTIME_DIR");
+    char path[256];
+    int dir = -1;
+
+    if (run && run[0] == '/' && strlen(run) < sizeof(path) - sizeof("/samara")) {
+        snprintf(path, sizeof(path), "%s/samara", run);
+        dir = open_at(path);
+    }
+    if (dir < 0 && geteuid() == 0)
+        dir = open_at("/run/samara");
+    if (dir < 0) {
+        snprintf(path, sizeof(path), "/tmp/samara-%u", (unsigned)geteuid());
+        dir = open_at(path);
+    }
+    return dir;
+}
+
 int cpuid_load(struct cpuid_table *table, int kvm, struct err *err)
 {
-    char id[BOOT_ID];
-    int dir = read_boot_id(id) ? open_directory() : -1;
+    struct cache_key key;
+    int dir = make_key(&key, kvm) ? open_directory() : -1;
     bool cached = false;
     int r = 0;
 
@@ -121,7 +151,7 @@ int cpuid_load(struct cpuid_table *table, int kvm, struct err *err)
     if (dir >= 0) {
         int fd = openat(dir, "cpuid", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-        cached = fd >= 0 && read_cache(table, fd, id);
+        cached = fd >= 0 && read_cache(table, fd, &key);
         if (fd >= 0)
             close(fd);
     }
@@ -129,7 +159,7 @@ int cpuid_load(struct cpuid_table *table, int kvm, struct err *err)
         table->head.nent = CPUID_ENTRIES;
         r = KVM_CALL(kvm, KVM_GET_SUPPORTED_CPUID, table, err);
         if (r >= 0 && dir >= 0)
-            write_cache(table, dir, id);
+            write_cache(table, dir, &key);
     }
     if (dir >= 0)
         close(dir);

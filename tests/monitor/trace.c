@@ -1,0 +1,87 @@
+/* The boot timeline: one clock, and JSON whatever the guest called its marks. */
+#include "monitor/trace.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char path[] = "/tmp/samara-trace-test.XXXXXX";
+static char text[1 << 16];
+
+static void make_file(void)
+{
+    close(mkstemp(path));
+}
+
+static void remove_file(void)
+{
+    unlink(path);
+}
+
+static const char *written(const struct trace *trace, const struct samara_platform *page,
+                           int64_t offset)
+{
+    struct err err = {0};
+    FILE *f;
+
+    cr_assert_eq(trace_write(trace, page, offset, &err), 0, "%s", err.text);
+    f = fopen(path, "r");
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    fclose(f);
+    return text;
+}
+
+Test(trace, marks_cost_nothing_if_nobody_wants_one)
+{
+    struct trace trace = {0};
+
+    trace_step(&trace, "step");
+    cr_assert_eq(trace.count, 0);
+}
+
+Test(trace, too_many_steps_are_dropped)
+{
+    struct trace trace = {.path = path};
+
+    for (int i = 0; i < TRACE_STEPS + 5; i++)
+        trace_step(&trace, "step");
+    cr_assert_eq(trace.count, TRACE_STEPS);
+}
+
+Test(trace, guest_marks_are_put_on_the_hosts_clock, .init = make_file, .fini = remove_file)
+{
+    static struct samara_platform page = {.mark_count = 1, .marks = {{2000, "up"}}};
+    struct trace trace = {.path = path, .count = 2, .steps = {{"start", 10000}, {"made", 11500}}};
+    const char *json = written(&trace, &page, 11000);
+
+    cr_assert(strstr(json, "\"name\":\"made\",\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":0.000,\"dur\":1.500"),
+              "%s", json);
+    cr_assert(strstr(json, "\"name\":\"up\",\"ph\":\"X\",\"pid\":1,\"tid\":2,\"ts\":3.000"), "%s", json);
+}
+
+Test(trace, a_hostile_name_stays_within_its_quotes, .init = make_file, .fini = remove_file)
+{
+    static struct samara_platform page = {.mark_count = UINT32_MAX};
+    struct trace trace = {.path = path, .count = 1, .steps = {{"start", 1}}};
+    const char *json;
+
+    for (unsigned i = 0; i < SAMARA_MARKS; i++)
+        memset(page.marks[i].name, '"', SAMARA_MARK_NAME);
+    memcpy(page.marks[0].name, "a\",\"ph\\\n\033\377", 10);
+    json = written(&trace, &page, 0);
+    cr_assert(strstr(json, "\"name\":\"a?,?ph????"), "%s", json);
+    cr_assert_null(strchr(json, '\033'));
+    cr_assert_null(strchr(json, '\\'));
+}
+
+Test(trace, a_file_that_cannot_be_written_is_an_error)
+{
+    static struct samara_platform page;
+    struct trace trace = {.path = "/no/such/place", .count = 1, .steps = {{"start", 1}}};
+    struct err err = {0};
+
+    cr_assert_eq(trace_write(&trace, &page, 0, &err), -1);
+    cr_assert(strstr(err.text, "/no/such/place"), "%s", err.text);
+}
