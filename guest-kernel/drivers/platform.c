@@ -10,8 +10,7 @@
 #include "guest-kernel/task/signal.h"
 
 #define PORT_DEBUG_EXIT 0xf4 /* QEMU's isa-debug-exit */
-#define PORT_KEYBOARD   0x64
-#define KEYBOARD_RESET  0xfe
+#define PORT_COM1       0x3f8
 
 static volatile struct samara_platform *page;
 static u64 doorbell;
@@ -105,12 +104,11 @@ _Noreturn void platform_exit(enum samara_exit_kind kind, u32 code)
         page->exit_kind = kind;
         page->exit_code = code;
         ring(SAMARA_DOORBELL_EXIT);
-    } else {
-        gate_out8(PORT_DEBUG_EXIT, (u8)code);
-        gate_out8(PORT_KEYBOARD, KEYBOARD_RESET);
+        for (;;)
+            gate_halt();
     }
-    for (;;)
-        gate_halt();
+    gate_out8(PORT_DEBUG_EXIT, (u8)code);
+    gate_reset();
 }
 
 void platform_mark(const char *name)
@@ -134,6 +132,9 @@ void platform_panic_text(const char *text, size_t len)
 {
     u32 at;
 
+    /* Without a page: the serial port, which every other monitor has. */
+    for (size_t i = 0; page == NULL && i < len; i++)
+        gate_out8(PORT_COM1, (u8)text[i]);
     if (page == NULL)
         return;
     at = MIN(page->panic_length, SAMARA_PANIC_TEXT);

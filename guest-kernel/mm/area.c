@@ -184,7 +184,8 @@ u64 area_gap(const struct area_set *set, u64 low, u64 high, u64 len)
             return high - len;
         if (i == 0)
             return 0;
-        high = MIN(high, set->areas[--i].start);
+        i--;
+        high = MIN(high, set->areas[i].start);
     }
     return 0;
 }

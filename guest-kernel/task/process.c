@@ -71,7 +71,7 @@ _Noreturn void process_exit(int status)
 _Noreturn void process_kill(int sig, const char *why)
 {
     stop_everything();
-    if (why && platform_flags() & SAMARA_FLAG_VERBOSE) {
+    if (why) {
         char line[128];
 
         kprint_to(line, sizeof(line), "samara: killed by signal %d: %s", sig, why);

@@ -55,8 +55,8 @@ void process_adopt_first(struct task *task);
 
 /*
  * End of the program: no other thread runs any more, stdio is drained, the monitor is told.
- * process_exit: the low 8 bits are the status. process_kill: died of signal sig; why is said on
- * stderr under --verbose.
+ * process_exit: the low 8 bits are the status. process_kill: died of signal sig; why, if not
+ * NULL, is said on stderr.
  */
 _Noreturn void process_exit(int status);
 _Noreturn void process_kill(int sig, const char *why);

@@ -4,6 +4,7 @@
  */
 #include "abi/memory_map.h"
 #include "guest-kernel/arch/irq.h"
+#include "guest-kernel/drivers/platform.h"
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/user.h"
@@ -129,6 +130,12 @@ static bool build_frame(struct regs *regs, const struct sigaction *action,
     return true;
 }
 
+/* Dying of a signal is the program's own affair; why is said to those who asked. */
+static const char *if_verbose(const char *why)
+{
+    return platform_flags() & SAMARA_FLAG_VERBOSE ? why : NULL;
+}
+
 static void run_handler(struct regs *regs, int sig, const struct siginfo *info)
 {
     struct task_signals *s = &task_current()->signals;
@@ -137,7 +144,7 @@ static void run_handler(struct regs *regs, int sig, const struct siginfo *info)
 
     end_call(regs, &action);
     if (action.handler >= SAMARA_WINDOW || !build_frame(regs, &action, info, mask))
-        process_kill(SIGSEGV, "no stack for a signal handler");
+        process_kill(SIGSEGV, if_verbose("no stack for a signal handler"));
     s->restore_mask = false;
     if (action.flags & SA_RESETHAND)
         process.actions[sig - 1].handler = SIG_DFL;
@@ -171,7 +178,7 @@ void signal_deliver(struct regs *regs)
         if (signal_is_ignored(sig))
             continue;
         if (process.actions[sig - 1].handler == SIG_DFL)
-            process_kill(sig, reason(&info));
+            process_kill(sig, if_verbose(reason(&info)));
         run_handler(regs, sig, &info);
     }
     if (task->signals.restore_mask)
