@@ -4,6 +4,7 @@
  */
 #include "abi/kernel_note.h"
 #include "abi/memory_map.h"
+#include "guest-kernel/arch/gate.h"
 #include "guest-kernel/boot/cmdline.h"
 #include "guest-kernel/boot/main.h"
 
@@ -97,6 +98,8 @@ void pvh_main(u64 start_gpa)
     struct boot_info boot = {0};
 
     fill_idt();
+    pvh_pml4[0] = 0; /* the identity map of the way here: it is the program's space now */
+    gate_reload_cr3();
     if (start->magic != START_MAGIC)
         __builtin_trap();
     cmdline_parse(start->cmdline ? in_window(start->cmdline) : "", &boot);

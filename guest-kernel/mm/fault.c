@@ -126,8 +126,10 @@ enum fault_result mm_fault(u64 addr, u32 error)
         return FAULT_SEGV_ACCERR;
 
     enum fill result = fill_around(a, va, write);
-    if (result == FILL_NO_MEMORY)
-        process_kill(SIGKILL, "out of memory");
+    if (result == FILL_NO_MEMORY) {
+        page_release_reserve();
+        process_kill(SIGKILL, "out of memory (--mem gives more)");
+    }
     return result == FILL_OK ? FAULT_OK : FAULT_BUS;
 }
 
