@@ -116,11 +116,10 @@ static int map_segment(const struct kernel_image *image, const struct elf_segmen
 uint64_t kernel_image_map(const struct kernel_image *image, uint8_t *ram, uint64_t ram_size,
                           struct err *err)
 {
-    uint64_t limit = image->elf.has_samara_note ? WINDOW_4K_END : ram_size;
+    uint64_t low = ram_size < SAMARA_RAM_LOW_END ? ram_size : SAMARA_RAM_LOW_END;
+    uint64_t limit = image->elf.has_samara_note ? WINDOW_4K_END : low;
     uint64_t end = 0;
 
-    if (limit > ram_size)
-        limit = ram_size;
     for (unsigned i = 0; i < image->elf.segment_count; i++) {
         const struct elf_segment *s = &image->elf.segments[i];
         uint64_t stop;

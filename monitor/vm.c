@@ -15,16 +15,10 @@
 #include <unistd.h>
 
 #include "abi/memory_map.h"
-#include "abi/virtio.h"
-#include "monitor/boot_tables.h"
+#include "monitor/boot.h"
 #include "monitor/kvm.h"
 
-enum { PAGE = 4096, IOAPIC_PINS = 24, VSOCK_SLOT = 0, VSOCK_QUEUE_SIZE = 128, LOOP_STACK = 128 << 10 };
-
-static uint64_t page_up(uint64_t at)
-{
-    return (at + PAGE - 1) & ~(uint64_t)(PAGE - 1);
-}
+enum { PAGE = 4096, IOAPIC_PINS = 24, LOOP_STACK = 128 << 10 };
 
 /* --- memory --- */
 
@@ -63,74 +57,7 @@ static int add_memslots(struct vm *vm, struct err *err)
     return 0;
 }
 
-static int map_program(struct vm *vm, const struct vm_config *c, uint64_t at, struct err *err)
-{
-    uint64_t low = vm->ram_size < SAMARA_RAM_LOW_END ? vm->ram_size : SAMARA_RAM_LOW_END;
-
-    if (at > low || c->program_size > low - at || low - at - c->program_size < (4u << 20))
-        return err_set(err, "%s: too big for the VM's memory (%llu MiB): use --mem", c->exec_path,
-                       (unsigned long long)(vm->ram_size >> 20));
-    if (mmap(vm->ram + at, c->program_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
-             c->program_fd, 0) == MAP_FAILED)
-        return err_sys(err, "%s: map", c->exec_path);
-    return 0;
-}
-
-/* --- boot data: page tables, device tree and program behind the kernel --- */
-
-struct boot_place {
-    uint64_t page_tables, fdt, program, free_start;
-    size_t fdt_size;
-};
-
-/* vsock's rx and tx queues; nobody listens to its event queue. */
-static struct virtio_preset vsock_preset(uint64_t gpa)
-{
-    return (struct virtio_preset){
-        .device_id = VIRTIO_ID_VSOCK, .queues = 2, .size = VSOCK_QUEUE_SIZE, .gpa = gpa};
-}
-
-static int write_fdt(struct vm *vm, const struct vm_config *c, struct boot_place *place,
-                     struct boot_fdt *fdt, struct err *err)
-{
-    struct boot_device vsock = {.slot = VSOCK_SLOT, .preset = vm->vsock_preset};
-
-    fdt->devices = &vsock;
-    fdt->device_count = 1;
-    fdt->program_start = place->program;
-    fdt->program_end = place->program + c->program_size;
-    fdt->free_start = place->free_start;
-    return boot_fdt_write(fdt, vm->ram + place->fdt, place->fdt_size, err);
-}
-
-static int write_boot_data(struct vm *vm, const struct vm_config *c,
-                           const struct kernel_image *kernel, uint64_t kernel_end,
-                           struct boot_place *place, struct err *err)
-{
-    uint8_t seed[32];
-    struct boot_fdt fdt = {.ram = vm->ram_size,
-                           .argv = c->argv,
-                           .envp = c->envp,
-                           .exec_path = c->exec_path,
-                           .bootargs = "",
-                           .seed = seed};
-
-    if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
-        return err_sys(err, "getrandom");
-    place->page_tables = kernel_end;
-    vm->vsock_preset = vsock_preset(kernel_end + boot_page_tables_size(vm->ram_size));
-    place->fdt = vm->vsock_preset.gpa +
-                 vm->vsock_preset.queues * virtio_preset_stride(&vm->vsock_preset);
-    place->fdt_size = boot_fdt_size(&fdt);
-    place->program = page_up(place->fdt + place->fdt_size);
-    place->free_start = page_up(place->program + c->program_size);
-    if (map_program(vm, c, place->program, err) != 0 ||
-        write_fdt(vm, c, place, &fdt, err) != 0)
-        return -1;
-    if (boot_page_tables(&vm->mem, place->page_tables, vm->ram_size, &kernel->elf, err) != 0)
-        return -1;
-    return boot_descriptor_tables(&vm->mem, &kernel->elf.note, err);
-}
+/* --- the platform page --- */
 
 static bool terminal_size(int fd, struct winsize *size)
 {
@@ -264,7 +191,7 @@ static int add_vsock(struct vm *vm, const struct vm_config *c, struct err *err)
     struct vsock_config config = {.guest_cid = SAMARA_GUEST_CID, .path = c->vsock_path};
     const struct virtio_host host = {.mem = &vm->mem, .irq = raise_vsock, .ctx = &vm->vsock_slot};
 
-    vm->vsock_slot = (struct vm_slot){vm->fd, SAMARA_VECTOR_VIRTIO};
+    vm->vsock_slot = (struct vm_slot){vm->fd, SAMARA_VECTOR_VIRTIO + BOOT_VSOCK_SLOT};
     if (open_stdio(config.stdio, err) == 0)
         vm->vsock = vsock_new(&config, &host, &vm->loop, err);
     if (!vm->vsock) {
@@ -275,6 +202,8 @@ static int add_vsock(struct vm *vm, const struct vm_config *c, struct err *err)
     if (mmio_bus_add(&vm->bus, SAMARA_GPA_VIRTIO, VIRTIO_MMIO_SIZE, &virtio_mmio_ops,
                      vsock_device(vm->vsock), err) != 0)
         return -1;
+    if (vm->vsock_preset.queues == 0)
+        return 0;
     return virtio_preset_apply(&vm->vsock_preset, &vm->bus, SAMARA_GPA_VIRTIO, err);
 }
 
@@ -321,24 +250,10 @@ static int create_machine(struct vm *vm, const struct vm_config *c, struct err *
 static int load(struct vm *vm, const struct vm_config *c, const struct kernel_image *kernel,
                 struct vcpu_start *start, struct err *err)
 {
-    const struct samara_kernel_note *note = &kernel->elf.note;
-    struct boot_place place = {0};
-    uint64_t kernel_end = kernel_image_map(kernel, vm->ram, vm->ram_size, err);
+    const struct boot boot = {c, kernel, &vm->mem, vm->ram, vm->ram_size};
 
-    if (!kernel_end)
+    if (boot_load(&boot, &vm->vsock_preset, start, err) != 0 || write_platform(vm, c, err) != 0)
         return -1;
-    if (!kernel->elf.has_samara_note)
-        return err_set(err, "--kernel: a PVH kernel without samara's note cannot be entered yet");
-    if (write_boot_data(vm, c, kernel, kernel_end, &place, err) != 0 ||
-        write_platform(vm, c, err) != 0)
-        return -1;
-    *start = (struct vcpu_start){.rip = note->entry,
-                                 .rsp = note->stack_top,
-                                 .rdi = SAMARA_WINDOW + place.fdt,
-                                 .rsi = place.fdt_size,
-                                 .rdx = place.page_tables,
-                                 .cr3 = place.page_tables,
-                                 .syscall_entry = note->syscall_entry};
     trace_step(&vm->trace, "boot data");
     return 0;
 }

@@ -8,15 +8,7 @@
 
 #include "abi/kernel_note.h"
 #include "abi/memory_map.h"
-
-/* Offsets in struct samara_platform and values of abi/platform.h, which is for C alone; checked
- * against it by tests/monitor/platform.c. */
-#define PLATFORM_EXIT_KIND    96
-#define PLATFORM_EXIT_CODE    100
-#define PLATFORM_PANIC_LENGTH 108
-#define PLATFORM_PANIC_TEXT   1136
-#define EXIT_STATUS           1
-#define EXIT_PANIC            4
+#include "tests/vm/kernels/platform.h"
 
 #define TRAP_STRIDE 16
 #ifndef RING0_STACK

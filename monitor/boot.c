@@ -1,0 +1,132 @@
+/* See boot.h. Kernel and program are mapped, not copied: text is shared through the page cache. */
+#include "monitor/boot.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include "abi/memory_map.h"
+#include "abi/virtio.h"
+#include "monitor/boot_fdt.h"
+#include "monitor/boot_pvh.h"
+#include "monitor/boot_tables.h"
+
+enum { PAGE = 4096, VSOCK_QUEUE_SIZE = 128 };
+
+/* Least RAM behind the program, for what it does. */
+#define ROOM_TO_RUN (4ull << 20)
+
+struct place {
+    uint64_t tables, queues, info, program, free_start; /* gpa, in this order */
+};
+
+static uint64_t page_up(uint64_t at)
+{
+    return (at + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+}
+
+static int map_program(const struct boot *b, uint64_t at, struct err *err)
+{
+    const struct vm_config *c = b->config;
+    uint64_t low = b->ram_size < SAMARA_RAM_LOW_END ? b->ram_size : SAMARA_RAM_LOW_END;
+
+    if (at > low || c->program_size > low - at || low - at - c->program_size < ROOM_TO_RUN)
+        return err_set(err, "%s: too big for the VM's memory (%llu MiB): use --mem", c->exec_path,
+                       (unsigned long long)(b->ram_size >> 20));
+    if (mmap(b->ram + at, c->program_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
+             c->program_fd, 0) == MAP_FAILED)
+        return err_sys(err, "%s: map", c->exec_path);
+    return 0;
+}
+
+/* --- samara's note --- */
+
+/* vsock's rx and tx queues; nobody listens to its event queue. */
+static struct virtio_preset vsock_preset(uint64_t gpa)
+{
+    return (struct virtio_preset){
+        .device_id = VIRTIO_ID_VSOCK, .queues = 2, .size = VSOCK_QUEUE_SIZE, .gpa = gpa};
+}
+
+static struct place lay_out(const struct boot *b, uint64_t kernel_end, size_t info_size)
+{
+    const struct virtio_preset queues = vsock_preset(0);
+    struct place p = {.tables = kernel_end};
+
+    p.queues = p.tables + boot_page_tables_size(b->ram_size);
+    p.info = p.queues + queues.queues * virtio_preset_stride(&queues);
+    p.program = page_up(p.info + info_size);
+    p.free_start = page_up(p.program + b->config->program_size);
+    return p;
+}
+
+static int load_native(const struct boot *b, uint64_t kernel_end, struct virtio_preset *vsock,
+                       struct vcpu_start *start, struct err *err)
+{
+    const struct samara_kernel_note *note = &b->kernel->elf.note;
+    const struct vm_config *c = b->config;
+    struct boot_device device = {.slot = BOOT_VSOCK_SLOT};
+    uint8_t seed[32];
+    struct boot_fdt fdt = {.ram = b->ram_size,
+                           .argv = c->argv,
+                           .envp = c->envp,
+                           .exec_path = c->exec_path,
+                           .bootargs = "",
+                           .seed = seed,
+                           .devices = &device,
+                           .device_count = 1};
+    size_t size = boot_fdt_size(&fdt);
+    struct place at = lay_out(b, kernel_end, size);
+
+    if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
+        return err_sys(err, "getrandom");
+    *vsock = device.preset = vsock_preset(at.queues);
+    fdt.program_start = at.program;
+    fdt.program_end = at.program + c->program_size;
+    fdt.free_start = at.free_start;
+    if (map_program(b, at.program, err) != 0 ||
+        boot_fdt_write(&fdt, b->ram + at.info, size, err) != 0 ||
+        boot_page_tables(b->mem, at.tables, b->ram_size, &b->kernel->elf, err) != 0 ||
+        boot_descriptor_tables(b->mem, note, err) != 0)
+        return -1;
+    *start = (struct vcpu_start){.rip = note->entry,
+                                 .rsp = note->stack_top,
+                                 .rdi = SAMARA_WINDOW + at.info,
+                                 .rsi = size,
+                                 .rdx = at.tables,
+                                 .cr3 = at.tables,
+                                 .syscall_entry = note->syscall_entry};
+    return 0;
+}
+
+/* --- PVH --- */
+
+static int load_pvh(const struct boot *b, uint64_t kernel_end, struct vcpu_start *start,
+                    struct err *err)
+{
+    const struct vm_config *c = b->config;
+    struct boot_pvh pvh = {.ram = b->ram_size, .exec_path = c->exec_path, .argv = c->argv};
+    size_t size = boot_pvh_size(&pvh);
+
+    pvh.program_start = page_up(kernel_end + size);
+    pvh.program_end = pvh.program_start + c->program_size;
+    if (map_program(b, pvh.program_start, err) != 0 ||
+        boot_pvh_write(&pvh, kernel_end, b->ram + kernel_end, size, err) != 0)
+        return -1;
+    *start = (struct vcpu_start){
+        .pvh = true, .rip = b->kernel->elf.pvh_entry, .start_info = (uint32_t)kernel_end};
+    return 0;
+}
+
+int boot_load(const struct boot *b, struct virtio_preset *vsock, struct vcpu_start *start,
+              struct err *err)
+{
+    uint64_t kernel_end = kernel_image_map(b->kernel, b->ram, b->ram_size, err);
+
+    memset(vsock, 0, sizeof(*vsock));
+    if (!kernel_end)
+        return -1;
+    if (b->kernel->elf.has_samara_note)
+        return load_native(b, kernel_end, vsock, start, err);
+    return load_pvh(b, kernel_end, start, err);
+}

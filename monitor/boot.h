@@ -1,0 +1,28 @@
+/*
+ * What lies in guest memory at the first instruction: kernel, tables, boot information and program, and
+ * where that instruction is. One path for kernels with samara's note, one for PVH (32-bit, no tables).
+ */
+#ifndef SAMARA_MONITOR_BOOT_H
+#define SAMARA_MONITOR_BOOT_H
+
+#include "monitor/guest_mem.h"
+#include "monitor/kernel_image.h"
+#include "monitor/vcpu.h"
+#include "monitor/virtio_preset.h"
+#include "monitor/vm_config.h"
+
+#define BOOT_VSOCK_SLOT 0
+
+struct boot {
+    const struct vm_config *config;
+    const struct kernel_image *kernel;
+    const struct guest_mem *mem;
+    uint8_t *ram; /* host mapping of all RAM; nobody else uses it yet */
+    uint64_t ram_size;
+};
+
+/* Fills memory; sets *start and where vsock's queues are (none for a PVH kernel). -1 with err. */
+int boot_load(const struct boot *boot, struct virtio_preset *vsock, struct vcpu_start *start,
+              struct err *err);
+
+#endif
