@@ -8,8 +8,7 @@
 
 void fake_open(struct fake_guest *guest)
 {
-    void *ram =
-        mmap(NULL, FAKE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *ram = mmap(NULL, FAKE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     assert(ram != MAP_FAILED);
     *guest = (struct fake_guest){.ram = ram};

@@ -142,7 +142,7 @@ Test(virtio_mmio, the_driver_cannot_set_needs_reset_nor_take_bits_back)
 Test(virtio_mmio, a_ready_queue_is_frozen)
 {
     static const uint32_t frozen[] = {
-        VIRTIO_MMIO_QUEUE_NUM,       VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_MMIO_QUEUE_DESC_HIGH,
+        VIRTIO_MMIO_QUEUE_NUM,       VIRTIO_MMIO_QUEUE_DESC_LOW,   VIRTIO_MMIO_QUEUE_DESC_HIGH,
         VIRTIO_MMIO_QUEUE_AVAIL_LOW, VIRTIO_MMIO_QUEUE_AVAIL_HIGH, VIRTIO_MMIO_QUEUE_USED_LOW,
         VIRTIO_MMIO_QUEUE_USED_HIGH,
     };

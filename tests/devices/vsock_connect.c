@@ -1,0 +1,259 @@
+/* vsock: how connections begin, from both sides, and what clients can say wrong. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/devices/vsock_guest.h"
+
+static struct vsock_guest guest;
+
+static void setup(void)
+{
+    vg_open(&guest, -1, -1, -1);
+}
+
+static void teardown(void)
+{
+    vg_close(&guest);
+}
+
+TestSuite(vsock_connect, .init = setup, .fini = teardown, .timeout = 20);
+
+/* A client that has been asked for at the guest's port 52; returns the host's port. */
+static uint32_t request(int *client)
+{
+    struct packet packet;
+
+    *client = vg_client(&guest, "CONNECT 52\n");
+    packet = vg_expect(&guest, VIRTIO_VSOCK_OP_REQUEST);
+    cr_assert_eq(packet.hdr.src_cid, VSOCK_HOST_CID);
+    cr_assert_eq(packet.hdr.dst_port, 52);
+    return packet.hdr.src_port;
+}
+
+Test(vsock_connect, a_client_reaches_the_guest)
+{
+    char line[32], want[32];
+    int client;
+    uint32_t port = request(&client);
+
+    vg_send(&guest, VIRTIO_VSOCK_OP_RESPONSE, port, 52);
+    snprintf(want, sizeof(want), "OK %u\n", port);
+    vg_read_host(&guest, client, line, strlen(want));
+    cr_assert_arr_eq(line, want, strlen(want));
+    cr_assert_eq(write(client, "hello", 5), 5);
+    cr_assert_arr_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_RW).data, "hello", 5);
+    vg_data(&guest, "world", 5, port, 52);
+    vg_read_host(&guest, client, line, 5);
+    cr_assert_arr_eq(line, "world", 5);
+}
+
+Test(vsock_connect, a_line_may_come_in_pieces)
+{
+    int client = vg_client(&guest, "CON");
+
+    vg_expect_nothing(&guest);
+    cr_assert_eq(write(client, "NECT 7", 6), 6);
+    vg_expect_nothing(&guest);
+    cr_assert_eq(write(client, "7\n", 2), 2);
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_REQUEST).hdr.dst_port, 77);
+}
+
+Test(vsock_connect, what_follows_the_line_belongs_to_the_stream)
+{
+    struct packet packet;
+    int client = vg_client(&guest, "connect 52\nearly");
+
+    packet = vg_expect(&guest, VIRTIO_VSOCK_OP_REQUEST);
+    vg_expect_nothing(&guest);
+    vg_send(&guest, VIRTIO_VSOCK_OP_RESPONSE, packet.hdr.src_port, 52);
+    packet = vg_expect(&guest, VIRTIO_VSOCK_OP_RW);
+    cr_assert_eq(packet.hdr.len, 5);
+    cr_assert_arr_eq(packet.data, "early", 5);
+    close(client);
+}
+
+Test(vsock_connect, garbage_is_hung_up_on)
+{
+    static const char *const garbage[] = {
+        "\n",
+        "CONNECT\n",
+        "CONNECT \n",
+        "CONNECT x\n",
+        "CONNECT 1 \n",
+        "CONNECT -1\n",
+        "CONNECT 4294967296\n",
+        "CONNECT 99999999999999999\n",
+        "GET / HTTP/1.1\r\n",
+        "CONNECT 0000000000000000000000000000000052\n",
+        "a line that is far too long to be one that says connect",
+    };
+
+    for (unsigned i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
+        int client = vg_client(&guest, garbage[i]);
+
+        vg_expect_nothing(&guest);
+        cr_assert(vg_host_eof(&guest, client), "%s", garbage[i]);
+        close(client);
+    }
+    vg_assert_alive(&guest);
+}
+
+Test(vsock_connect, a_client_that_leaves_in_mid_line_is_forgotten)
+{
+    close(vg_client(&guest, "CONNEC"));
+    vg_expect_nothing(&guest);
+    vg_assert_alive(&guest);
+}
+
+Test(vsock_connect, silent_clients_give_way_to_new_ones)
+{
+    int silent[100];
+
+    for (unsigned i = 0; i < 100; i++) {
+        silent[i] = vg_client(&guest, "C");
+        vg_expect_nothing(&guest);
+    }
+    cr_assert(vg_host_eof(&guest, silent[0]), "the oldest is gone");
+    cr_assert(!vg_host_eof(&guest, silent[99]));
+    request(&silent[0]);
+}
+
+Test(vsock_connect, a_guest_that_refuses_hangs_up)
+{
+    int client;
+    uint32_t port = request(&client);
+
+    vg_send(&guest, VIRTIO_VSOCK_OP_RST, port, 52);
+    cr_assert(vg_host_eof(&guest, client));
+    vg_expect_nothing(&guest);
+}
+
+Test(vsock_connect, a_client_that_does_not_wait_is_reset)
+{
+    int client;
+    uint32_t port = request(&client);
+
+    close(client);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+    vg_send(&guest, VIRTIO_VSOCK_OP_RESPONSE, port, 52);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+}
+
+Test(vsock_connect, before_the_response_nothing_else_counts)
+{
+    static const uint16_t ops[] = {VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_OP_SHUTDOWN,
+                                   VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_CREDIT_REQUEST};
+
+    for (unsigned i = 0; i < 4; i++) {
+        int client;
+        uint32_t port = request(&client);
+
+        vg_send(&guest, ops[i], port, 52);
+        vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+        cr_assert(vg_host_eof(&guest, client));
+        close(client);
+    }
+    vg_assert_alive(&guest);
+}
+
+Test(vsock_connect, the_guest_reaches_a_server)
+{
+    int server = vg_server(&guest, 80), peer;
+    struct packet packet;
+    char text[4];
+
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 80, 1000);
+    packet = vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
+    cr_assert_eq(packet.hdr.src_port, 80);
+    cr_assert_eq(packet.hdr.dst_port, 1000);
+    cr_assert_eq(packet.hdr.buf_alloc, 256 << 10);
+    peer = accept(server, NULL, NULL);
+    vg_data(&guest, "ping", 4, 80, 1000);
+    vg_read_host(&guest, peer, text, 4);
+    cr_assert_arr_eq(text, "ping", 4);
+}
+
+Test(vsock_connect, nobody_there_is_a_reset)
+{
+    struct packet packet;
+
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 81, 1000);
+    packet = vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+    cr_assert_eq(packet.hdr.src_cid, VSOCK_HOST_CID);
+    cr_assert_eq(packet.hdr.src_port, 81);
+    cr_assert_eq(packet.hdr.dst_port, 1000);
+}
+
+Test(vsock_connect, stdio_that_is_not_there_is_a_reset)
+{
+    for (uint32_t i = 0; i < 4; i++) {
+        vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT + i, 1000);
+        vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+    }
+}
+
+Test(vsock_connect, connections_are_bounded_and_places_come_back)
+{
+    int server = vg_server(&guest, 80);
+    unsigned accepted = 0, refused = 0;
+    struct packet packet = {0};
+
+    for (uint32_t port = 1; port <= 1100; port++) {
+        vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 80, port);
+        while (!vg_take(&guest, &packet))
+            ;
+        accepted += packet.hdr.op == VIRTIO_VSOCK_OP_RESPONSE;
+        refused += packet.hdr.op == VIRTIO_VSOCK_OP_RST;
+        close(accept(server, NULL, NULL));
+        /* The server's end is gone: SHUTDOWN comes, which this guest does not answer. */
+        while (vg_take(&guest, &packet))
+            ;
+    }
+    cr_assert_eq(accepted, 1100, "those shut by us make room");
+    cr_assert_eq(refused, 0);
+    vg_assert_alive(&guest);
+}
+
+Test(vsock_connect, clients_wait_while_the_device_is_not_started)
+{
+    int client;
+
+    fake_set_reg(&guest.fake, VIRTIO_MMIO_STATUS, 0);
+    client = vg_client(&guest, "CONNECT 52\n");
+    for (unsigned i = 0; i < 5; i++)
+        loop_turn(&guest.loop, 0, NULL);
+    vg_start(&guest, 0, VG_QUEUE);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_REQUEST);
+    close(client);
+}
+
+Test(vsock_connect, a_reset_ends_every_connection)
+{
+    int client;
+    uint32_t port = request(&client);
+
+    vg_send(&guest, VIRTIO_VSOCK_OP_RESPONSE, port, 52);
+    vg_start(&guest, 0, VG_QUEUE);
+    vg_expect_nothing(&guest);
+    vg_data(&guest, "x", 1, port, 52);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+    vg_assert_alive(&guest);
+}
+
+Test(vsock_connect, a_taken_path_says_what_to_do)
+{
+    struct vsock_config config = {.guest_cid = CID, .path = guest.path};
+    struct virtio_host host = fake_host(&guest.fake);
+    struct err err;
+    char want[128];
+
+    for (int i = 0; i < 3; i++)
+        config.stdio[i] = STREAM_CLOSED;
+    cr_assert_null(vsock_new(&config, &host, &guest.loop, &err));
+    snprintf(want, sizeof(want), "vsock %s: it exists; remove it if no VM uses it", guest.path);
+    cr_assert_str_eq(err.text, want);
+    cr_assert_eq(access(guest.path, F_OK), 0, "and leaves it alone");
+}

@@ -1,0 +1,245 @@
+/* See vsock_guest.h. */
+#include "tests/devices/vsock_guest.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { RX_DATA = FAKE_DATA, TX_DATA = FAKE_DATA + (8 << 20) };
+static const uint64_t patience_ns = 2000000000;
+
+void vg_offer(struct vsock_guest *guest, uint16_t slot)
+{
+    fake_desc(&guest->fake, RX, slot, RX_DATA + (uint64_t)slot * guest->rx_bytes, guest->rx_bytes,
+              VIRTQ_DESC_F_WRITE, 0);
+    fake_add(&guest->fake, RX, slot);
+}
+
+void vg_start(struct vsock_guest *guest, uint64_t features, unsigned rx_count)
+{
+    fake_start(&guest->fake, features, VIRTIO_VSOCK_QUEUES, VG_QUEUE);
+    for (uint16_t i = 0; i < rx_count; i++)
+        vg_offer(guest, i);
+    guest->tx_next = 0;
+    fake_kick(&guest->fake, RX);
+}
+
+void vg_open(struct vsock_guest *guest, int in, int out, int error)
+{
+    const int fds[3] = {in, out, error};
+    struct vsock_config config = {.guest_cid = CID, .path = guest->path};
+    struct virtio_host host;
+    struct err err = {0};
+
+    *guest = (struct vsock_guest){.rx_bytes = 4096, .buf_alloc = 1 << 16};
+    signal(SIGPIPE, SIG_IGN);
+    fake_open(&guest->fake);
+    device_lock_init(&guest->lock);
+    cr_assert_eq(loop_init(&guest->loop, &guest->lock, NULL), 0);
+    snprintf(guest->path, sizeof(guest->path), "/tmp/samara-test-%d.sock", (int)getpid());
+    for (int i = 0; i < 3; i++) {
+        config.stdio[i] = STREAM_CLOSED;
+        if (fds[i] < 0)
+            continue;
+        cr_assert_eq(
+            stream_open(&config.stdio[i], fds[i], i == 0 ? STREAM_READS : STREAM_WRITES, &err), 0);
+        close(fds[i]);
+    }
+    host = fake_host(&guest->fake);
+    guest->vsock = vsock_new(&config, &host, &guest->loop, &err);
+    cr_assert_not_null(guest->vsock, "%s", err.text);
+    guest->fake.dev = vsock_device(guest->vsock);
+    vg_start(guest, 0, VG_QUEUE);
+}
+
+void vg_close(struct vsock_guest *guest)
+{
+    vsock_free(guest->vsock);
+    loop_close(&guest->loop);
+    fake_close(&guest->fake);
+}
+
+struct virtio_vsock_hdr vg_hdr(const struct vsock_guest *guest, uint16_t op, uint32_t host_port,
+                               uint32_t guest_port)
+{
+    return (struct virtio_vsock_hdr){.src_cid = CID,
+                                     .dst_cid = VSOCK_HOST_CID,
+                                     .src_port = guest_port,
+                                     .dst_port = host_port,
+                                     .type = VIRTIO_VSOCK_TYPE_STREAM,
+                                     .op = op,
+                                     .buf_alloc = guest->buf_alloc,
+                                     .fwd_cnt = guest->fwd_cnt};
+}
+
+bool vg_send_raw(struct vsock_guest *guest, const struct virtio_vsock_hdr *hdr, const void *data,
+                 uint32_t len)
+{
+    uint16_t slot = (uint16_t)(guest->tx_next++ % (VG_QUEUE / 2) * 2);
+    uint64_t at = TX_DATA + (uint64_t)slot * VG_TX_BYTES;
+    struct virtq_used_elem used;
+
+    cr_assert_leq(len + sizeof(*hdr), VG_TX_BYTES);
+    memcpy(fake_at(&guest->fake, at), hdr, sizeof(*hdr));
+    if (len > 0)
+        memcpy(fake_at(&guest->fake, at + sizeof(*hdr)), data, len);
+    fake_desc(&guest->fake, TX, slot, at, sizeof(*hdr), len > 0 ? VIRTQ_DESC_F_NEXT : 0,
+              (uint16_t)(slot + 1));
+    fake_desc(&guest->fake, TX, (uint16_t)(slot + 1), at + sizeof(*hdr), len, 0, 0);
+    fake_add(&guest->fake, TX, slot);
+    fake_kick(&guest->fake, TX);
+    if (!fake_used(&guest->fake, TX, &used))
+        return false;
+    cr_assert_eq(used.id, slot);
+    cr_assert_eq(used.len, 0);
+    return true;
+}
+
+bool vg_send(struct vsock_guest *guest, uint16_t op, uint32_t host_port, uint32_t guest_port)
+{
+    struct virtio_vsock_hdr hdr = vg_hdr(guest, op, host_port, guest_port);
+
+    return vg_send_raw(guest, &hdr, NULL, 0);
+}
+
+bool vg_shutdown(struct vsock_guest *guest, uint32_t flags, uint32_t host_port,
+                 uint32_t guest_port)
+{
+    struct virtio_vsock_hdr hdr = vg_hdr(guest, VIRTIO_VSOCK_OP_SHUTDOWN, host_port, guest_port);
+
+    hdr.flags = flags;
+    return vg_send_raw(guest, &hdr, NULL, 0);
+}
+
+bool vg_data(struct vsock_guest *guest, const void *data, uint32_t len, uint32_t host_port,
+             uint32_t guest_port)
+{
+    struct virtio_vsock_hdr hdr = vg_hdr(guest, VIRTIO_VSOCK_OP_RW, host_port, guest_port);
+
+    hdr.len = len;
+    return vg_send_raw(guest, &hdr, data, len);
+}
+
+static void turn(struct vsock_guest *guest, int timeout_ms)
+{
+    cr_assert_eq(loop_turn(&guest->loop, timeout_ms, NULL), 0);
+}
+
+static bool take_used(struct vsock_guest *guest, struct packet *packet)
+{
+    static uint8_t data[1 << 20];
+    struct virtq_used_elem used;
+    const uint8_t *at;
+
+    if (!fake_used(&guest->fake, RX, &used))
+        return false;
+    at = fake_at(&guest->fake, RX_DATA + (uint64_t)used.id * guest->rx_bytes);
+    cr_assert_geq(used.len, sizeof(packet->hdr));
+    memcpy(&packet->hdr, at, sizeof(packet->hdr));
+    cr_assert_eq(packet->hdr.len, used.len - sizeof(packet->hdr));
+    cr_assert_eq(packet->hdr.dst_cid, CID);
+    cr_assert_eq(packet->hdr.type, VIRTIO_VSOCK_TYPE_STREAM);
+    memcpy(data, at + sizeof(packet->hdr), packet->hdr.len);
+    packet->data = data;
+    vg_offer(guest, (uint16_t)used.id);
+    fake_kick(&guest->fake, RX);
+    return true;
+}
+
+bool vg_take(struct vsock_guest *guest, struct packet *packet)
+{
+    if (take_used(guest, packet))
+        return true;
+    turn(guest, 0);
+    return take_used(guest, packet);
+}
+
+struct packet vg_expect(struct vsock_guest *guest, uint16_t op)
+{
+    uint64_t end = loop_now_ns() + patience_ns;
+    struct packet packet = {0};
+
+    while (!vg_take(guest, &packet)) {
+        cr_assert_lt(loop_now_ns(), end, "no packet, operation %u expected", op);
+        turn(guest, 1);
+    }
+    cr_assert_eq(packet.hdr.op, op, "operation %u instead of %u", packet.hdr.op, op);
+    return packet;
+}
+
+void vg_expect_nothing(struct vsock_guest *guest)
+{
+    struct packet packet;
+
+    for (unsigned i = 0; i < 5; i++)
+        cr_assert(!vg_take(guest, &packet), "operation %u", packet.hdr.op);
+}
+
+void vg_assert_alive(struct vsock_guest *guest)
+{
+    cr_assert(!fake_needs_reset(&guest->fake), "%s", guest->fake.line);
+    cr_assert(vg_send(guest, VIRTIO_VSOCK_OP_REQUEST, 9999, 4242));
+    cr_assert_eq(vg_expect(guest, VIRTIO_VSOCK_OP_RST).hdr.dst_port, 4242);
+}
+
+/* --- the host's side --- */
+
+int vg_client(struct vsock_guest *guest, const char *text)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    strcpy(address.sun_path, guest->path);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    return fd;
+}
+
+int vg_server(struct vsock_guest *guest, uint32_t port)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u", guest->path, port);
+    unlink(address.sun_path);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    cr_assert_eq(listen(fd, 8), 0);
+    return fd;
+}
+
+void vg_read_host(struct vsock_guest *guest, int fd, void *to, size_t len)
+{
+    uint64_t end = loop_now_ns() + patience_ns;
+    ssize_t got;
+
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    while (len > 0) {
+        got = read(fd, to, len);
+        if (got > 0) {
+            to = (char *)to + got;
+            len -= (size_t)got;
+            continue;
+        }
+        cr_assert(got < 0 && errno == EAGAIN, "end of file, %zu bytes missing", len);
+        cr_assert_lt(loop_now_ns(), end, "%zu bytes missing", len);
+        turn(guest, 1);
+    }
+}
+
+bool vg_host_eof(struct vsock_guest *guest, int fd)
+{
+    char byte;
+    ssize_t got;
+
+    turn(guest, 0);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    got = read(fd, &byte, 1);
+    return got == 0 || (got < 0 && errno == ECONNRESET); /* data had not been read there */
+}
