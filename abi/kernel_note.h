@@ -4,10 +4,10 @@
  *
  * Entry state: CPL 3, CS/SS as in memory_map.h, RSP = stack_top, RDI = address of the flattened
  * device tree and RSI = its size (RDI in the physical window), RDX = guest-physical address of the
- * top page table (CR3), interrupts enabled, paging on with the window mapped, LSTAR = syscall_entry, TSS.RSP0 = exception_stack, IST1 = interrupt_stack,
- * IST2 = fault_stack (double fault, NMI, machine check). Vector v enters at
- * trap_stubs + v * trap_stride; vectors 0-31 by RSP0 except 2, 8 and 18, vectors from 32 by IST1;
- * vector 3 alone is callable from ring 3.
+ * top page table (CR3), interrupts enabled, paging on with the window mapped, LSTAR =
+ * syscall_entry, TSS.RSP0 = exception_stack, IST1 = interrupt_stack, IST2 = fault_stack (double
+ * fault, NMI, machine check). Vector v enters at trap_stubs + v * trap_stride; vectors 0-31 by RSP0
+ * except 2, 8 and 18, vectors from 32 by IST1; vector 3 alone is callable from ring 3.
  */
 #ifndef SAMARA_ABI_KERNEL_NOTE_H
 #define SAMARA_ABI_KERNEL_NOTE_H

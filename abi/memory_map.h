@@ -22,21 +22,21 @@
 #define SAMARA_WINDOW      0x7f8000000000
 #define SAMARA_WINDOW_SIZE 0x8000000000
 /* High half of SAMARA_WINDOW: the nucleus compares it with the high half of an interrupted RIP. */
-#define SAMARA_WINDOW_HIGH 0x7f80
+#define SAMARA_WINDOW_HIGH   0x7f80
 
-#define SAMARA_GPA_TABLES   0x1000 /* GDT at +0, TSS at +0x100, IDT at +0x400 */
-#define SAMARA_GPA_PLATFORM 0x2000
-#define SAMARA_GPA_KVMCLOCK 0x3000
-#define SAMARA_GPA_KERNEL   0x100000
+#define SAMARA_GPA_TABLES    0x1000 /* GDT at +0, TSS at +0x100, IDT at +0x400 */
+#define SAMARA_GPA_PLATFORM  0x2000
+#define SAMARA_GPA_KVMCLOCK  0x3000
+#define SAMARA_GPA_KERNEL    0x100000
 
 #define SAMARA_RAM_LOW_END   0xc0000000
 #define SAMARA_RAM_HIGH_BASE 0x100000000
 
-#define SAMARA_GPA_DOORBELL    0xd0000000
-#define SAMARA_GPA_VIRTIO      0xd0001000 /* slot i at + i * SAMARA_VIRTIO_STRIDE */
-#define SAMARA_VIRTIO_STRIDE   0x1000
-#define SAMARA_VIRTIO_SLOTS    8
-#define SAMARA_GPA_LAPIC       0xfee00000
+#define SAMARA_GPA_DOORBELL  0xd0000000
+#define SAMARA_GPA_VIRTIO    0xd0001000 /* slot i at + i * SAMARA_VIRTIO_STRIDE */
+#define SAMARA_VIRTIO_STRIDE 0x1000
+#define SAMARA_VIRTIO_SLOTS  8
+#define SAMARA_GPA_LAPIC     0xfee00000
 
 /*
  * Interrupt vectors. All lie in one priority class (vector >> 4), so that until the guest sends

@@ -14,9 +14,9 @@
 #define SAMARA_PLATFORM_MAGIC   0x616d6173 /* "sama", little-endian */
 #define SAMARA_PLATFORM_VERSION 1
 
-#define SAMARA_MARKS      32
-#define SAMARA_MARK_NAME  24
-#define SAMARA_PANIC_TEXT 2560
+#define SAMARA_MARKS            32
+#define SAMARA_MARK_NAME        24
+#define SAMARA_PANIC_TEXT       2560
 
 /* One point of the boot timeline: kvmclock nanoseconds and a NUL-padded name. */
 struct samara_mark {
@@ -30,7 +30,7 @@ struct samara_platform {
 
     /* Written by the monitor before the guest runs, and again before a clone first runs. */
     uint64_t generation_id[2];
-    uint8_t seed[32];      /* fresh per boot and per clone; the guest erases it after use */
+    uint8_t seed[32];       /* fresh per boot and per clone; the guest erases it after use */
     uint64_t clone_counter; /* 0 for a fresh boot */
     uint64_t wall_base_ns;  /* CLOCK_REALTIME at kvmclock zero */
     uint64_t tsc_khz;       /* for a guest without kvmclock */
@@ -52,9 +52,9 @@ struct samara_platform {
 _Static_assert(sizeof(struct samara_platform) <= 4096, "platform page");
 
 enum {
-    SAMARA_FLAG_VERBOSE = 1 << 0,    /* name missing system calls on stderr */
-    SAMARA_FLAG_TRACE = 1 << 1,      /* write marks */
-    SAMARA_FLAG_STDIN_TTY = 1 << 2,  /* host fd n is a terminal */
+    SAMARA_FLAG_VERBOSE = 1 << 0,   /* name missing system calls on stderr */
+    SAMARA_FLAG_TRACE = 1 << 1,     /* write marks */
+    SAMARA_FLAG_STDIN_TTY = 1 << 2, /* host fd n is a terminal */
     SAMARA_FLAG_STDOUT_TTY = 1 << 3,
     SAMARA_FLAG_STDERR_TTY = 1 << 4,
 };
@@ -87,13 +87,13 @@ enum {
 #define SAMARA_PROP_FREE_START "samara,free-start" /* u64: RAM from here on is unused */
 
 /*
- * Property of a virtio_mmio node: the monitor has played the driver's part of initialisation (Virtio 1.2,
- * 3.1.1) through the device's registers already, with VERSION_1 and EVENT_IDX and these queues, because
- * twenty register accesses of 24 us each would be a third of the boot. Cells: device id, number of
- * queues, size of each, high and low half of the first queue's address, bytes from queue to queue. A queue's
- * parts lie as VIRTQ_*_OFFSET in abi/virtio.h say, zeroed.
+ * Property of a virtio_mmio node: the monitor has played the driver's part of initialisation
+ * (Virtio 1.2, 3.1.1) through the device's registers already, with VERSION_1 and EVENT_IDX and
+ * these queues, because twenty register accesses of 24 us each would be a third of the boot. Cells:
+ * device id, number of queues, size of each, high and low half of the first queue's address, bytes
+ * from queue to queue. A queue's parts lie as VIRTQ_*_OFFSET in abi/virtio.h say, zeroed.
  */
-#define SAMARA_PROP_PRESET "samara,preset"
+#define SAMARA_PROP_PRESET  "samara,preset"
 #define SAMARA_PRESET_CELLS 6
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * kvmclock (Linux Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW): a page KVM fills with
- * the TSC's scale and offset; an odd version means it is being rewritten.
+ * kvmclock (Linux Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW): a page KVM fills
+ * with the TSC's scale and offset; an odd version means it is being rewritten.
  */
 #include "guest-kernel/arch/clock.h"
 #include "abi/memory_map.h"

@@ -4,7 +4,8 @@
 
 #include "guest-kernel/lib/base.h"
 
-/* wall_base_ns: CLOCK_REALTIME when the clock reads zero; tsc_khz is used without kvmclock (0: 1 GHz). */
+/* wall_base_ns: CLOCK_REALTIME when the clock reads zero; tsc_khz is used without kvmclock (0: 1
+ * GHz). */
 void clock_init(u64 wall_base_ns, u64 tsc_khz);
 
 u64 kvmclock_ns(void);

@@ -16,7 +16,8 @@ u32 irq_take(void);
 /* Halts until an interrupt is noted; returns at once if one is. */
 void cpu_idle(void);
 
-/* One shot at a time of clock_monotonic_ns(), vector SAMARA_VECTOR_TIMER; replaces the one before. */
+/* One shot at a time of clock_monotonic_ns(), vector SAMARA_VECTOR_TIMER; replaces the one before.
+ */
 void timer_arm(u64 deadline_ns);
 void timer_disarm(void);
 

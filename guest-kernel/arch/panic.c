@@ -58,7 +58,8 @@ static void say_registers(const struct regs *r)
     say("r14 %016lx r15 %016lx\n", r->r14, r->r15);
 }
 
-/* Words on the stack that point into kernel text: a guess at the call chain that needs no frames. */
+/* Words on the stack that point into kernel text: a guess at the call chain that needs no frames.
+ */
 static void say_stack(u64 rsp)
 {
     const u64 page_end = (rsp | (PAGE_SIZE - 1)) - 7;

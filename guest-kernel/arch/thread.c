@@ -74,8 +74,8 @@ void arch_fpu_restore_from(const void *area)
 
 void arch_fpu_clean(void *area)
 {
-    const u16 control = 0x37f;   /* x87: all exceptions masked, extended precision */
-    const u32 mxcsr = 0x1f80;    /* SSE: the same */
+    const u16 control = 0x37f; /* x87: all exceptions masked, extended precision */
+    const u32 mxcsr = 0x1f80;  /* SSE: the same */
 
     memset(area, 0, fpu_size);
     memcpy(area, &control, sizeof(control));
@@ -87,10 +87,8 @@ void arch_thread_init(struct arch_thread *t, void *stack_top)
     u64 *sp;
 
     t->regs = (struct regs *)stack_top - 1;
-    *t->regs = (struct regs){.orig_rax = (u64)-1,
-                             .cs = SAMARA_SEL_USER_CS,
-                             .ss = SAMARA_SEL_USER_DS,
-                             .rflags = 0x202};
+    *t->regs = (struct regs){
+        .orig_rax = (u64)-1, .cs = SAMARA_SEL_USER_CS, .ss = SAMARA_SEL_USER_DS, .rflags = 0x202};
     sp = (u64 *)(void *)t->regs;
     *--sp = (u64)(uintptr_t)way_out; /* where switch_stack's ret goes */
     sp -= 6;                         /* the registers it pops: way_out does not look at them */

@@ -10,15 +10,12 @@ void trap_from_program(struct regs *regs, unsigned vector, u32 error, u64 addres
 _Noreturn void trap_from_kernel(struct regs *regs, unsigned vector, u32 error, u64 address);
 
 static const char *const names[32] = {
-    [0] = "divide error",        [1] = "debug",
-    [2] = "NMI",                 [3] = "breakpoint",
-    [4] = "overflow",            [5] = "bound range",
-    [6] = "invalid instruction", [7] = "no FPU",
-    [8] = "double fault",        [10] = "invalid TSS",
-    [11] = "segment",            [12] = "stack segment",
-    [13] = "general protection", [14] = "page fault",
-    [16] = "x87",                [17] = "alignment",
-    [18] = "machine check",      [19] = "SIMD",
+    [0] = "divide error",        [1] = "debug",          [2] = "NMI",
+    [3] = "breakpoint",          [4] = "overflow",       [5] = "bound range",
+    [6] = "invalid instruction", [7] = "no FPU",         [8] = "double fault",
+    [10] = "invalid TSS",        [11] = "segment",       [12] = "stack segment",
+    [13] = "general protection", [14] = "page fault",    [16] = "x87",
+    [17] = "alignment",          [18] = "machine check", [19] = "SIMD",
     [21] = "control protection",
 };
 

@@ -135,7 +135,6 @@ static const char *string_in(struct bytes b, size_t at)
     return (const char *)b.at + at;
 }
 
-
 static bool chosen_text(struct bytes value, const char **out, size_t *len)
 {
     if (value.len > 0 && !ends_in_nul(value))

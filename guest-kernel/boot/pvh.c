@@ -1,6 +1,6 @@
 /*
- * The ring-3 half of the PVH entry: hvm_start_info (Xen xen/include/public/arch-x86/hvm/start_info.h)
- * becomes struct boot_info, and the IDT is filled in.
+ * The ring-3 half of the PVH entry: hvm_start_info (Xen
+ * xen/include/public/arch-x86/hvm/start_info.h) becomes struct boot_info, and the IDT is filled in.
  */
 #include "abi/kernel_note.h"
 #include "abi/memory_map.h"
@@ -74,8 +74,8 @@ static u64 ram_end(const struct start_info *start)
     return end & ~(PAGE_SIZE - 1);
 }
 
-/* The program lies where the monitor put it: behind the kernel or at the end of RAM. What is free is
- * the larger part that is left. */
+/* The program lies where the monitor put it: behind the kernel or at the end of RAM. What is free
+ * is the larger part that is left. */
 static void place_program(const struct start_info *start, struct boot_info *boot)
 {
     const struct module *module = in_window(start->modules);

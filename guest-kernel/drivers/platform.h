@@ -21,13 +21,15 @@ u32 platform_flags(void);
 /* Rings READY: the kernel is up. */
 void platform_ready(void);
 
-/* Ends the VM. Without a page the code goes to port 0xf4 and the machine is reset by a triple fault. */
+/* Ends the VM. Without a page the code goes to port 0xf4 and the machine is reset by a triple
+ * fault. */
 _Noreturn void platform_exit(enum samara_exit_kind kind, u32 code);
 
 /* Notes a point of the boot timeline if SAMARA_FLAG_TRACE is set; costs nothing to speak of. */
 void platform_mark(const char *name);
 
-/* Appends to the panic report (or the reason why a program cannot run); what does not fit is cut. */
+/* Appends to the panic report (or the reason why a program cannot run); what does not fit is cut.
+ */
 void platform_panic_text(const char *text, size_t len);
 
 #endif

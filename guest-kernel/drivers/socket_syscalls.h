@@ -4,22 +4,22 @@
 
 #include "guest-kernel/lib/base.h"
 
-#define SOCKET_SYSCALLS(X) \
-    X(41, socket)          \
-    X(42, connect)         \
-    X(43, accept)          \
-    X(44, sendto)          \
-    X(45, recvfrom)        \
-    X(46, sendmsg)         \
-    X(47, recvmsg)         \
-    X(48, shutdown)        \
-    X(49, bind)            \
-    X(50, listen)          \
-    X(51, getsockname)     \
-    X(52, getpeername)     \
-    X(53, socketpair)      \
-    X(54, setsockopt)      \
-    X(55, getsockopt)      \
+#define SOCKET_SYSCALLS(X)                                                                         \
+    X(41, socket)                                                                                  \
+    X(42, connect)                                                                                 \
+    X(43, accept)                                                                                  \
+    X(44, sendto)                                                                                  \
+    X(45, recvfrom)                                                                                \
+    X(46, sendmsg)                                                                                 \
+    X(47, recvmsg)                                                                                 \
+    X(48, shutdown)                                                                                \
+    X(49, bind)                                                                                    \
+    X(50, listen)                                                                                  \
+    X(51, getsockname)                                                                             \
+    X(52, getpeername)                                                                             \
+    X(53, socketpair)                                                                              \
+    X(54, setsockopt)                                                                              \
+    X(55, getsockopt)                                                                              \
     X(288, accept4)
 
 #define X(number, name) long sys_##name(const u64 a[6]);

@@ -86,7 +86,7 @@ static u32 stdio_poll(struct file *f)
     u32 events = vsock_poll(io->stream);
 
     if (io == &files[STDIN])
-        return events & (u32)~(POLLOUT | POLLWRNORM);
+        return events & (u32) ~(POLLOUT | POLLWRNORM);
     /* Nobody sends on an output stream: an end of that direction means nothing. */
     if (events & POLLHUP)
         return POLLOUT | POLLWRNORM | POLLERR;

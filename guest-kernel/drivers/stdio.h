@@ -1,6 +1,6 @@
 /*
- * The program's file descriptors 0, 1 and 2: three vsock streams to the monitor, or, under a monitor
- * without vsock, the first serial port for output and end-of-file for input.
+ * The program's file descriptors 0, 1 and 2: three vsock streams to the monitor, or, under a
+ * monitor without vsock, the first serial port for output and end-of-file for input.
  */
 #ifndef GUEST_KERNEL_DRIVERS_STDIO_H
 #define GUEST_KERNEL_DRIVERS_STDIO_H

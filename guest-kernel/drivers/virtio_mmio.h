@@ -22,7 +22,8 @@ struct virtio_device {
  */
 bool virtio_find(const struct boot_info *info, u32 id, u64 wanted, struct virtio_device *out);
 
-/* Makes queue `index` of at most `size` (128 or less under samara) entries ready. False if the device lacks it or memory ends. */
+/* Makes queue `index` of at most `size` (128 or less under samara) entries ready. False if the
+ * device lacks it or memory ends. */
 bool virtio_queue_setup(struct virtio_device *dev, u16 index, u16 size, struct vq *vq);
 
 /* Sets DRIVER_OK. */
@@ -31,7 +32,8 @@ void virtio_start(struct virtio_device *dev);
 /* Tells the device about queue `index`, unless it asked not to be told. */
 void virtio_kick(struct virtio_device *dev, u16 index, struct vq *vq);
 
-/* Reads a 32-bit word of the configuration space; retry against ConfigGeneration is the caller's. */
+/* Reads a 32-bit word of the configuration space; retry against ConfigGeneration is the caller's.
+ */
 u32 virtio_config_read(struct virtio_device *dev, u32 offset);
 
 /* At the start of an interrupt handler. */

@@ -24,18 +24,18 @@ struct vq_part {
 struct vq {
     u16 size; /* power of two */
     u16 free_head, free_count;
-    u16 avail_next;  /* where the next chain goes; published by vq_publish */
-    u16 kicked;      /* avail index when the device was last asked about */
-    u16 used_next;   /* next used entry to look at */
+    u16 avail_next; /* where the next chain goes; published by vq_publish */
+    u16 kicked;     /* avail index when the device was last asked about */
+    u16 used_next;  /* next used entry to look at */
     bool event_idx;
     bool broken;
     volatile struct virtq_desc *desc;
-    volatile u16 *avail; /* flags, idx, ring[size], used_event */
-    volatile u16 *used;  /* flags, idx, {u32 id, u32 len}[size], avail_event */
-    u64 window;          /* device address = pointer - window */
-    u16 next[VQ_MAX_SIZE];       /* the free list and each chain; the device never sees it */
-    u32 capacity[VQ_MAX_SIZE];   /* of a chain in flight by head: device-writable bytes */
-    void *token[VQ_MAX_SIZE];    /* of a chain in flight by head, else NULL */
+    volatile u16 *avail;       /* flags, idx, ring[size], used_event */
+    volatile u16 *used;        /* flags, idx, {u32 id, u32 len}[size], avail_event */
+    u64 window;                /* device address = pointer - window */
+    u16 next[VQ_MAX_SIZE];     /* the free list and each chain; the device never sees it */
+    u32 capacity[VQ_MAX_SIZE]; /* of a chain in flight by head: device-writable bytes */
+    void *token[VQ_MAX_SIZE];  /* of a chain in flight by head, else NULL */
 };
 
 struct vq_used {
@@ -46,8 +46,8 @@ struct vq_used {
 /* Bytes of memory a queue of `size` entries needs; to be zeroed and page-aligned. */
 size_t vq_bytes(u16 size);
 
-/* Lays the queue out in `memory`. `window` is what to subtract from a pointer to get the address the
- * device sees. */
+/* Lays the queue out in `memory`. `window` is what to subtract from a pointer to get the address
+ * the device sees. */
 void vq_init(struct vq *vq, u16 size, void *memory, u64 window, bool event_idx);
 
 /* Puts a request of `count` parts into the ring. token must not be NULL; it comes back from vq_pop.

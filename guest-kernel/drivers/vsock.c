@@ -1,10 +1,10 @@
 /*
- * Streams. A packet stays in the buffer it came in until it is read; a small one is copied behind the
- * one before, so that a stream's memory stays within a few times its credit.
+ * Streams. A packet stays in the buffer it came in until it is read; a small one is copied behind
+ * the one before, so that a stream's memory stays within a few times its credit.
  *
  * Interrupts are wanted only while somebody may be waiting: whoever returns -EAGAIN arms them, the
- * handler arms them again while there are waiters or listeners. A program that reads as fast as data
- * comes is never interrupted.
+ * handler arms them again while there are waiters or listeners. A program that reads as fast as
+ * data comes is never interrupted.
  *
  * Control packets that find no room are remembered in `owed` and sent when there is.
  */
@@ -34,7 +34,7 @@ struct vsock_stream {
     bool orphan; /* the program has closed it: lives until the peer answers SHUTDOWN with RST */
     u8 shut_own, shut_peer;
     u8 owed;
-    bool asked; /* for credit, since the last time there was some */
+    bool asked;   /* for credit, since the last time there was some */
     bool stalled; /* a sender waits for room in the pool */
     u32 local_port, peer_port;
     struct vsock_buffer *first, *last;
@@ -58,8 +58,8 @@ static struct vsock_stream *streams;
 static unsigned stream_count;
 static struct vsock_listener *listeners;
 static struct wait_queue send_wait; /* for the pool to be empty */
-static bool owing;   /* some stream could not send a control packet */
-static bool stalled; /* some stream has `stalled` set */
+static bool owing;                  /* some stream could not send a control packet */
+static bool stalled;                /* some stream has `stalled` set */
 
 bool vsock_present(void)
 {

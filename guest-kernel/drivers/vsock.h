@@ -7,8 +7,8 @@
  * copied into a bounded pool.
  *
  * Nothing here waits. What cannot proceed returns -EAGAIN with the interrupt armed; the caller then
- * waits on the queue it is told about and tries again. Buffers are memory the kernel may touch: user
- * ranges are prepared by the caller. Errors are negative errno.
+ * waits on the queue it is told about and tries again. Buffers are memory the kernel may touch:
+ * user ranges are prepared by the caller. Errors are negative errno.
  */
 #ifndef GUEST_KERNEL_DRIVERS_VSOCK_H
 #define GUEST_KERNEL_DRIVERS_VSOCK_H

@@ -1,7 +1,7 @@
 /*
  * A packet is two descriptors, header and payload, both ways: headers lie together in the heap, so
- * that control packets never touch a payload page. Payload memory costs the host nothing until it is
- * written: few buffers are posted at first, more once a packet fills one.
+ * that control packets never touch a payload page. Payload memory costs the host nothing until it
+ * is written: few buffers are posted at first, more once a packet fills one.
  */
 #include "guest-kernel/drivers/vsock_queue.h"
 #include "abi/platform.h"
@@ -12,15 +12,15 @@
 #include "guest-kernel/mm/heap.h"
 #include "guest-kernel/mm/page.h"
 
-#define RING_SIZE       128
-#define POSTED_FIRST    4
-#define POSTED_MOST     32
-#define SPARE_MOST      32 /* recycled buffers kept beyond those posted */
-#define SLOTS           32
-#define SLOTS_CONTROL   8 /* of them kept free for packets without payload */
-#define BUFFER_SIZE     (64u << 10)
-#define BUFFER_SMALL    (16u << 10)
-#define SMALL_RAM       (64ull << 20)
+#define RING_SIZE     128
+#define POSTED_FIRST  4
+#define POSTED_MOST   32
+#define SPARE_MOST    32 /* recycled buffers kept beyond those posted */
+#define SLOTS         32
+#define SLOTS_CONTROL 8 /* of them kept free for packets without payload */
+#define BUFFER_SIZE   (64u << 10)
+#define BUFFER_SMALL  (16u << 10)
+#define SMALL_RAM     (64ull << 20)
 
 struct slot {
     struct slot *next;

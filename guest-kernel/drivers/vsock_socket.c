@@ -1,7 +1,7 @@
 /*
  * A socket is a file whose private part is fresh, listening, or has a stream. Another thread may
- * change it while we wait: after each wait everything is looked up again. A stream or listener wakes
- * its waiters before it goes away.
+ * change it while we wait: after each wait everything is looked up again. A stream or listener
+ * wakes its waiters before it goes away.
  */
 #include "guest-kernel/drivers/vsock_socket.h"
 #include "guest-kernel/arch/clock.h"
@@ -27,9 +27,20 @@ enum { MSG_PEEK = 0x2, MSG_DONTWAIT = 0x40, MSG_WAITALL = 0x100, MSG_NOSIGNAL = 
 enum { MSG_KNOWN = MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL | 0x40000000 };
 
 enum {
-    SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_TYPE = 3, SO_ERROR = 4, SO_SNDBUF = 7, SO_RCVBUF = 8,
-    SO_KEEPALIVE = 9, SO_RCVTIMEO = 20, SO_SNDTIMEO = 21, SO_ACCEPTCONN = 30, SO_PROTOCOL = 38,
-    SO_DOMAIN = 39, SO_RCVTIMEO_NEW = 66, SO_SNDTIMEO_NEW = 67,
+    SOL_SOCKET = 1,
+    SO_REUSEADDR = 2,
+    SO_TYPE = 3,
+    SO_ERROR = 4,
+    SO_SNDBUF = 7,
+    SO_RCVBUF = 8,
+    SO_KEEPALIVE = 9,
+    SO_RCVTIMEO = 20,
+    SO_SNDTIMEO = 21,
+    SO_ACCEPTCONN = 30,
+    SO_PROTOCOL = 38,
+    SO_DOMAIN = 39,
+    SO_RCVTIMEO_NEW = 66,
+    SO_SNDTIMEO_NEW = 67,
 };
 
 struct sockaddr_vm {
@@ -53,7 +64,7 @@ struct socket {
     struct vsock_listener *listener;
     u32 port; /* bound to, or VSOCK_PORT_ANY */
     bool connecting;
-    int error; /* for SO_ERROR, positive */
+    int error;                         /* for SO_ERROR, positive */
     u64 receive_timeout, send_timeout; /* ns, 0 for none */
 };
 
@@ -625,7 +636,8 @@ long sys_getsockname(const u64 a[6])
         port = vsock_local_port(sock->stream);
     else if (sock->listener != NULL)
         port = vsock_listener_port(sock->listener);
-    return put_result(f, give_address(a[1], a[2], sock->stream ? vsock_cid() : VSOCK_CID_ANY, port));
+    return put_result(f,
+                      give_address(a[1], a[2], sock->stream ? vsock_cid() : VSOCK_CID_ANY, port));
 }
 
 long sys_getpeername(const u64 a[6])

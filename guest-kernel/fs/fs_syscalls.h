@@ -1,6 +1,6 @@
 /*
- * The file system calls, by Linux x86-64 number: X(number, name) for `long sys_name(const u64 a[6])`,
- * which returns a result or -errno.
+ * The file system calls, by Linux x86-64 number: X(number, name) for `long sys_name(const u64
+ * a[6])`, which returns a result or -errno.
  */
 #ifndef SAMARA_GUEST_FS_FS_SYSCALLS_H
 #define SAMARA_GUEST_FS_FS_SYSCALLS_H

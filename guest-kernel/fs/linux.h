@@ -1,7 +1,7 @@
 /*
  * Constants and layouts of the Linux x86-64 ABI that file system calls use (include/uapi/linux/
- * fcntl.h, stat.h, falloc.h, poll.h, asm-generic/...). Structures carry a linux_ prefix so that unit
- * tests may include the host's headers beside them.
+ * fcntl.h, stat.h, falloc.h, poll.h, asm-generic/...). Structures carry a linux_ prefix so that
+ * unit tests may include the host's headers beside them.
  */
 #ifndef SAMARA_GUEST_FS_LINUX_H
 #define SAMARA_GUEST_FS_LINUX_H
@@ -51,8 +51,8 @@ enum {
 #define LINUX_AT_EMPTY_PATH       0x1000u
 #define LINUX_AT_STATX_SYNC_TYPE  0x6000u
 
-#define LINUX_RENAME_NOREPLACE 1u
-#define LINUX_RENAME_EXCHANGE  2u
+#define LINUX_RENAME_NOREPLACE    1u
+#define LINUX_RENAME_EXCHANGE     2u
 
 /* File types and permissions in a mode. */
 #define MODE_TYPE     0170000u
@@ -83,12 +83,26 @@ enum { WHENCE_SET, WHENCE_CUR, WHENCE_END, WHENCE_DATA, WHENCE_HOLE };
 #endif
 
 enum {
-    FCNTL_DUPFD = 0, FCNTL_GETFD = 1, FCNTL_SETFD = 2, FCNTL_GETFL = 3, FCNTL_SETFL = 4,
-    FCNTL_GETLK = 5, FCNTL_SETLK = 6, FCNTL_SETLKW = 7, FCNTL_SETOWN = 8, FCNTL_GETOWN = 9,
-    FCNTL_SETSIG = 10, FCNTL_GETSIG = 11,
-    FCNTL_OFD_GETLK = 36, FCNTL_OFD_SETLK = 37, FCNTL_OFD_SETLKW = 38,
-    FCNTL_DUPFD_CLOEXEC = 1030, FCNTL_SETPIPE_SZ = 1031, FCNTL_GETPIPE_SZ = 1032,
-    FCNTL_ADD_SEALS = 1033, FCNTL_GET_SEALS = 1034,
+    FCNTL_DUPFD = 0,
+    FCNTL_GETFD = 1,
+    FCNTL_SETFD = 2,
+    FCNTL_GETFL = 3,
+    FCNTL_SETFL = 4,
+    FCNTL_GETLK = 5,
+    FCNTL_SETLK = 6,
+    FCNTL_SETLKW = 7,
+    FCNTL_SETOWN = 8,
+    FCNTL_GETOWN = 9,
+    FCNTL_SETSIG = 10,
+    FCNTL_GETSIG = 11,
+    FCNTL_OFD_GETLK = 36,
+    FCNTL_OFD_SETLK = 37,
+    FCNTL_OFD_SETLKW = 38,
+    FCNTL_DUPFD_CLOEXEC = 1030,
+    FCNTL_SETPIPE_SZ = 1031,
+    FCNTL_GETPIPE_SZ = 1032,
+    FCNTL_ADD_SEALS = 1033,
+    FCNTL_GET_SEALS = 1034,
 };
 
 enum { LOCK_KIND_READ = 0, LOCK_KIND_WRITE = 1, LOCK_KIND_UNLOCK = 2 };

@@ -23,14 +23,14 @@ typedef int64_t i64;
 typedef long ssize_t;
 #endif
 
-#define PAGE_SIZE  4096ul
-#define PAGE_SHIFT 12
+#define PAGE_SIZE    4096ul
+#define PAGE_SHIFT   12
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #undef MIN
 #undef MAX
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)                       ((a) < (b) ? (a) : (b))
+#define MAX(a, b)                       ((a) > (b) ? (a) : (b))
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

@@ -102,10 +102,12 @@ size_t kvprint_to(char *buf, size_t size, const char *fmt, va_list ap)
             break;
         }
         case 'u':
-            put_number(&o, &s, s.is_long ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 10, false);
+            put_number(&o, &s, s.is_long ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 10,
+                       false);
             break;
         case 'x':
-            put_number(&o, &s, s.is_long ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 16, false);
+            put_number(&o, &s, s.is_long ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), 16,
+                       false);
             break;
         case 'p':
             put(&o, '0');

@@ -1,8 +1,8 @@
 /*
  * Each page of a size class begins with a slab header and is cut into equal blocks; free blocks are
  * a list through the blocks themselves. A class keeps the slabs that have a free block; an empty
- * slab goes back to the pages unless it is the class's last. Large blocks sit behind the same header
- * at the start of a run of pages.
+ * slab goes back to the pages unless it is the class's last. Large blocks sit behind the same
+ * header at the start of a run of pages.
  */
 #include "guest-kernel/mm/heap.h"
 
@@ -27,7 +27,8 @@ struct slab {
 };
 _Static_assert(sizeof(struct slab) == 64, "blocks are 16-byte aligned behind it");
 
-static const u16 class_size[] = {16, 32, 48, 64, 96, 128, 192, 256, 336, 448, 576, 800, 1008, 1344, 2016};
+static const u16 class_size[] = {16,  32,  48,  64,  96,   128,  192, 256,
+                                 336, 448, 576, 800, 1008, 1344, 2016};
 
 #define CLASSES   ARRAY_LEN(class_size)
 #define SMALL_MAX 2016u
@@ -39,7 +40,7 @@ static u32 class_of(size_t size)
     u32 class = 0;
 
     while (class_size[class] < size)
-        class++;
+        class ++;
     return class;
 }
 

@@ -146,7 +146,8 @@ long mm_discard(u64 addr, u64 len)
 
         if (a->start >= end)
             break;
-        if (a->kind != AREA_ANON || !(a->flags & AREA_SHARED)) /* shared memory keeps its contents */
+        if (a->kind != AREA_ANON ||
+            !(a->flags & AREA_SHARED)) /* shared memory keeps its contents */
             pt_unmap(MAX(addr, a->start), MIN(end, a->end));
     }
     return area_covers(&mm_areas, addr, end) ? 0 : -ENOMEM;
@@ -166,8 +167,11 @@ u64 mm_brk(u64 wanted)
     if (new_end < old_end && mm_unmap(new_end, old_end - new_end) != 0)
         return brk_now;
     if (new_end > old_end) {
-        struct area heap = {.start = old_end, .end = new_end, .kind = AREA_ANON,
-                            .prot = PROT_READ | PROT_WRITE, .flags = AREA_HEAP};
+        struct area heap = {.start = old_end,
+                            .end = new_end,
+                            .kind = AREA_ANON,
+                            .prot = PROT_READ | PROT_WRITE,
+                            .flags = AREA_HEAP};
 
         if (!area_is_free(&mm_areas, old_end, new_end) || !area_insert(&mm_areas, heap))
             return brk_now;

@@ -1,7 +1,7 @@
 /*
  * Pages are numbered without the device hole: low RAM first, then what lies above 4 GiB. Numbers
- * from `next` on were never allocated. Below it a set bit in `freed` is a free page and a set bit in
- * `summary` a word of `freed` that is not zero: two looks find a page. Both bitmaps start as
+ * from `next` on were never allocated. Below it a set bit in `freed` is a free page and a set bit
+ * in `summary` a word of `freed` that is not zero: two looks find a page. Both bitmaps start as
  * untouched RAM, which is all zero: "nothing freed".
  */
 #include "guest-kernel/mm/page.h"

@@ -1,7 +1,7 @@
 /*
  * Physical pages. RAM above the high-water mark has never been touched: it is zero and costs the
- * host nothing, so it is neither cleared nor looked at. Freed pages are noted in a bitmap (itself in
- * RAM nobody touched before) and are preferred, because the host has already paid for them.
+ * host nothing, so it is neither cleared nor looked at. Freed pages are noted in a bitmap (itself
+ * in RAM nobody touched before) and are preferred, because the host has already paid for them.
  */
 #ifndef GUEST_MM_PAGE_H
 #define GUEST_MM_PAGE_H

@@ -8,8 +8,8 @@
 /* One invlpg is 7 us and one CR3 reload 58 us on KVM without hardware virtualisation. */
 #define FLUSH_SINGLE_MAX 9
 
-#define TOP_LEVEL   3
-#define TABLE_ENTRY (PTE_P | PTE_W | PTE_U | PTE_A)
+#define TOP_LEVEL        3
+#define TABLE_ENTRY      (PTE_P | PTE_W | PTE_U | PTE_A)
 
 struct flush {
     u64 va[FLUSH_SINGLE_MAX];

@@ -1,7 +1,7 @@
 /*
- * The page tables of the program (PML4 slots 0 to 254), edited in place through the physical window.
- * Accessed and dirty bits are preset, so the processor never writes to a table. Kernel and program
- * both run in ring 3: what must not be reached is not present.
+ * The page tables of the program (PML4 slots 0 to 254), edited in place through the physical
+ * window. Accessed and dirty bits are preset, so the processor never writes to a table. Kernel and
+ * program both run in ring 3: what must not be reached is not present.
  *
  * Making an absent entry present needs no flush. Other changes are collected; each function below
  * has flushed them before it returns.

@@ -1,7 +1,7 @@
 /*
  * The program's memory as system calls see it. The kernel never faults: it prepares a range, then
- * uses plain pointers. A prepared range stays so until the kernel sleeps or changes the map (another
- * thread may unmap it meanwhile): prepare again after every wait.
+ * uses plain pointers. A prepared range stays so until the kernel sleeps or changes the map
+ * (another thread may unmap it meanwhile): prepare again after every wait.
  */
 #ifndef GUEST_MM_USER_H
 #define GUEST_MM_USER_H

@@ -20,8 +20,8 @@ typedef long (*syscall_fn)(const u64 a[6]);
 void syscall_dispatch(struct regs *regs);
 
 #define ENTRY(number, name) [number] = sys_##name,
-static const syscall_fn table[SYSCALLS] = {
-    FS_SYSCALLS(ENTRY) MM_SYSCALLS(ENTRY) TASK_SYSCALLS(ENTRY) SOCKET_SYSCALLS(ENTRY)};
+static const syscall_fn table[SYSCALLS] = {FS_SYSCALLS(ENTRY) MM_SYSCALLS(ENTRY)
+                                               TASK_SYSCALLS(ENTRY) SOCKET_SYSCALLS(ENTRY)};
 #undef ENTRY
 
 static long missing(u64 number)

@@ -44,8 +44,8 @@ struct loader {
     const struct exec_image *image;
     struct elf_header header;
     struct elf_segment segments[SEGMENTS_MAX];
-    u64 bias;       /* added to every address of the file */
-    u64 low, high;  /* extent of the PT_LOADs, without the bias */
+    u64 bias;      /* added to every address of the file */
+    u64 low, high; /* extent of the PT_LOADs, without the bias */
     u64 align;
     bool executable_stack;
     char *why;
@@ -192,7 +192,8 @@ static u8 segment_prot(const struct elf_segment *s)
                 (s->flags & PF_X ? PROT_EXEC : 0));
 }
 
-/* The part of the segment's last page behind the file's bytes is zero, not the file's next bytes. */
+/* The part of the segment's last page behind the file's bytes is zero, not the file's next bytes.
+ */
 static bool clear_tail(u64 start, u64 end, u8 prot)
 {
     static const char zeroes[PAGE_SIZE];
@@ -215,7 +216,8 @@ static bool map_segment(const struct loader *l, const struct elf_segment *s)
     u64 end = page_up(l->bias + s->vaddr + s->memsz);
 
     if (file_page_end > start) {
-        struct area image = {.kind = AREA_IMAGE, .prot = prot,
+        struct area image = {.kind = AREA_IMAGE,
+                             .prot = prot,
                              .offset = page_gpa(l->image->base) + page_down(s->offset)};
 
         if (mm_map(start, file_page_end - start, true, image) < 0)

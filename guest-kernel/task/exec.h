@@ -26,6 +26,7 @@ struct exec_start {
  * Maps the program and builds its stack in the (empty) address space that mm_init left. 0, or
  * -ENOEXEC, -ENOMEM or -E2BIG with the reason in why.
  */
-int exec_program(const struct exec_image *image, struct exec_start *out, char *why, size_t why_size);
+int exec_program(const struct exec_image *image, struct exec_start *out, char *why,
+                 size_t why_size);
 
 #endif

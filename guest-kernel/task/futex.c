@@ -11,10 +11,19 @@
 #include "guest-kernel/task/wait.h"
 
 enum {
-    FUTEX_WAIT = 0, FUTEX_WAKE = 1, FUTEX_REQUEUE = 3, FUTEX_CMP_REQUEUE = 4, FUTEX_WAKE_OP = 5,
-    FUTEX_LOCK_PI = 6, FUTEX_UNLOCK_PI = 7, FUTEX_TRYLOCK_PI = 8, FUTEX_WAIT_BITSET = 9,
-    FUTEX_WAKE_BITSET = 10, FUTEX_LOCK_PI2 = 13,
-    FUTEX_PRIVATE_FLAG = 128, FUTEX_CLOCK_REALTIME = 256,
+    FUTEX_WAIT = 0,
+    FUTEX_WAKE = 1,
+    FUTEX_REQUEUE = 3,
+    FUTEX_CMP_REQUEUE = 4,
+    FUTEX_WAKE_OP = 5,
+    FUTEX_LOCK_PI = 6,
+    FUTEX_UNLOCK_PI = 7,
+    FUTEX_TRYLOCK_PI = 8,
+    FUTEX_WAIT_BITSET = 9,
+    FUTEX_WAKE_BITSET = 10,
+    FUTEX_LOCK_PI2 = 13,
+    FUTEX_PRIVATE_FLAG = 128,
+    FUTEX_CLOCK_REALTIME = 256,
 };
 
 #define FUTEX_WAITERS    0x80000000u
@@ -171,21 +180,45 @@ static bool apply_op(u32 *word, u32 op, bool *compares)
     if (code & ARG_IS_SHIFT)
         arg = (s32)(1u << (arg & 31));
     switch (code & 7) {
-    case 0: *word = (u32)arg; break;
-    case 1: *word += (u32)arg; break;
-    case 2: *word |= (u32)arg; break;
-    case 3: *word &= ~(u32)arg; break;
-    case 4: *word ^= (u32)arg; break;
-    default: return false;
+    case 0:
+        *word = (u32)arg;
+        break;
+    case 1:
+        *word += (u32)arg;
+        break;
+    case 2:
+        *word |= (u32)arg;
+        break;
+    case 3:
+        *word &= ~(u32)arg;
+        break;
+    case 4:
+        *word ^= (u32)arg;
+        break;
+    default:
+        return false;
     }
     switch (op >> 24 & 15) {
-    case 0: *compares = old == with; break;
-    case 1: *compares = old != with; break;
-    case 2: *compares = old < with; break;
-    case 3: *compares = old <= with; break;
-    case 4: *compares = old > with; break;
-    case 5: *compares = old >= with; break;
-    default: return false;
+    case 0:
+        *compares = old == with;
+        break;
+    case 1:
+        *compares = old != with;
+        break;
+    case 2:
+        *compares = old < with;
+        break;
+    case 3:
+        *compares = old <= with;
+        break;
+    case 4:
+        *compares = old > with;
+        break;
+    case 5:
+        *compares = old >= with;
+        break;
+    default:
+        return false;
     }
     return true;
 }
@@ -208,8 +241,8 @@ static long futex_wake_op(u64 first, u64 second, int wakes, int wakes_second, u3
     return woken;
 }
 
-/* Priorities do not exist here, so inheriting them is no work: what is left is that the kernel hands
- * the lock over by writing the next owner's tid. */
+/* Priorities do not exist here, so inheriting them is no work: what is left is that the kernel
+ * hands the lock over by writing the next owner's tid. */
 static long futex_lock_pi(u64 addr, u64 deadline, bool try)
 {
     u32 tid = (u32)task_current()->tid;

@@ -15,7 +15,7 @@ struct task *task_running;
 static struct task *queue_first, *queue_last;
 static struct timer tick;
 static bool slice_over;
-static u64 switched_at; /* when the running thread got the CPU */
+static u64 switched_at;   /* when the running thread got the CPU */
 static struct task *dead; /* its stack may still be the one we run on */
 
 static void enqueue(struct task *task)

@@ -15,17 +15,44 @@ struct task;
 #define SIGNAL_COUNT 64
 
 enum {
-    SIGHUP = 1, SIGINT = 2, SIGQUIT = 3, SIGILL = 4, SIGTRAP = 5, SIGABRT = 6, SIGBUS = 7,
-    SIGFPE = 8, SIGKILL = 9, SIGUSR1 = 10, SIGSEGV = 11, SIGUSR2 = 12, SIGPIPE = 13, SIGALRM = 14,
-    SIGTERM = 15, SIGSTKFLT = 16, SIGCHLD = 17, SIGCONT = 18, SIGSTOP = 19, SIGTSTP = 20,
-    SIGTTIN = 21, SIGTTOU = 22, SIGURG = 23, SIGXCPU = 24, SIGXFSZ = 25, SIGVTALRM = 26,
-    SIGPROF = 27, SIGWINCH = 28, SIGIO = 29, SIGPWR = 30, SIGSYS = 31, SIGRTMIN = 32,
+    SIGHUP = 1,
+    SIGINT = 2,
+    SIGQUIT = 3,
+    SIGILL = 4,
+    SIGTRAP = 5,
+    SIGABRT = 6,
+    SIGBUS = 7,
+    SIGFPE = 8,
+    SIGKILL = 9,
+    SIGUSR1 = 10,
+    SIGSEGV = 11,
+    SIGUSR2 = 12,
+    SIGPIPE = 13,
+    SIGALRM = 14,
+    SIGTERM = 15,
+    SIGSTKFLT = 16,
+    SIGCHLD = 17,
+    SIGCONT = 18,
+    SIGSTOP = 19,
+    SIGTSTP = 20,
+    SIGTTIN = 21,
+    SIGTTOU = 22,
+    SIGURG = 23,
+    SIGXCPU = 24,
+    SIGXFSZ = 25,
+    SIGVTALRM = 26,
+    SIGPROF = 27,
+    SIGWINCH = 28,
+    SIGIO = 29,
+    SIGPWR = 30,
+    SIGSYS = 31,
+    SIGRTMIN = 32,
 };
 
 enum { SIG_BLOCK = 0, SIG_UNBLOCK = 1, SIG_SETMASK = 2 };
 
-#define SIG_DFL 0ul
-#define SIG_IGN 1ul
+#define SIG_DFL      0ul
+#define SIG_IGN      1ul
 
 #define SA_NOCLDSTOP 0x00000001ul
 #define SA_NOCLDWAIT 0x00000002ul
@@ -42,10 +69,24 @@ enum { SS_ONSTACK = 1, SS_DISABLE = 2 };
 
 /* si_code */
 enum {
-    SI_USER = 0, SI_KERNEL = 0x80, SI_QUEUE = -1, SI_TIMER = -2, SI_TKILL = -6,
-    ILL_ILLOPN = 2, FPE_INTDIV = 1, FPE_FLTDIV = 3, FPE_FLTOVF = 4, FPE_FLTUND = 5, FPE_FLTRES = 6,
-    FPE_FLTINV = 7, SEGV_MAPERR = 1, SEGV_ACCERR = 2, BUS_ADRALN = 1, BUS_ADRERR = 2,
-    TRAP_BRKPT = 1, TRAP_TRACE = 2,
+    SI_USER = 0,
+    SI_KERNEL = 0x80,
+    SI_QUEUE = -1,
+    SI_TIMER = -2,
+    SI_TKILL = -6,
+    ILL_ILLOPN = 2,
+    FPE_INTDIV = 1,
+    FPE_FLTDIV = 3,
+    FPE_FLTOVF = 4,
+    FPE_FLTUND = 5,
+    FPE_FLTRES = 6,
+    FPE_FLTINV = 7,
+    SEGV_MAPERR = 1,
+    SEGV_ACCERR = 2,
+    BUS_ADRALN = 1,
+    BUS_ADRERR = 2,
+    TRAP_BRKPT = 1,
+    TRAP_TRACE = 2,
 };
 
 typedef u64 sigset; /* bit n-1 is signal n */

@@ -1,6 +1,6 @@
 /*
- * From a pending signal to its handler and back: frames on the program's stack, default actions, and
- * what becomes of the system call that was interrupted. See signal_frame.h for the layout.
+ * From a pending signal to its handler and back: frames on the program's stack, default actions,
+ * and what becomes of the system call that was interrupted. See signal_frame.h for the layout.
  */
 #include "abi/memory_map.h"
 #include "guest-kernel/arch/irq.h"
@@ -28,8 +28,8 @@ size_t signal_frame_max(void)
 static bool restartable(u64 number)
 {
     static const u16 calls[] = {
-        0,   1,   16,  17,  18,  19,  20,  42,  43, 44,  45,  46,  47,  61, /* read .. wait4 */
-        72,  73,  202, 247, 288, 295, 296, 318,                             /* fcntl .. getrandom */
+        0,  1,  16,  17,  18,  19,  20,  42,  43, 44, 45, 46, 47, 61, /* read .. wait4 */
+        72, 73, 202, 247, 288, 295, 296, 318,                         /* fcntl .. getrandom */
     };
 
     for (size_t i = 0; i < ARRAY_LEN(calls); i++)
@@ -104,13 +104,12 @@ static bool build_frame(struct regs *regs, const struct sigaction *action,
         return false;
     save_fpu(place.fpu);
     frame = user_pointer(place.frame);
-    *frame = (struct signal_frame){
-        .return_address = action->restorer,
-        .uc = {.flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS |
-                        (arch_xfeatures() ? UC_FP_XSTATE : 0u),
-               .stack = s->altstack,
-               .mask = mask},
-        .info = *info};
+    *frame = (struct signal_frame){.return_address = action->restorer,
+                                   .uc = {.flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS |
+                                                   (arch_xfeatures() ? UC_FP_XSTATE : 0u),
+                                          .stack = s->altstack,
+                                          .mask = mask},
+                                   .info = *info};
     frame->uc.stack.flags = signal_altstack_flags(&s->altstack, regs->rsp);
     signal_context_save(&frame->uc.context, regs);
     frame->uc.context.oldmask = mask;
@@ -148,8 +147,7 @@ static void run_handler(struct regs *regs, int sig, const struct siginfo *info)
     s->restore_mask = false;
     if (action.flags & SA_RESETHAND)
         process.actions[sig - 1].handler = SIG_DFL;
-    signal_set_blocked(s->blocked | action.mask |
-                       (action.flags & SA_NODEFER ? 0 : sig_bit(sig)));
+    signal_set_blocked(s->blocked | action.mask | (action.flags & SA_NODEFER ? 0 : sig_bit(sig)));
 }
 
 static const char *reason(const struct siginfo *info)

@@ -25,29 +25,53 @@ bool signal_frame_place(struct signal_frame_place *out, u64 sp, size_t fpu_size,
 
 void signal_context_save(struct sigcontext *context, const struct regs *regs)
 {
-    *context = (struct sigcontext){
-        .r8 = regs->r8,   .r9 = regs->r9,         .r10 = regs->r10, .r11 = regs->r11,
-        .r12 = regs->r12, .r13 = regs->r13,       .r14 = regs->r14, .r15 = regs->r15,
-        .rdi = regs->rdi, .rsi = regs->rsi,       .rbp = regs->rbp, .rbx = regs->rbx,
-        .rdx = regs->rdx, .rax = regs->rax,       .rcx = regs->rcx, .rsp = regs->rsp,
-        .rip = regs->rip, .rflags = regs->rflags, .cs = SAMARA_SEL_USER_CS,
-        .ss = SAMARA_SEL_USER_DS};
+    *context = (struct sigcontext){.r8 = regs->r8,
+                                   .r9 = regs->r9,
+                                   .r10 = regs->r10,
+                                   .r11 = regs->r11,
+                                   .r12 = regs->r12,
+                                   .r13 = regs->r13,
+                                   .r14 = regs->r14,
+                                   .r15 = regs->r15,
+                                   .rdi = regs->rdi,
+                                   .rsi = regs->rsi,
+                                   .rbp = regs->rbp,
+                                   .rbx = regs->rbx,
+                                   .rdx = regs->rdx,
+                                   .rax = regs->rax,
+                                   .rcx = regs->rcx,
+                                   .rsp = regs->rsp,
+                                   .rip = regs->rip,
+                                   .rflags = regs->rflags,
+                                   .cs = SAMARA_SEL_USER_CS,
+                                   .ss = SAMARA_SEL_USER_DS};
 }
 
 bool signal_context_restore(const struct sigcontext *context, struct regs *regs)
 {
     if (context->rip >= SAMARA_WINDOW)
         return false;
-    *regs = (struct regs){
-        .r8 = context->r8,   .r9 = context->r9,   .r10 = context->r10, .r11 = context->r11,
-        .r12 = context->r12, .r13 = context->r13, .r14 = context->r14, .r15 = context->r15,
-        .rdi = context->rdi, .rsi = context->rsi, .rbp = context->rbp, .rbx = context->rbx,
-        .rdx = context->rdx, .rax = context->rax, .rcx = context->rcx, .rsp = context->rsp,
-        .rip = context->rip,
-        .rflags = (context->rflags & FLAGS_OF_PROGRAM) | FLAGS_FIXED,
-        .cs = SAMARA_SEL_USER_CS,
-        .ss = SAMARA_SEL_USER_DS,
-        .orig_rax = UINT64_MAX};
+    *regs = (struct regs){.r8 = context->r8,
+                          .r9 = context->r9,
+                          .r10 = context->r10,
+                          .r11 = context->r11,
+                          .r12 = context->r12,
+                          .r13 = context->r13,
+                          .r14 = context->r14,
+                          .r15 = context->r15,
+                          .rdi = context->rdi,
+                          .rsi = context->rsi,
+                          .rbp = context->rbp,
+                          .rbx = context->rbx,
+                          .rdx = context->rdx,
+                          .rax = context->rax,
+                          .rcx = context->rcx,
+                          .rsp = context->rsp,
+                          .rip = context->rip,
+                          .rflags = (context->rflags & FLAGS_OF_PROGRAM) | FLAGS_FIXED,
+                          .cs = SAMARA_SEL_USER_CS,
+                          .ss = SAMARA_SEL_USER_DS,
+                          .orig_rax = UINT64_MAX};
     return true;
 }
 

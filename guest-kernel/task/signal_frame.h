@@ -85,9 +85,9 @@ bool signal_context_restore(const struct sigcontext *context, struct regs *regs)
 void signal_fpu_mark(void *image, size_t size, u64 xfeatures);
 
 /*
- * Makes an image that the program may have changed safe to load: bits the processor would refuse are
- * cleared. has_xsave tells whether the program's image carried valid marks; without them only the
- * FXSAVE part counts and the rest is set to its initial state.
+ * Makes an image that the program may have changed safe to load: bits the processor would refuse
+ * are cleared. has_xsave tells whether the program's image carried valid marks; without them only
+ * the FXSAVE part counts and the rest is set to its initial state.
  */
 void signal_fpu_sanitize(void *image, size_t size, u64 xfeatures, bool has_xsave);
 

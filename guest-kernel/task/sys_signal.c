@@ -178,8 +178,7 @@ static long send_thread(int tgid, int tid, const struct siginfo *info)
 
 long sys_kill(const u64 a[6])
 {
-    const struct siginfo info = {
-        .signo = (int)a[1], .code = SI_USER, .user = {.pid = PROCESS_PID}};
+    const struct siginfo info = {.signo = (int)a[1], .code = SI_USER, .user = {.pid = PROCESS_PID}};
 
     return send_process((int)a[0], &info);
 }

@@ -152,10 +152,9 @@ static struct posix_timer *posix_find(u64 id)
 
 static void posix_notify(struct posix_timer *pt, int missed)
 {
-    const struct siginfo info = {
-        .signo = pt->signo,
-        .code = SI_TIMER,
-        .timer = {.id = pt->id, .overrun = missed, .value = pt->value}};
+    const struct siginfo info = {.signo = pt->signo,
+                                 .code = SI_TIMER,
+                                 .timer = {.id = pt->id, .overrun = missed, .value = pt->value}};
     struct task *task;
 
     if (pt->notify == SIGEV_NONE)

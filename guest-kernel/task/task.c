@@ -25,8 +25,8 @@ struct task *task_new(void)
     task->fpu_block = kmalloc(arch_fpu_size() + FPU_ALIGN);
     if (!task->stack || !task->fpu_block)
         goto fail;
-    task->arch.fpu = (void *)(((uintptr_t)task->fpu_block + FPU_ALIGN - 1) &
-                              ~(uintptr_t)(FPU_ALIGN - 1));
+    task->arch.fpu =
+        (void *)(((uintptr_t)task->fpu_block + FPU_ALIGN - 1) & ~(uintptr_t)(FPU_ALIGN - 1));
     arch_thread_init(&task->arch, (u8 *)task->stack + TASK_STACK_PAGES * PAGE_SIZE);
     task->tid = next_tid++;
     task->state = TASK_WAITING;

@@ -31,7 +31,7 @@ struct task {
     bool timed_out; /* deadline of the wait passed */
     struct timer sleep;
 
-    u64 cpu_ns; /* time on the CPU up to the last switch away from it */
+    u64 cpu_ns;          /* time on the CPU up to the last switch away from it */
     u64 clear_child_tid; /* program address, 0 for none */
     u64 robust_list, robust_list_size;
     struct task_signals signals;
@@ -45,8 +45,8 @@ static inline struct task *task_current(void)
     return task_running;
 }
 
-/* A new thread with a stack, an FPU image to be filled, zero registers; it is in the list of threads
- * but not runnable yet. NULL when out of memory. */
+/* A new thread with a stack, an FPU image to be filled, zero registers; it is in the list of
+ * threads but not runnable yet. NULL when out of memory. */
 struct task *task_new(void);
 struct task *task_find(int tid);
 

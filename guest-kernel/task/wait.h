@@ -1,6 +1,7 @@
 /*
  * Sleeping and waking. The kernel is cooperative and interrupts are only noted, so nothing can
- * happen between testing a condition and calling wait_on: no wake-up is lost, and there are no locks.
+ * happen between testing a condition and calling wait_on: no wake-up is lost, and there are no
+ * locks.
  *
  *     while (!condition) {
  *         int err = wait_on(&queue, WAIT_FOREVER);

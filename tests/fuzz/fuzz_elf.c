@@ -1,6 +1,6 @@
 /*
- * libFuzzer: any bytes as an ELF file. Besides surviving, what is accepted must hold the promises of
- * elf_image.h, because the monitor maps files into guest memory by them.
+ * libFuzzer: any bytes as an ELF file. Besides surviving, what is accepted must hold the promises
+ * of elf_image.h, because the monitor maps files into guest memory by them.
  */
 #include <stdlib.h>
 #include <sys/mman.h>

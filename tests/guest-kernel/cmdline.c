@@ -53,7 +53,8 @@ Test(cmdline, a_ninth_device_is_left_out)
 
 Test(cmdline, words_after_two_dashes_are_the_programs)
 {
-    struct boot_info info = parse("samara.path=/bin/x  --  prog\ta  --b -- virtio_mmio.device=4K@0:1 ");
+    struct boot_info info =
+        parse("samara.path=/bin/x  --  prog\ta  --b -- virtio_mmio.device=4K@0:1 ");
     static const char expected[] = "prog\0a\0--b\0--\0virtio_mmio.device=4K@0:1";
 
     cr_expect_str_eq(info.exec_path, "/bin/x");

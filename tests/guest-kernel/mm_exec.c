@@ -39,8 +39,15 @@ static void setup(void)
     file_size = FILE_SIZE;
     memset(file, 0x77, FILE_SIZE);
     *file = (struct program){
-        .ident = {0x7f, 'E', 'L', 'F', 2, 1, 1}, .type = 2, .machine = 62, .version = 1,
-        .entry = 0x400100, .phoff = 64, .ehsize = 64, .phentsize = 56, .phnum = 3,
+        .ident = {0x7f, 'E', 'L', 'F', 2, 1, 1},
+        .type = 2,
+        .machine = 62,
+        .version = 1,
+        .entry = 0x400100,
+        .phoff = 64,
+        .ehsize = 64,
+        .phentsize = 56,
+        .phnum = 3,
         .segments = {{1, 5, 0, 0x400000, 0, 0x1000, 0x1000, 0x1000},
                      {1, 6, 0x1800, 0x402800, 0, 0x100, 0x2800, 0x1000},
                      {0x6474e551, 6, 0, 0, 0, 0, 0, 0}},
@@ -53,8 +60,13 @@ static int run(void)
 {
     static const char argv[] = "prog\0one", envp[] = "K=V";
     const struct exec_image image = {
-        .base = file, .size = file_size, .argv = argv, .argv_length = sizeof(argv),
-        .envp = envp, .envp_length = sizeof(envp), .exec_path = "/bin/prog",
+        .base = file,
+        .size = file_size,
+        .argv = argv,
+        .argv_length = sizeof(argv),
+        .envp = envp,
+        .envp_length = sizeof(envp),
+        .exec_path = "/bin/prog",
     };
 
     return exec_program(&image, &start, why, sizeof(why));
@@ -187,8 +199,10 @@ Test(exec, random_corruption_never_escapes_the_program)
             const struct area *a = &mm_areas.areas[i];
 
             cr_assert_leq(a->end, MM_TOP);
-            cr_assert(a->kind != AREA_IMAGE || (a->offset >= FILE_GPA && a->offset - FILE_GPA +
-                      (a->end - a->start) <= FILE_SIZE), "maps what is not the file");
+            cr_assert(a->kind != AREA_IMAGE ||
+                          (a->offset >= FILE_GPA &&
+                           a->offset - FILE_GPA + (a->end - a->start) <= FILE_SIZE),
+                      "maps what is not the file");
         }
     }
 }

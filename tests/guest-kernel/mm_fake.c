@@ -87,7 +87,8 @@ void fake_machine(u64 ram_bytes)
         mm_init();
         return;
     }
-    void *ram = mmap(page_at(0), ram_bytes, PROT_READ | PROT_WRITE, HOST_MAP_FIXED_NORESERVE, -1, 0);
+    void *ram =
+        mmap(page_at(0), ram_bytes, PROT_READ | PROT_WRITE, HOST_MAP_FIXED_NORESERVE, -1, 0);
 
     if (ram != page_at(0))
         abort();

@@ -19,7 +19,11 @@ static void setup(void)
 
 TestSuite(map, .init = setup);
 
-static struct { bool mapped; u8 prot; u8 tag; } model[PAGES], copy[PAGES];
+static struct {
+    bool mapped;
+    u8 prot;
+    u8 tag;
+} model[PAGES], copy[PAGES];
 
 static u64 at(unsigned page)
 {
@@ -97,8 +101,9 @@ static void random_step(unsigned tag)
         break;
     default:
         for (unsigned i = from; i < from + n; i++) {
-            enum fault_result want = !model[i].mapped ? FAULT_SEGV_MAPERR
-                                     : model[i].prot & PROT_WRITE ? FAULT_OK : FAULT_SEGV_ACCERR;
+            enum fault_result want = !model[i].mapped             ? FAULT_SEGV_MAPERR
+                                     : model[i].prot & PROT_WRITE ? FAULT_OK
+                                                                  : FAULT_SEGV_ACCERR;
 
             cr_assert_eq(mm_fault(at(i) + 5, FAULT_WRITE), want);
             if (want == FAULT_OK)

@@ -68,7 +68,11 @@ Test(page, ram_above_four_gib_follows_the_device_hole)
 
 Test(heap, random_blocks_keep_their_contents)
 {
-    static struct { u8 *at; size_t size; u8 fill; } blocks[256];
+    static struct {
+        u8 *at;
+        size_t size;
+        u8 fill;
+    } blocks[256];
     size_t free_count = pages_free_count();
 
     srand(1);

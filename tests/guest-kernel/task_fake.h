@@ -4,8 +4,8 @@
 
 #include "guest-kernel/task/process.h"
 
-extern u64 fake_now;      /* CLOCK_MONOTONIC */
-extern u64 fake_armed;    /* what the APIC was last told, 0 for nothing */
+extern u64 fake_now;       /* CLOCK_MONOTONIC */
+extern u64 fake_armed;     /* what the APIC was last told, 0 for nothing */
 extern unsigned fake_arms; /* and how often */
 
 /* Runs while the thread sleeps in wait_on, before it looks whether it was woken. */

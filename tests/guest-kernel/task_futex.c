@@ -6,7 +6,15 @@
 
 #include <criterion/criterion.h>
 
-enum { WAIT = 0, WAKE = 1, CMP_REQUEUE = 4, WAKE_OP = 5, LOCK_PI = 6, UNLOCK_PI = 7, WAIT_BITSET = 9 };
+enum {
+    WAIT = 0,
+    WAKE = 1,
+    CMP_REQUEUE = 4,
+    WAKE_OP = 5,
+    LOCK_PI = 6,
+    UNLOCK_PI = 7,
+    WAIT_BITSET = 9
+};
 
 static u32 word, other;
 static long woken;

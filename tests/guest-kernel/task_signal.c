@@ -95,8 +95,7 @@ Test(signal, faults_come_first)
 
 Test(signal, a_timer_signal_still_pending_counts_overruns)
 {
-    const struct siginfo info = {
-        .signo = RT, .code = SI_TIMER, .timer = {.id = 3, .overrun = 0}};
+    const struct siginfo info = {.signo = RT, .code = SI_TIMER, .timer = {.id = 3, .overrun = 0}};
 
     fake_tasks[0].signals.blocked = fake_tasks[1].signals.blocked = ~0ull;
     cr_assert_not(signal_timer_overrun(3, 1));

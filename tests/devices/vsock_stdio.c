@@ -1,0 +1,363 @@
+/* vsock: the program's stdin, stdout and stderr, and the end of a VM. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/devices/vsock_guest.h"
+
+enum { RCV = VIRTIO_VSOCK_SHUTDOWN_RCV, SEND = VIRTIO_VSOCK_SHUTDOWN_SEND, MINE = 100 };
+
+static struct vsock_guest guest;
+static int in[2] = {-1, -1}, out[2] = {-1, -1};
+static bool finished;
+
+static void teardown(void)
+{
+    vg_close(&guest);
+}
+
+TestSuite(vsock_stdio, .fini = teardown, .timeout = 30);
+
+static void open_stdio(int stdin_fd, int stdout_fd, int stderr_fd)
+{
+    vg_open(&guest, stdin_fd, stdout_fd, stderr_fd);
+    for (uint32_t i = 0; i < 3; i++) {
+        vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT + i, MINE);
+        vg_expect(&guest, (i == 0   ? stdin_fd
+                           : i == 1 ? stdout_fd
+                                    : stderr_fd) >= 0
+                              ? VIRTIO_VSOCK_OP_RESPONSE
+                              : VIRTIO_VSOCK_OP_RST);
+    }
+}
+
+static void open_pipes(void)
+{
+    cr_assert_eq(pipe(in), 0);
+    cr_assert_eq(pipe(out), 0);
+    open_stdio(in[0], out[1], -1);
+}
+
+static bool print(const char *text)
+{
+    return vg_data(&guest, text, (uint32_t)strlen(text), SAMARA_STDIO_PORT + 1, MINE);
+}
+
+static void done(void *arg)
+{
+    cr_assert_eq(arg, &guest);
+    finished = true;
+}
+
+Test(vsock_stdio, input_reaches_the_guest_and_ends)
+{
+    struct packet packet;
+
+    open_pipes();
+    cr_assert_eq(write(in[1], "line\n", 5), 5);
+    packet = vg_expect(&guest, VIRTIO_VSOCK_OP_RW);
+    cr_assert_eq(packet.hdr.src_port, SAMARA_STDIO_PORT);
+    cr_assert_arr_eq(packet.data, "line\n", 5);
+    close(in[1]);
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_SHUTDOWN).hdr.flags, SEND);
+    vg_expect_nothing(&guest);
+}
+
+Test(vsock_stdio, input_that_is_there_comes_without_a_turn_of_the_loop)
+{
+    struct virtq_used_elem used;
+
+    cr_assert_eq(pipe(in), 0);
+    cr_assert_eq(write(in[1], "x", 1), 1);
+    vg_open(&guest, in[0], -1, -1);
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT, MINE);
+    cr_assert(fake_used(&guest.fake, RX, &used), "the response");
+    cr_assert(fake_used(&guest.fake, RX, &used), "the data");
+    cr_assert_eq(used.len, 45);
+}
+
+Test(vsock_stdio, output_reaches_the_host_without_a_turn_of_the_loop)
+{
+    char text[6];
+
+    open_pipes();
+    print("hello\n");
+    cr_assert_eq(read(out[0], text, 6), 6);
+    cr_assert_arr_eq(text, "hello\n", 6);
+}
+
+Test(vsock_stdio, nobody_reading_is_told_once)
+{
+    open_pipes();
+    close(out[0]);
+    print("lost");
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_SHUTDOWN).hdr.flags, RCV);
+    print("more");
+    vg_expect_nothing(&guest);
+    vg_shutdown(&guest, RCV | SEND, SAMARA_STDIO_PORT + 1, MINE);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+    cr_assert_eq(guest.fake.lines, 0, "a broken pipe is not worth a line");
+}
+
+static void fill_output(void)
+{
+    static char block[65536];
+
+    while (vsock_undrained(guest.vsock) == 0)
+        vg_data(&guest, block, sizeof(block), SAMARA_STDIO_PORT + 1, MINE);
+}
+
+Test(vsock_stdio, a_reader_that_leaves_while_output_waits_is_told)
+{
+    struct packet packet;
+
+    open_pipes();
+    fill_output();
+    close(out[0]);
+    do
+        packet = (struct packet){0};
+    while (!vg_take(&guest, &packet) || packet.hdr.op == VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+    cr_assert_eq(packet.hdr.op, VIRTIO_VSOCK_OP_SHUTDOWN);
+    cr_assert_eq(packet.hdr.flags, RCV);
+    cr_assert_eq(vsock_undrained(guest.vsock), 0);
+}
+
+Test(vsock_stdio, closing_output_is_seen_by_its_reader)
+{
+    char text[8];
+
+    open_pipes();
+    print("last");
+    vg_shutdown(&guest, SEND, SAMARA_STDIO_PORT + 1, MINE);
+    cr_assert_eq(read(out[0], text, sizeof(text)), 4);
+    cr_assert_eq(read(out[0], text, sizeof(text)), 0);
+}
+
+Test(vsock_stdio, closing_input_is_seen_by_its_writer)
+{
+    open_pipes();
+    vg_shutdown(&guest, RCV, SAMARA_STDIO_PORT, MINE);
+    cr_assert_eq(write(in[1], "x", 1), -1, "EPIPE");
+}
+
+Test(vsock_stdio, a_stream_is_connected_to_once)
+{
+    open_pipes();
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT + 1, MINE + 1);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+}
+
+Test(vsock_stdio, streams_come_back_after_a_reset)
+{
+    char text[3];
+
+    open_pipes();
+    vg_start(&guest, 0, VG_QUEUE);
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT + 1, MINE + 7);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
+    vg_data(&guest, "new", 3, SAMARA_STDIO_PORT + 1, MINE + 7);
+    cr_assert_eq(read(out[0], text, 3), 3);
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT, MINE);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
+    cr_assert_eq(write(in[1], "again", 5), 5);
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_RW).hdr.len, 5);
+}
+
+Test(vsock_stdio, writing_to_input_is_discarded)
+{
+    open_pipes();
+    vg_data(&guest, "x", 1, SAMARA_STDIO_PORT, MINE);
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_SHUTDOWN).hdr.flags, RCV);
+    cr_assert_eq(write(in[1], "y", 1), 1);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RW);
+}
+
+/* --- files that are always ready --- */
+
+static int temporary_file(size_t bytes)
+{
+    char path[] = "/tmp/samara-stdio-XXXXXX";
+    int fd = mkstemp(path);
+
+    unlink(path);
+    for (size_t i = 0; i < bytes; i++) {
+        uint8_t byte = (uint8_t)(i * 7 + i / 256);
+
+        cr_assert_eq(write(fd, &byte, 1), 1);
+    }
+    lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+Test(vsock_stdio, a_regular_file_is_input)
+{
+    enum { SIZE = 300000 };
+    int file = temporary_file(SIZE);
+    size_t got = 0;
+    struct packet packet;
+
+    guest.buf_alloc = 1 << 16;
+    open_stdio(dup(file), -1, -1);
+    while (got < SIZE) {
+        packet = vg_expect(&guest, VIRTIO_VSOCK_OP_RW);
+        for (uint32_t i = 0; i < packet.hdr.len; i++, got++)
+            cr_assert_eq(packet.data[i], (uint8_t)(got * 7 + got / 256));
+        guest.fwd_cnt = (uint32_t)got;
+        vg_send(&guest, VIRTIO_VSOCK_OP_CREDIT_UPDATE, SAMARA_STDIO_PORT, MINE);
+    }
+    vg_expect(&guest, VIRTIO_VSOCK_OP_SHUTDOWN);
+    cr_assert_eq(lseek(file, 0, SEEK_CUR), SIZE, "the offset is shared");
+}
+
+Test(vsock_stdio, a_regular_file_is_output_at_the_shared_offset)
+{
+    int file = temporary_file(10);
+    char text[32];
+
+    lseek(file, 5, SEEK_SET);
+    open_stdio(-1, dup(file), dup(file));
+    print("out ");
+    vg_data(&guest, "err", 3, SAMARA_STDIO_PORT + 2, MINE);
+    cr_assert_eq(lseek(file, 0, SEEK_CUR), 12);
+    cr_assert_eq(pread(file, text, sizeof(text), 5), 7);
+    cr_assert_arr_eq(text, "out err", 7);
+}
+
+Test(vsock_stdio, the_null_device_is_both)
+{
+    open_stdio(open("/dev/null", O_RDONLY), open("/dev/null", O_WRONLY), -1);
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_SHUTDOWN).hdr.flags, SEND);
+    print("into the void");
+    vg_expect_nothing(&guest);
+    vg_assert_alive(&guest);
+}
+
+Test(vsock_stdio, endless_input_does_not_take_over)
+{
+    guest.buf_alloc = 1 << 16;
+    vg_open(&guest, open("/dev/zero", O_RDONLY), -1, -1);
+    guest.buf_alloc = 1 << 30;
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT, MINE);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
+    for (unsigned i = 0; i < 1000; i++)
+        cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_RW).hdr.len, 4096 - 44);
+}
+
+Test(vsock_stdio, a_full_disk_is_told_to_the_guest_and_logged)
+{
+    open_stdio(-1, open("/dev/full", O_WRONLY), -1);
+    print("x");
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_SHUTDOWN).hdr.flags, RCV);
+    cr_assert_str_eq(guest.fake.line, "vsock: stdout: No space left on device");
+}
+
+Test(vsock_stdio, a_socket_is_input_and_output)
+{
+    int pair[2];
+    char text[4];
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    open_stdio(dup(pair[0]), dup(pair[0]), -1);
+    close(pair[0]);
+    print("pong");
+    cr_assert_eq(read(pair[1], text, 4), 4);
+    cr_assert_eq(write(pair[1], "ping", 4), 4);
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_RW).hdr.len, 4);
+    vg_shutdown(&guest, SEND, SAMARA_STDIO_PORT + 1, MINE);
+    cr_assert_eq(write(pair[1], "more", 4), 4);
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_RW).hdr.len, 4);
+}
+
+/* --- the end --- */
+
+Test(vsock_stdio, finishing_with_nothing_held_is_immediate)
+{
+    open_pipes();
+    print("x");
+    vsock_finish(guest.vsock, done, &guest);
+    cr_assert(finished);
+}
+
+Test(vsock_stdio, finishing_takes_what_was_not_kicked)
+{
+    struct virtio_vsock_hdr hdr;
+    char text[4];
+
+    open_pipes();
+    hdr = vg_hdr(&guest, VIRTIO_VSOCK_OP_RW, SAMARA_STDIO_PORT + 1, MINE);
+    hdr.len = 4;
+    memcpy(fake_at(&guest.fake, FAKE_DATA), &hdr, sizeof(hdr));
+    memcpy(fake_at(&guest.fake, FAKE_DATA + sizeof(hdr)), "last", 4);
+    fake_desc(&guest.fake, TX, 60, FAKE_DATA, sizeof(hdr) + 4, 0, 0);
+    fake_add(&guest.fake, TX, 60);
+    vsock_finish(guest.vsock, done, &guest);
+    cr_assert(finished);
+    cr_assert_eq(read(out[0], text, 4), 4);
+    cr_assert_arr_eq(text, "last", 4);
+}
+
+Test(vsock_stdio, finishing_waits_for_a_slow_reader)
+{
+    static char sink[65536];
+    uint64_t end;
+
+    open_pipes();
+    fill_output();
+    vsock_finish(guest.vsock, done, &guest);
+    end = loop_now_ns() + VSOCK_FINISH_MS * 1100000u;
+    while (loop_now_ns() < end)
+        loop_turn(&guest.loop, 10, NULL);
+    cr_assert(!finished, "without end");
+    fcntl(out[0], F_SETFL, O_NONBLOCK);
+    while (!finished) {
+        while (read(out[0], sink, sizeof(sink)) > 0)
+            ;
+        loop_turn(&guest.loop, 10, NULL);
+    }
+    cr_assert_eq(vsock_undrained(guest.vsock), 0);
+}
+
+Test(vsock_stdio, finishing_ends_when_the_reader_leaves)
+{
+    open_pipes();
+    fill_output();
+    vsock_finish(guest.vsock, done, &guest);
+    close(out[0]);
+    loop_turn(&guest.loop, 100, NULL);
+    cr_assert(finished);
+}
+
+Test(vsock_stdio, finishing_does_not_wait_long_for_other_connections)
+{
+    static char block[65536];
+    uint64_t start = loop_now_ns();
+    int server;
+
+    open_pipes();
+    server = vg_server(&guest, 80);
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 80, 1);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
+    cr_assert_geq(accept(server, NULL, NULL), 0);
+    while (vsock_undrained(guest.vsock) == 0)
+        vg_data(&guest, block, sizeof(block), 80, 1);
+    vsock_finish(guest.vsock, done, &guest);
+    cr_assert(!finished);
+    while (!finished)
+        loop_turn(&guest.loop, 100, NULL);
+    cr_assert_geq(loop_now_ns() - start, VSOCK_FINISH_MS * 1000000ull);
+}
+
+Test(vsock_stdio, nothing_is_sent_to_a_guest_that_is_gone)
+{
+    struct packet packet;
+
+    open_pipes();
+    vsock_finish(guest.vsock, done, &guest);
+    cr_assert_eq(write(in[1], "late", 4), 4);
+    for (unsigned i = 0; i < 5; i++)
+        loop_turn(&guest.loop, 0, NULL);
+    cr_assert(!vg_take(&guest, &packet));
+}
