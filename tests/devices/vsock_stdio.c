@@ -21,16 +21,17 @@ static void teardown(void)
 
 TestSuite(vsock_stdio, .fini = teardown, .timeout = 30);
 
+/* Input last: it may have something to say at once. */
 static void open_stdio(int stdin_fd, int stdout_fd, int stderr_fd)
 {
+    const int fds[3] = {stdin_fd, stdout_fd, stderr_fd};
+
     vg_open(&guest, stdin_fd, stdout_fd, stderr_fd);
-    for (uint32_t i = 0; i < 3; i++) {
+    for (uint32_t i = 3; i-- > 0;) {
+        if (fds[i] < 0)
+            continue;
         vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT + i, MINE);
-        vg_expect(&guest, (i == 0   ? stdin_fd
-                           : i == 1 ? stdout_fd
-                                    : stderr_fd) >= 0
-                              ? VIRTIO_VSOCK_OP_RESPONSE
-                              : VIRTIO_VSOCK_OP_RST);
+        vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
     }
 }
 
@@ -199,7 +200,6 @@ Test(vsock_stdio, a_regular_file_is_input)
     size_t got = 0;
     struct packet packet;
 
-    guest.buf_alloc = 1 << 16;
     open_stdio(dup(file), -1, -1);
     while (got < SIZE) {
         packet = vg_expect(&guest, VIRTIO_VSOCK_OP_RW);
@@ -237,7 +237,6 @@ Test(vsock_stdio, the_null_device_is_both)
 
 Test(vsock_stdio, endless_input_does_not_take_over)
 {
-    guest.buf_alloc = 1 << 16;
     vg_open(&guest, open("/dev/zero", O_RDONLY), -1, -1);
     guest.buf_alloc = 1 << 30;
     vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT, MINE);
