@@ -91,6 +91,7 @@ _Noreturn void kernel_boot(const struct boot_info *boot, u64 cr3)
     irq_init();
     arch_fpu_init();
     page_init(boot->free_start, boot->ram_bytes);
+    page_keep_reserve();
     mm_init();
     process_init();
     start_files(boot);

@@ -40,10 +40,6 @@ static bool spans_hole(size_t index, size_t count)
     return index < pages.low_pages && count > pages.low_pages - index;
 }
 
-/* Kept back, untouched, so that the kernel can still say that memory ended. */
-enum { RESERVE_PAGES = 32 };
-static void *reserve;
-
 void page_init(u64 free_start_gpa, u64 ram_bytes)
 {
     u64 low_end = MIN(ram_bytes, (u64)SAMARA_RAM_LOW_END) & ~(PAGE_SIZE - 1);
@@ -66,6 +62,14 @@ void page_init(u64 free_start_gpa, u64 ram_bytes)
     pages.freed = page_of(0);
     pages.summary = pages.freed + words;
     pages.next = own;
+}
+
+/* Kept back, untouched, so that the kernel can still say that memory ended. */
+enum { RESERVE_PAGES = 32 };
+static void *reserve;
+
+void page_keep_reserve(void)
+{
     reserve = pages_alloc(RESERVE_PAGES);
 }
 
