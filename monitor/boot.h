@@ -1,6 +1,7 @@
 /*
- * What lies in guest memory at the first instruction: kernel, tables, boot information and program, and
- * where that instruction is. One path for kernels with samara's note, one for PVH (32-bit, no tables).
+ * What lies in guest memory at the first instruction: kernel, tables, boot information and program,
+ * and where that instruction is. One path for kernels with samara's note, one for PVH (32-bit, no
+ * tables).
  */
 #ifndef SAMARA_MONITOR_BOOT_H
 #define SAMARA_MONITOR_BOOT_H

@@ -80,12 +80,10 @@ static int begin_device(void *fdt, const char *kind, const char *compatible,
 
 static int put_preset(void *fdt, const struct virtio_preset *p)
 {
-    const uint32_t values[SAMARA_PRESET_CELLS] = {p->device_id,
-                                                  p->queues,
-                                                  p->size,
-                                                  (uint32_t)(p->gpa >> 32),
-                                                  (uint32_t)p->gpa,
-                                                  (uint32_t)virtio_preset_stride(p)};
+    const uint32_t values[SAMARA_PRESET_CELLS] = {
+        p->device_id,     p->queues,
+        p->size,          (uint32_t)(p->gpa >> 32),
+        (uint32_t)p->gpa, (uint32_t)virtio_preset_stride(p)};
     fdt32_t cells[SAMARA_PRESET_CELLS];
 
     for (unsigned i = 0; i < SAMARA_PRESET_CELLS; i++)
@@ -97,8 +95,8 @@ static int put_virtio(void *fdt, const struct boot_device *d)
 {
     const struct range regs = {SAMARA_GPA_VIRTIO + (uint64_t)d->slot * SAMARA_VIRTIO_STRIDE,
                                SAMARA_VIRTIO_STRIDE};
-    int r = begin_device(fdt, "virtio_mmio", "virtio,mmio", &regs, 1,
-                         SAMARA_VECTOR_VIRTIO + d->slot);
+    int r =
+        begin_device(fdt, "virtio_mmio", "virtio,mmio", &regs, 1, SAMARA_VECTOR_VIRTIO + d->slot);
 
     if (d->preset.queues)
         r = r ? r : put_preset(fdt, &d->preset);

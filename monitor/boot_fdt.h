@@ -1,4 +1,5 @@
-/* The flattened device tree that tells the guest kernel what it has (Devicetree Specification 0.4). */
+/* The flattened device tree that tells the guest kernel what it has (Devicetree Specification 0.4).
+ */
 #ifndef SAMARA_MONITOR_BOOT_FDT_H
 #define SAMARA_MONITOR_BOOT_FDT_H
 

@@ -49,8 +49,8 @@ static uint32_t fill_ranges(struct pvh_range ram[RANGES], uint64_t size)
     ram[0] = (struct pvh_range){.address = 0x4000, .size = 0x9c000, .type = MEMMAP_RAM};
     ram[1] = (struct pvh_range){
         .address = SAMARA_GPA_KERNEL, .size = low - SAMARA_GPA_KERNEL, .type = MEMMAP_RAM};
-    ram[2] = (struct pvh_range){
-        .address = SAMARA_RAM_HIGH_BASE, .size = size - low, .type = MEMMAP_RAM};
+    ram[2] =
+        (struct pvh_range){.address = SAMARA_RAM_HIGH_BASE, .size = size - low, .type = MEMMAP_RAM};
     return size > low ? 3 : 2;
 }
 

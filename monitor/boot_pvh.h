@@ -1,6 +1,6 @@
 /*
- * Boot information for a kernel entered by its PVH note: hvm_start_info, one module (the program), a
- * memory map and a command line (Xen, xen/include/public/arch-x86/hvm/start_info.h).
+ * Boot information for a kernel entered by its PVH note: hvm_start_info, one module (the program),
+ * a memory map and a command line (Xen, xen/include/public/arch-x86/hvm/start_info.h).
  */
 #ifndef SAMARA_MONITOR_BOOT_PVH_H
 #define SAMARA_MONITOR_BOOT_PVH_H
@@ -23,8 +23,8 @@ size_t boot_pvh_size(const struct boot_pvh *config);
 
 /*
  * Writes it to buf, which the guest has at `at` (8-byte aligned): hvm_start_info comes first. The
- * command line is that of guest-kernel/boot/cmdline.h; it has no quoting, so an argument with blanks in
- * it is refused (-1 with err).
+ * command line is that of guest-kernel/boot/cmdline.h; it has no quoting, so an argument with
+ * blanks in it is refused (-1 with err).
  */
 int boot_pvh_write(const struct boot_pvh *config, uint64_t at, void *buf, size_t size,
                    struct err *err);

@@ -1,6 +1,6 @@
 /*
- * Boot tables (AMD64 APM volume 2, chapters 4, 5 and 8). Accessed and dirty bits are preset, so that
- * the processor never writes to a table and the dirty log shows only the guest's own writes.
+ * Boot tables (AMD64 APM volume 2, chapters 4, 5 and 8). Accessed and dirty bits are preset, so
+ * that the processor never writes to a table and the dirty log shows only the guest's own writes.
  */
 #include "monitor/boot_tables.h"
 
@@ -12,10 +12,10 @@ enum {
     ENTRIES = 512,
     PAGE = 4096,
     LARGE = 2 << 20,
-    BASE = 0x67,         /* present, writable, user, accessed, dirty */
-    READ_ONLY = 0x65,    /* the same, not writable */
-    PS = 0x80,           /* 2 MiB page */
-    UNCACHED = 0x18,     /* PCD, PWT */
+    BASE = 0x67,      /* present, writable, user, accessed, dirty */
+    READ_ONLY = 0x65, /* the same, not writable */
+    PS = 0x80,        /* 2 MiB page */
+    UNCACHED = 0x18,  /* PCD, PWT */
     WINDOW_SLOT = SAMARA_WINDOW >> 39 & 511,
     DEVICE_GIB = SAMARA_RAM_LOW_END >> 30,
 };
@@ -118,11 +118,11 @@ static void fill_gdt(uint64_t gdt[SAMARA_GDT_BYTES / 8])
 {
     const uint64_t tss = SAMARA_WINDOW + SAMARA_GPA_TABLES + SAMARA_TSS_OFFSET;
 
-    gdt[2] = code_or_data(0x9b);          /* kernel code, 64-bit */
-    gdt[3] = 0x00cf93000000ffff;          /* kernel data */
-    gdt[4] = 0x00cffb000000ffff;          /* 32-bit program code: SYSRET counts from it */
-    gdt[5] = 0x00cff3000000ffff;          /* program data */
-    gdt[6] = code_or_data(0xfb);          /* program code, 64-bit */
+    gdt[2] = code_or_data(0x9b); /* kernel code, 64-bit */
+    gdt[3] = 0x00cf93000000ffff; /* kernel data */
+    gdt[4] = 0x00cffb000000ffff; /* 32-bit program code: SYSRET counts from it */
+    gdt[5] = 0x00cff3000000ffff; /* program data */
+    gdt[6] = code_or_data(0xfb); /* program code, 64-bit */
     gdt[8] = 0x67 | (tss & 0xffffff) << 16 | 0x8bull << 40 | (tss >> 24 & 0xff) << 56;
     gdt[9] = tss >> 32;
 }

@@ -1,9 +1,9 @@
 /*
- * See cpuid.h. The file: struct cache_header, then the entries. It is trusted as far as it is a regular
- * file of ours that nobody else can write; what does not fit is fetched again and replaced.
+ * See cpuid.h. The file: struct cache_header, then the entries. It is trusted as far as it is a
+ * regular file of ours that nobody else can write; what does not fit is fetched again and replaced.
  *
- * What KVM supports can change without a boot: its module is loaded anew (that makes a new device node), or
- * the host is itself a machine that was moved to another processor.
+ * What KVM supports can change without a boot: its module is loaded anew (that makes a new device
+ * node), or the host is itself a machine that was moved to another processor.
  */
 #include "monitor/cpuid.h"
 
@@ -100,7 +100,8 @@ static void write_cache(const struct cpuid_table *table, int dir, const struct c
     fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return;
-    good = write(fd, &h, sizeof(h)) == sizeof(h) && write(fd, table->entries, size) == (ssize_t)size;
+    good =
+        write(fd, &h, sizeof(h)) == sizeof(h) && write(fd, table->entries, size) == (ssize_t)size;
     good = close(fd) == 0 && good;
     if (!good || renameat(dir, name, dir, "cpuid") != 0)
         unlinkat(dir, name, 0);
@@ -120,7 +121,8 @@ static int open_at(const char *path)
     return dir;
 }
 
-/* $XDG_RUNTIME_DIR/samara, /run/samara (root's) or /tmp/samara-UID: the first that is or can be ours. */
+/* $XDG_RUNTIME_DIR/samara, /run/samara (root's) or /tmp/samara-UID: the first that is or can be
+ * ours. */
 static int open_directory(void)
 {
     const char *run = getenv("XDG_RUNTIME_DIR");

@@ -1,6 +1,6 @@
 /*
- * The guest's CPUID: what KVM supports. KVM_GET_SUPPORTED_CPUID takes 300 us, so the answer is kept in
- * a file of the user's own for as long as boot, kernel, processor and /dev/kvm stay the same.
+ * The guest's CPUID: what KVM supports. KVM_GET_SUPPORTED_CPUID takes 300 us, so the answer is kept
+ * in a file of the user's own for as long as boot, kernel, processor and /dev/kvm stay the same.
  */
 #ifndef SAMARA_MONITOR_CPUID_H
 #define SAMARA_MONITOR_CPUID_H

@@ -70,8 +70,9 @@ static int add_segment(struct elf_image *image, const struct source *s, const El
         return err_set(err, "truncated: segment at 0x%llx lies beyond the end of the file",
                        (unsigned long long)p->p_vaddr);
     if ((p->p_offset ^ p->p_vaddr) % PAGE != 0)
-        return err_set(err, "corrupt ELF file: segment at 0x%llx is not aligned with its place in "
-                            "the file",
+        return err_set(err,
+                       "corrupt ELF file: segment at 0x%llx is not aligned with its place in "
+                       "the file",
                        (unsigned long long)p->p_vaddr);
     if (before && p->p_vaddr < before->vaddr + before->memory_size)
         return err_set(err, "corrupt ELF file: overlapping or unordered segments at 0x%llx",
@@ -131,8 +132,9 @@ static int take_header(struct elf_image *image, const struct source *s, const El
     case PT_NOTE:
         return read_notes(image, s, p, err);
     case PT_INTERP:
-        return err_set(err, "dynamically linked: a program here has no libraries beside it; link it "
-                            "with -static");
+        return err_set(err,
+                       "dynamically linked: a program here has no libraries beside it; link it "
+                       "with -static");
     default:
         return 0;
     }

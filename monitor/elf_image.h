@@ -1,6 +1,6 @@
 /*
- * Reads and checks ELF64 files for x86-64: guest kernels and programs. Files are hostile: headers are
- * copied, then checked, then used; every range is checked against the file's size.
+ * Reads and checks ELF64 files for x86-64: guest kernels and programs. Files are hostile: headers
+ * are copied, then checked, then used; every range is checked against the file's size.
  */
 #ifndef SAMARA_MONITOR_ELF_IMAGE_H
 #define SAMARA_MONITOR_ELF_IMAGE_H

@@ -93,7 +93,8 @@ static uint64_t page_up(uint64_t at)
     return (at + PAGE - 1) & ~(uint64_t)(PAGE - 1);
 }
 
-/* The file's pages that hold the segment; what lies behind its contents in the last page is cleared. */
+/* The file's pages that hold the segment; what lies behind its contents in the last page is
+ * cleared. */
 static int map_segment(const struct kernel_image *image, const struct elf_segment *s, uint8_t *ram,
                        struct err *err)
 {
@@ -105,8 +106,8 @@ static int map_segment(const struct kernel_image *image, const struct elf_segmen
     if ((s->offset ^ s->paddr) % PAGE != 0)
         return err_set(err, "guest kernel: a segment is not aligned with its physical address");
     if (mmap(ram + s->paddr - lead, lead + s->file_size, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_FIXED, image->fd, (off_t)(image->start + s->offset - lead)) ==
-        MAP_FAILED)
+             MAP_PRIVATE | MAP_FIXED, image->fd,
+             (off_t)(image->start + s->offset - lead)) == MAP_FAILED)
         return err_sys(err, "map the guest kernel");
     if (s->memory_size > s->file_size)
         memset(ram + end, 0, page_up(end) - end);

@@ -19,8 +19,9 @@ struct kernel_image {
 int kernel_image_open(struct kernel_image *image, const char *path, struct err *err);
 void kernel_image_close(struct kernel_image *image);
 
-/* Maps every segment privately at its physical address in ram (ram_size bytes from address 0): text is
- * shared with all other VMs through the page cache. Returns the end of the image, or 0 with err. */
+/* Maps every segment privately at its physical address in ram (ram_size bytes from address 0): text
+ * is shared with all other VMs through the page cache. Returns the end of the image, or 0 with err.
+ */
 uint64_t kernel_image_map(const struct kernel_image *image, uint8_t *ram, uint64_t ram_size,
                           struct err *err);
 

@@ -45,8 +45,9 @@ int kvm_capability(int kvm, int capability)
 static int open_failed(struct err *err)
 {
     if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
-        return err_set(err, "open /dev/kvm: it is not there (load kvm_intel or kvm_amd; in a virtual "
-                            "machine, enable nested virtualisation; in a container, pass /dev/kvm in)");
+        return err_set(err,
+                       "open /dev/kvm: it is not there (load kvm_intel or kvm_amd; in a virtual "
+                       "machine, enable nested virtualisation; in a container, pass /dev/kvm in)");
     if (errno == EACCES || errno == EPERM)
         return err_set(err, "open /dev/kvm: Permission denied (join its group: "
                             "`sudo usermod -aG kvm $USER`, then log in again)");
@@ -65,8 +66,7 @@ int kvm_open(struct err *err)
     }
     for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
         if (kvm_capability(kvm, needed[i].capability) <= 0) {
-            err_set(err, "this kernel's KVM lacks %s (Linux 4.13 or later has it)",
-                    needed[i].name);
+            err_set(err, "this kernel's KVM lacks %s (Linux 4.13 or later has it)", needed[i].name);
             goto fail;
         }
     }

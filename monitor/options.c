@@ -8,7 +8,7 @@
 
 #include "monitor/units.h"
 
-#define TIMEOUT_MIN 1000000ull              /* 1 ms */
+#define TIMEOUT_MIN 1000000ull                /* 1 ms */
 #define TIMEOUT_MAX (1000ull * 3600000000000) /* 1000 h */
 
 /* Strings one after the other, growing. */
@@ -143,9 +143,10 @@ enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
 
 void options_help(void)
 {
-    puts("usage: samara run [OPTION]... [--] PROGRAM [ARGUMENT]...\n\n"
-         "Runs a static Linux program alone in its own virtual machine. Its standard input, output\n"
-         "and error, exit status, SIGINT and SIGTERM behave as if it ran here.\n");
+    puts(
+        "usage: samara run [OPTION]... [--] PROGRAM [ARGUMENT]...\n\n"
+        "Runs a static Linux program alone in its own virtual machine. Its standard input, output\n"
+        "and error, exit status, SIGINT and SIGTERM behave as if it ran here.\n");
     for (unsigned i = 0; i < OPTIONS; i++) {
         char left[32];
 
@@ -154,7 +155,8 @@ void options_help(void)
         printf("  %-18s %s\n", left, options[i].help);
     }
     puts("\nExit status: the program's; 128 + n if signal n ended it; 124 on --timeout; 125 when\n"
-         "samara or the guest kernel fails; 126 if PROGRAM cannot run here; 127 if it is not found.");
+         "samara or the guest kernel fails; 126 if PROGRAM cannot run here; 127 if it is not "
+         "found.");
 }
 
 /* `--name value`, `--name=value` or a switch at argv[*at]; moves *at past it. */

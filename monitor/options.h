@@ -14,8 +14,8 @@ struct run_options {
     const char *program; /* as given */
 };
 
-/* Parses the words after "run". The strings stay argv's, but for the argument and environment blocks,
- * which are allocated for the life of the process. -1 with err. */
+/* Parses the words after "run". The strings stay argv's, but for the argument and environment
+ * blocks, which are allocated for the life of the process. -1 with err. */
 int options_parse(struct run_options *options, int argc, char **argv, struct err *err);
 
 /* Prints the options, to standard output. */

@@ -47,8 +47,7 @@ int platform_init(struct platform *platform, const struct guest_mem *mem,
 
 void platform_signal(struct platform *platform, int sig)
 {
-    guest_or64(platform->mem,
-               gpa(SAMARA_GPA_PLATFORM + offsetof(struct samara_platform, signals)),
+    guest_or64(platform->mem, gpa(SAMARA_GPA_PLATFORM + offsetof(struct samara_platform, signals)),
                1ull << (sig - 1));
 }
 

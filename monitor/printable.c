@@ -1,4 +1,5 @@
-/* See printable.h. UTF-8 as in RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+/* See printable.h. UTF-8 as in RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
+ */
 #include "monitor/printable.h"
 
 #include <stdbool.h>

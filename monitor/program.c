@@ -44,7 +44,8 @@ static int search_path(const char *name, char found[PATH_ROOM])
     return -1;
 }
 
-/* Below the window, and small enough to leave room for kernel, tables and the program's own memory. */
+/* Below the window, and small enough to leave room for kernel, tables and the program's own memory.
+ */
 static int check_room(const struct elf_image *elf, uint64_t size, uint64_t memory, struct err *err)
 {
     const struct elf_segment *last = &elf->segments[elf->segment_count - 1];

@@ -7,7 +7,7 @@
 #include "monitor/printable.h"
 
 struct report {
-    struct err err;                              /* one line; "" for nothing */
+    struct err err;                                /* one line; "" for nothing */
     char guest[PRINTABLE_ROOM(SAMARA_PANIC_TEXT)]; /* lines from the guest, printable */
 };
 

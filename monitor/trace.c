@@ -31,8 +31,9 @@ static void put_event(FILE *f, const char *name, unsigned track, int64_t from, i
 
 static void put_track(FILE *f, const char *name, unsigned track)
 {
-    fprintf(f, "%s{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,"
-               "\"args\":{\"name\":\"%s\"}}",
+    fprintf(f,
+            "%s{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,"
+            "\"args\":{\"name\":\"%s\"}}",
             track == HOST ? "" : ",\n", track, name);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The boot timeline: host steps as they happen, guest marks from the platform page at the end, on one
- * clock, written as Chrome trace events (JSON).
+ * The boot timeline: host steps as they happen, guest marks from the platform page at the end, on
+ * one clock, written as Chrome trace events (JSON).
  */
 #ifndef SAMARA_MONITOR_TRACE_H
 #define SAMARA_MONITOR_TRACE_H
@@ -24,8 +24,8 @@ struct trace {
 /* Notes that the step called name (a constant) ends now. */
 void trace_step(struct trace *trace, const char *name);
 
-/* Writes the file. guest_offset is what to add to a guest mark's time to get CLOCK_MONOTONIC. The page
- * is a copy of the guest's and not trusted. */
+/* Writes the file. guest_offset is what to add to a guest mark's time to get CLOCK_MONOTONIC. The
+ * page is a copy of the guest's and not trusted. */
 int trace_write(const struct trace *trace, const struct samara_platform *page, int64_t guest_offset,
                 struct err *err);
 

@@ -12,8 +12,8 @@ struct unit {
 };
 
 /* Largest first: the first that divides a value prints it. */
-static const struct unit sizes[] = {
-    {"T", 1ull << 40}, {"G", 1ull << 30}, {"M", 1ull << 20}, {"K", 1ull << 10}, {"", 1}, {NULL, 0}};
+static const struct unit sizes[] = {{"T", 1ull << 40}, {"G", 1ull << 30}, {"M", 1ull << 20},
+                                    {"K", 1ull << 10}, {"", 1},           {NULL, 0}};
 static const struct unit durations[] = {{"h", 3600000000000}, {"m", 60000000000}, {"s", 1000000000},
                                         {"ms", 1000000},      {"us", 1000},       {NULL, 0}};
 

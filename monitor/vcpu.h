@@ -1,6 +1,7 @@
 /*
- * The virtual CPU: KVM_RUN, and exits turned into accesses on the bus. The thread that calls vcpu_run is
- * the vCPU thread; from any other the vCPU can be kicked out of the guest, paused, resumed, stopped.
+ * The virtual CPU: KVM_RUN, and exits turned into accesses on the bus. The thread that calls
+ * vcpu_run is the vCPU thread; from any other the vCPU can be kicked out of the guest, paused,
+ * resumed, stopped.
  */
 #ifndef SAMARA_MONITOR_VCPU_H
 #define SAMARA_MONITOR_VCPU_H
@@ -40,7 +41,7 @@ struct vcpu_start {
     uint64_t rip, rsp, rdi, rsi, rdx;
     uint64_t cr3;
     uint64_t syscall_entry;
-    bool pvh;           /* 32-bit protected mode instead: rip, and rbx below */
+    bool pvh; /* 32-bit protected mode instead: rip, and rbx below */
     uint32_t start_info;
 };
 
@@ -52,13 +53,13 @@ int vcpu_set_up(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
 /* Runs the guest in the calling thread until vcpu_stop or failed. */
 void vcpu_run(struct vcpu *v);
 
-/* Gets it out of the guest and waits until it stands (or has ended); or lets it go on. Not from the vCPU
- * thread, and without the device lock: an access under way may want it. */
+/* Gets it out of the guest and waits until it stands (or has ended); or lets it go on. Not from the
+ * vCPU thread, and without the device lock: an access under way may want it. */
 void vcpu_pause(struct vcpu *v);
 void vcpu_resume(struct vcpu *v);
 
-/* Makes vcpu_run return, now or when it is called: from the vCPU thread (inside a bus access) or from
- * others. Does not wait. */
+/* Makes vcpu_run return, now or when it is called: from the vCPU thread (inside a bus access) or
+ * from others. Does not wait. */
 void vcpu_stop(struct vcpu *v);
 
 /* Closes everything; vcpu_run has returned. */

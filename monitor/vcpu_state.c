@@ -1,6 +1,6 @@
 /*
- * The vCPU's registers before its first instruction: 64-bit ring 3 with everything on (kernel_note.h),
- * or 32-bit protected mode for a PVH kernel.
+ * The vCPU's registers before its first instruction: 64-bit ring 3 with everything on
+ * (kernel_note.h), or 32-bit protected mode for a PVH kernel.
  */
 #include <string.h>
 #include <sys/ioctl.h>
@@ -15,15 +15,15 @@ enum {
     CR4_BASE = 0x620,            /* PAE, OSFXSR, OSXMMEXCPT */
     CR4_FSGSBASE = 1 << 16,
     CR4_OSXSAVE = 1 << 18,
-    EFER_BITS = 0xd01,           /* SCE, LME, LMA, NXE */
-    CPUID1_XSAVE = 1 << 26,      /* ecx */
-    CPUID7_FSGSBASE = 1 << 0,    /* ebx */
-    XCR0_WANTED = 0xe7,          /* x87, SSE, AVX, AVX-512 */
+    EFER_BITS = 0xd01,        /* SCE, LME, LMA, NXE */
+    CPUID1_XSAVE = 1 << 26,   /* ecx */
+    CPUID7_FSGSBASE = 1 << 0, /* ebx */
+    XCR0_WANTED = 0xe7,       /* x87, SSE, AVX, AVX-512 */
     MSR_STAR = (int)0xc0000081,
     MSR_LSTAR = (int)0xc0000082,
     MSR_SFMASK = (int)0xc0000084,
     MSR_KVMCLOCK = 0x4b564d01,
-    SFMASK_BITS = 0x47500,       /* AC, NT, IOPL, DF, TF; never IF */
+    SFMASK_BITS = 0x47500, /* AC, NT, IOPL, DF, TF; never IF */
     APIC_ENABLED_BSP = 0x900,
 };
 
@@ -68,8 +68,8 @@ static void set_ring3(struct kvm_sregs *s, const struct vcpu_start *start, uint6
     s->ss = s->ds = s->es = s->fs = s->gs = segment(SAMARA_SEL_USER_DS, 3, 3, false);
     s->tr = task_segment(tables + SAMARA_TSS_OFFSET, SAMARA_SEL_TSS);
     s->gdt = (struct kvm_dtable){.base = tables, .limit = SAMARA_GDT_BYTES - 1};
-    s->idt = (struct kvm_dtable){.base = tables + SAMARA_IDT_OFFSET,
-                                 .limit = SAMARA_VECTORS * 16 - 1};
+    s->idt =
+        (struct kvm_dtable){.base = tables + SAMARA_IDT_OFFSET, .limit = SAMARA_VECTORS * 16 - 1};
     s->cr0 = (uint32_t)CR0_PAGED;
     s->cr3 = start->cr3;
     s->cr4 = cr4;

@@ -1,7 +1,7 @@
 /*
- * See vm.h. The order of set-up is measured (a memslot after an in-kernel bus device costs milliseconds,
- * a vCPU without an interrupt controller three times one with): memory and memslots, split irqchip,
- * vCPU, devices. No ioeventfd: closing a young VM that has one takes 11 ms.
+ * See vm.h. The order of set-up is measured (a memslot after an in-kernel bus device costs
+ * milliseconds, a vCPU without an interrupt controller three times one with): memory and memslots,
+ * split irqchip, vCPU, devices. No ioeventfd: closing a young VM that has one takes 11 ms.
  */
 #include "monitor/vm.h"
 
@@ -112,8 +112,8 @@ static int write_platform(struct vm *vm, const struct vm_config *c, struct err *
                                             (c->trace_path ? SAMARA_FLAG_TRACE : 0u)};
 
     describe_terminals(&setup);
-    setup.wall_base_ns = (uint64_t)(clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) +
-                                    kvmclock_offset(vm));
+    setup.wall_base_ns =
+        (uint64_t)(clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + kvmclock_offset(vm));
     if (getrandom(setup.seed, sizeof(setup.seed), 0) != sizeof(setup.seed) ||
         getrandom(setup.generation_id, sizeof(setup.generation_id), 0) !=
             sizeof(setup.generation_id))

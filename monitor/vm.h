@@ -45,21 +45,22 @@ struct vm {
     struct virtio_preset vsock_preset;
     struct trace trace;
     enum vm_end end;
-    char report[1024]; /* VM_FAILED */
-    bool finished;           /* ended, and all output was delivered */
+    char report[1024];        /* VM_FAILED */
+    bool finished;            /* ended, and all output was delivered */
     pthread_cond_t finishing; /* with the device lock */
 };
 
-/* Builds everything up to the first instruction. vm is in static memory (it is large) and zero. -1 with
- * err, and nothing left open. */
+/* Builds everything up to the first instruction. vm is in static memory (it is large) and zero. -1
+ * with err, and nothing left open. */
 int vm_create(struct vm *vm, const struct vm_config *config, struct err *err);
 
-/* Runs the guest in the calling thread and the loop in another, until the guest ended and all its output
- * was delivered. Afterwards the devices stand still: the device lock stays taken. -1 with err. */
+/* Runs the guest in the calling thread and the loop in another, until the guest ended and all its
+ * output was delivered. Afterwards the devices stand still: the device lock stays taken. -1 with
+ * err. */
 int vm_run(struct vm *vm, struct err *err);
 
-/* All with the device lock: sends signal sig to the program; tells the guest the terminal's size anew; ends
- * vm_run without waiting for the guest. */
+/* All with the device lock: sends signal sig to the program; tells the guest the terminal's size
+ * anew; ends vm_run without waiting for the guest. */
 void vm_signal(struct vm *vm, int sig);
 void vm_resize(struct vm *vm);
 void vm_abandon(struct vm *vm);

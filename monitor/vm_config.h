@@ -13,7 +13,7 @@
 #define VM_MEMORY_DEFAULT (128ull << 20)
 /* Of it, what kernel, boot data and a program's least own memory need. */
 #define VM_MEMORY_RESERVED (8ull << 20)
-#define VM_STRINGS_MAX    (512u << 10) /* arguments and environment together */
+#define VM_STRINGS_MAX     (512u << 10) /* arguments and environment together */
 
 struct vm_config {
     uint64_t memory;         /* bytes, a multiple of 4096 */
@@ -21,9 +21,9 @@ struct vm_config {
     const char *vsock_path;  /* NULL: no listening socket */
     const char *trace_path;  /* NULL: none */
     bool verbose;
-    int program_fd;          /* open for reading; owned by whoever filled it in */
+    int program_fd; /* open for reading; owned by whoever filled it in */
     uint64_t program_size;
-    const char *exec_path;   /* absolute */
+    const char *exec_path; /* absolute */
     struct string_block argv, envp;
 };
 

@@ -99,8 +99,7 @@ Test(boot_fdt, an_empty_environment_is_left_out)
 
     c.envp.size = 0;
     write_tree(&c);
-    cr_assert_null(
-        fdt_getprop(buffer, fdt_path_offset(buffer, "/chosen"), SAMARA_PROP_ENVP, NULL));
+    cr_assert_null(fdt_getprop(buffer, fdt_path_offset(buffer, "/chosen"), SAMARA_PROP_ENVP, NULL));
 }
 
 Test(boot_fdt, the_platform_and_devices_are_where_the_memory_map_says)
@@ -134,7 +133,8 @@ Test(boot_fdt, long_arguments_fit_in_the_size_told)
 
     memset(words, 'w', sizeof(words) - 1);
     c.argv = (struct string_block){words, sizeof(words)};
-    c.exec_path = "/a/very/long/path/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    c.exec_path =
+        "/a/very/long/path/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     write_tree(&c);
     property("/chosen", SAMARA_PROP_ARGV, sizeof(words));
 }

@@ -45,7 +45,8 @@ static uint64_t entry(uint64_t table, uint64_t index)
     return value;
 }
 
-/* The entry that maps a virtual address, 0 if there is none. All levels must be there for ring 3. */
+/* The entry that maps a virtual address, 0 if there is none. All levels must be there for ring 3.
+ */
 static uint64_t walk(uint64_t at)
 {
     uint64_t table = TABLES;
@@ -146,8 +147,9 @@ Test(boot_tables, ram_above_the_hole_is_mapped_too)
 
 Test(boot_tables, they_stay_within_the_size_that_was_told)
 {
-    static const uint64_t sizes[] = {16ull << 20, 1ull << 30, (1ull << 30) + 4096, 3ull << 30,
-                                     (3ull << 30) + 4096, 6ull << 30, 256ull << 30};
+    static const uint64_t sizes[] = {16ull << 20, 1ull << 30,          (1ull << 30) + 4096,
+                                     3ull << 30,  (3ull << 30) + 4096, 6ull << 30,
+                                     256ull << 30};
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         uint64_t told = boot_page_tables_size(sizes[i]);

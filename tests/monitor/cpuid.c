@@ -139,9 +139,10 @@ Test(cpuid, a_leaf_without_subleaves_matches_any)
 {
     struct cpuid_table t = {
         .head = {.nent = 3},
-        .entries = {{.function = 1, .eax = 11},
-                    {.function = 7, .index = 0, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .eax = 70},
-                    {.function = 7, .index = 1, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .eax = 71}}};
+        .entries = {
+            {.function = 1, .eax = 11},
+            {.function = 7, .index = 0, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .eax = 70},
+            {.function = 7, .index = 1, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .eax = 71}}};
 
     cr_assert_eq(cpuid_find(&t, 1, 0)->eax, 11);
     cr_assert_eq(cpuid_find(&t, 7, 1)->eax, 71);

@@ -94,10 +94,10 @@ static void put_note(struct file *f, const char *name, uint32_t type, const void
     memcpy(at, &n, sizeof(n));
     memcpy(at + sizeof(n), name, n.n_namesz);
     memcpy(at + sizeof(n) + ((n.n_namesz + 3) & ~3u), data, size);
-    f->programs[2] = (Elf64_Phdr){.p_type = PT_NOTE,
-                                  .p_offset = 0x1800,
-                                  .p_filesz = sizeof(n) + ((n.n_namesz + 3) & ~3u) +
-                                              ((size + 3) & ~3u)};
+    f->programs[2] =
+        (Elf64_Phdr){.p_type = PT_NOTE,
+                     .p_offset = 0x1800,
+                     .p_filesz = sizeof(n) + ((n.n_namesz + 3) & ~3u) + ((size + 3) & ~3u)};
 }
 
 Test(elf_image, segments_are_kept_as_they_are)

@@ -38,11 +38,11 @@ Test(printable, utf8_stays)
 
 Test(printable, what_only_looks_like_utf8_is_escaped)
 {
-    BECOMES("\300\233", "\\xc0\\x9b");                     /* overlong ESC */
-    BECOMES("\340\200\233", "\\xe0\\x80\\x9b");            /* overlong ESC, longer */
-    BECOMES("\355\240\200", "\\xed\\xa0\\x80");            /* surrogate */
-    BECOMES("\364\220\200\200", "\\xf4\\x90\\x80\\x80");   /* above U+10FFFF */
-    BECOMES("\342\202", "\\xe2\\x82");                     /* cut off */
+    BECOMES("\300\233", "\\xc0\\x9b");                   /* overlong ESC */
+    BECOMES("\340\200\233", "\\xe0\\x80\\x9b");          /* overlong ESC, longer */
+    BECOMES("\355\240\200", "\\xed\\xa0\\x80");          /* surrogate */
+    BECOMES("\364\220\200\200", "\\xf4\\x90\\x80\\x80"); /* above U+10FFFF */
+    BECOMES("\342\202", "\\xe2\\x82");                   /* cut off */
     BECOMES("\377\376", "\\xff\\xfe");
 }
 

@@ -56,9 +56,12 @@ Test(trace, guest_marks_are_put_on_the_hosts_clock, .init = make_file, .fini = r
     struct trace trace = {.path = path, .count = 2, .steps = {{"start", 10000}, {"made", 11500}}};
     const char *json = written(&trace, &page, 11000);
 
-    cr_assert(strstr(json, "\"name\":\"made\",\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":0.000,\"dur\":1.500"),
-              "%s", json);
-    cr_assert(strstr(json, "\"name\":\"up\",\"ph\":\"X\",\"pid\":1,\"tid\":2,\"ts\":3.000"), "%s", json);
+    cr_assert(
+        strstr(json,
+               "\"name\":\"made\",\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":0.000,\"dur\":1.500"),
+        "%s", json);
+    cr_assert(strstr(json, "\"name\":\"up\",\"ph\":\"X\",\"pid\":1,\"tid\":2,\"ts\":3.000"), "%s",
+              json);
 }
 
 Test(trace, a_hostile_name_stays_within_its_quotes, .init = make_file, .fini = remove_file)

@@ -62,8 +62,8 @@ Test(units, a_bare_suffix_is_refused)
 
 Test(units, nonsense_is_refused_with_the_range)
 {
-    static const char *const nonsense[] = {"64Q",  "64m",   " 64M",  "64M ", "64 M", "-64M",
-                                           "+64M", "6.5G",  "0x40M", "64Mi", "64iB", "64MM",
+    static const char *const nonsense[] = {"64Q",  "64m",    " 64M",  "64M ", "64 M", "-64M",
+                                           "+64M", "6.5G",   "0x40M", "64Mi", "64iB", "64MM",
                                            "M64",  "64MiBs", "64\n",  "٦٤M"};
 
     for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++)
@@ -101,8 +101,19 @@ Test(units, durations_have_a_unit)
 
 Test(units, durations_without_sense_are_refused_with_the_range)
 {
-    static const char *const nonsense[] = {"soon", "5", "", "s", "5S", "5 s", "-5s", "1.5s", "61m",
-                                           "0s", "999us", "5sec", "18446744073709551615h"};
+    static const char *const nonsense[] = {"soon",
+                                           "5",
+                                           "",
+                                           "s",
+                                           "5S",
+                                           "5 s",
+                                           "-5s",
+                                           "1.5s",
+                                           "61m",
+                                           "0s",
+                                           "999us",
+                                           "5sec",
+                                           "18446744073709551615h"};
 
     for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
         uint64_t ns = 7;

@@ -41,7 +41,8 @@ static void a_panic_cannot_drive_the_terminal(void)
 
     run_kernel("kernel-panic.elf", "--mem", "64M", &o);
     STATUS(&o, 125);
-    ERROR_HAS(&o, "samara: guest kernel: one\nsamara: guest kernel: \\x1b[2Jtwo\ttab\\x0d\\x07bell");
+    ERROR_HAS(&o,
+              "samara: guest kernel: one\nsamara: guest kernel: \\x1b[2Jtwo\ttab\\x0d\\x07bell");
     ERROR_HAS(&o, "\\xc2\\x9bcsi\\xff \303\251t\303\251\n");
 }
 
