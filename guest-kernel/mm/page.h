@@ -30,8 +30,8 @@ static inline u64 page_gpa(const void *page)
  */
 void page_init(u64 free_start_gpa, u64 ram_bytes);
 
-/* Keeps some pages back, untouched, and hands them out again: for the last words of a program that ran
- * out of memory. */
+/* Keeps some pages back, untouched, and hands them out again: for the last words of a program that
+ * ran out of memory. */
 void page_keep_reserve(void);
 void page_release_reserve(void);
 

@@ -109,8 +109,7 @@ bool vg_send(struct vsock_guest *guest, uint16_t op, uint32_t host_port, uint32_
     return vg_send_raw(guest, &hdr, NULL, 0);
 }
 
-bool vg_shutdown(struct vsock_guest *guest, uint32_t flags, uint32_t host_port,
-                 uint32_t guest_port)
+bool vg_shutdown(struct vsock_guest *guest, uint32_t flags, uint32_t host_port, uint32_t guest_port)
 {
     struct virtio_vsock_hdr hdr = vg_hdr(guest, VIRTIO_VSOCK_OP_SHUTDOWN, host_port, guest_port);
 

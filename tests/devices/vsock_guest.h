@@ -1,4 +1,5 @@
-/* The guest's side of a vsock device for tests: packets in and out, every field at the test's will. */
+/* The guest's side of a vsock device for tests: packets in and out, every field at the test's will.
+ */
 #ifndef SAMARA_TESTS_DEVICES_VSOCK_GUEST_H
 #define SAMARA_TESTS_DEVICES_VSOCK_GUEST_H
 
@@ -14,9 +15,9 @@ struct vsock_guest {
     struct device_lock lock;
     struct event_loop loop;
     struct vsock *vsock;
-    char path[64];       /* of the listening socket */
-    uint32_t rx_bytes;   /* of each rx buffer */
-    uint32_t buf_alloc;  /* what headers say */
+    char path[64];      /* of the listening socket */
+    uint32_t rx_bytes;  /* of each rx buffer */
+    uint32_t buf_alloc; /* what headers say */
     uint32_t fwd_cnt;
     unsigned tx_next;
 };

@@ -97,8 +97,7 @@ static void a_triple_fault_is_reported_with_125(void)
 
 static void a_text_file_is_no_kernel(void)
 {
-    struct job job = {
-        .argv = {samara(), "run", "--kernel", "/etc/passwd", "/bin/busybox", "true"}};
+    struct job job = {.argv = {samara(), "run", "--kernel", "/etc/passwd", "/bin/busybox", "true"}};
     struct outcome o;
 
     job_run(&job, &o);

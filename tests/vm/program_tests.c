@@ -1,4 +1,5 @@
-/* Ordinary programs, from Debian's packages or built from its libraries, against the host's answer. */
+/* Ordinary programs, from Debian's packages or built from its libraries, against the host's answer.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

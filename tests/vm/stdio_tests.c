@@ -35,8 +35,8 @@ static void the_three_streams_stay_apart(void)
 static void arguments_and_environment_arrive(void)
 {
     struct job job = {.argv = {samara(), "run", "--env", "K=V with blanks", "--env", "E=", "--mem",
-                               "64M", "/bin/busybox", "sh", "-c",
-                               "echo \"$K|$E|$HOME|$1|$2|$#\"", "name", "two words", "", NULL}};
+                               "64M", "/bin/busybox", "sh", "-c", "echo \"$K|$E|$HOME|$1|$2|$#\"",
+                               "name", "two words", "", NULL}};
     struct outcome o;
 
     job_run(&job, &o);
@@ -60,12 +60,11 @@ static void exit_statuses_are_the_programs(void)
     static const struct {
         const char *script;
         int status;
-    } cases[] = {{"exit 0", 0}, {"exit 1", 1}, {"exit 255", 255}, {"kill -9 $$", 137},
-                 {"kill -TERM $$", 143}, {"kill -ABRT $$", 134}};
+    } cases[] = {{"exit 0", 0},       {"exit 1", 1},          {"exit 255", 255},
+                 {"kill -9 $$", 137}, {"kill -TERM $$", 143}, {"kill -ABRT $$", 134}};
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct job job = {
-            .argv = {samara(), "run", "/bin/busybox", "sh", "-c", cases[i].script}};
+        struct job job = {.argv = {samara(), "run", "/bin/busybox", "sh", "-c", cases[i].script}};
         struct outcome o;
 
         job_run(&job, &o);
@@ -88,9 +87,8 @@ static void bulk_data_comes_back_unharmed(void)
 {
     size_t len = (bulk_mib() < 64 ? bulk_mib() : 64) << 20;
     uint64_t *data = malloc(len);
-    struct job job = {.argv = {samara(), "run", "/bin/busybox", "cat"},
-                      .input = data,
-                      .input_len = len};
+    struct job job = {
+        .argv = {samara(), "run", "/bin/busybox", "cat"}, .input = data, .input_len = len};
     struct outcome o;
 
     CHECK(data);
@@ -118,9 +116,8 @@ static void gigabytes_pass_through_a_pipe(void)
 
 static void end_of_file_is_seen(void)
 {
-    struct job job = {.argv = {samara(), "run", "/bin/busybox", "wc", "-c"},
-                      .input = "",
-                      .input_len = 0};
+    struct job job = {
+        .argv = {samara(), "run", "/bin/busybox", "wc", "-c"}, .input = "", .input_len = 0};
     struct outcome o;
 
     job_run(&job, &o);

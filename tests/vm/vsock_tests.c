@@ -115,7 +115,8 @@ static void many_connections_at_once_keep_their_data(void)
 
 static void nobody_listening_and_garbage_are_hung_up_on(void)
 {
-    static const char *const bad[] = {"CONNECT 5001\n", "HELLO\n", "CONNECT x\n", "CONNECT \n",
+    static const char *const bad[] = {"CONNECT 5001\n",        "HELLO\n",
+                                      "CONNECT x\n",           "CONNECT \n",
                                       "CONNECT 99999999999\n", "CONNECT 5000 junk\n"};
     const char *path = scratch("v3.sock");
     struct running r;
