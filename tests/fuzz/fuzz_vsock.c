@@ -32,7 +32,7 @@ struct record {
  * the edge is the furthest byte it ever gave credit for. */
 struct view {
     bool open;
-    uint32_t got;
+    uint32_t got, consumed;
     uint64_t edge;
 };
 
@@ -95,6 +95,10 @@ static void check_packet(const struct virtio_vsock_hdr *hdr, uint32_t used_len)
     must(hdr->len == 0 || hdr->op == VIRTIO_VSOCK_OP_RW);
     must(hdr->op == VIRTIO_VSOCK_OP_SHUTDOWN ? hdr->flags >= 1 && hdr->flags <= 3
                                              : hdr->flags == 0);
+    if (hdr->src_cid != VSOCK_HOST_CID) { /* in the name of a host that is not there */
+        must(hdr->op == VIRTIO_VSOCK_OP_RST);
+        return;
+    }
     if (hdr->op == VIRTIO_VSOCK_OP_RESPONSE || hdr->op == VIRTIO_VSOCK_OP_RST)
         view->got = 0;
     if (hdr->op == VIRTIO_VSOCK_OP_RESPONSE)
@@ -138,8 +142,10 @@ static void send_packet(const struct record *record)
 
     hdr.buf_alloc = 97u * record->credit;
     hdr.fwd_cnt = view->got + (record->lie == 5);
-    if (hdr.fwd_cnt + (uint64_t)hdr.buf_alloc > view->edge)
-        view->edge = hdr.fwd_cnt + (uint64_t)hdr.buf_alloc;
+    if (hdr.fwd_cnt > view->consumed)
+        view->consumed = hdr.fwd_cnt;
+    if (view->consumed + (uint64_t)hdr.buf_alloc > view->edge)
+        view->edge = view->consumed + (uint64_t)hdr.buf_alloc;
     memcpy(fake_at(&guest, TX_DATA), &hdr, sizeof(hdr));
     fake_desc(&guest, TX, 0, TX_DATA, (uint32_t)sizeof(hdr) + record->len, 0, 0);
     fake_add(&guest, TX, 0);

@@ -138,6 +138,10 @@ void job_start(const struct job *job, struct running *r)
     if (r->pid < 0)
         fail_at(__FILE__, __LINE__, "fork: %s", strerror(errno));
     if (r->pid == 0) {
+        /* A test suite started in the background has SIGINT ignored, and samara respects that. */
+        signal(SIGINT, SIG_DFL);
+        signal(SIGQUIT, SIG_DFL);
+        signal(SIGHUP, SIG_DFL);
         signal(SIGPIPE, SIG_DFL);
         dup2(in[0], 0);
         dup2(out[1], 1);
