@@ -61,6 +61,8 @@ void vg_open(struct vsock_guest *guest, int in, int out, int error)
 
 void vg_close(struct vsock_guest *guest)
 {
+    if (guest->served[0] != '\0')
+        unlink(guest->served);
     vsock_free(guest->vsock);
     loop_close(&guest->loop);
     fake_close(&guest->fake);
@@ -208,6 +210,7 @@ int vg_server(struct vsock_guest *guest, uint32_t port)
 
     snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u", guest->path, port);
     unlink(address.sun_path);
+    snprintf(guest->served, sizeof(guest->served), "%s_%u", guest->path, port);
     cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     cr_assert_eq(listen(fd, 8), 0);
     return fd;

@@ -16,6 +16,7 @@ struct vsock_guest {
     struct event_loop loop;
     struct vsock *vsock;
     char path[64];      /* of the listening socket */
+    char served[80];    /* of the last server, removed at the end */
     uint32_t rx_bytes;  /* of each rx buffer */
     uint32_t buf_alloc; /* what headers say */
     uint32_t fwd_cnt;
