@@ -24,6 +24,7 @@ enum {
 struct layout {
     uint64_t top, gibs, first_pt, directories; /* gpa of PML4, PDPT, PT of the first 2 MiB, PDs */
     uint64_t ram_gibs;                         /* GiB of the window that hold RAM, holes included */
+    uint64_t end;                              /* of RAM in the window */
 };
 
 static uint64_t window_end(uint64_t ram)
@@ -36,7 +37,7 @@ static struct layout lay_out(uint64_t at, uint64_t ram)
 {
     uint64_t gibs = (window_end(ram) + (1 << 30) - 1) >> 30;
 
-    return (struct layout){at, at + PAGE, at + 2 * PAGE, at + 3 * PAGE, gibs};
+    return (struct layout){at, at + PAGE, at + 2 * PAGE, at + 3 * PAGE, gibs, window_end(ram)};
 }
 
 uint64_t boot_page_tables_size(uint64_t ram)
@@ -51,15 +52,31 @@ static bool put(const struct guest_mem *mem, uint64_t at, const uint64_t *table)
     return guest_write(mem, gpa(at), table, PAGE);
 }
 
-static bool put_directory(const struct guest_mem *mem, uint64_t at, uint64_t gib, uint64_t first_pt)
+/* Where there is neither RAM nor a device nothing is mapped: a stray access faults. */
+static bool put_ram_directory(const struct guest_mem *mem, uint64_t at, uint64_t gib,
+                              const struct layout *l)
 {
-    uint64_t table[ENTRIES];
+    uint64_t table[ENTRIES] = {0};
+    uint64_t base = gib << 30;
 
-    for (uint64_t i = 0; i < ENTRIES; i++)
-        table[i] = (gib << 30) + i * LARGE +
-                   (NX | BASE | PS | (gib == DEVICE_GIB ? (uint64_t)UNCACHED : 0));
+    for (uint64_t i = 0; i < ENTRIES && base + i * LARGE < l->end; i++)
+        table[i] = (base + i * LARGE) | NX | BASE | PS;
     if (gib == 0)
-        table[0] = first_pt | BASE;
+        table[0] = l->first_pt | BASE;
+    return put(mem, at, table);
+}
+
+static bool put_device_directory(const struct guest_mem *mem, uint64_t at)
+{
+    static const uint64_t devices[] = {SAMARA_GPA_DOORBELL, SAMARA_GPA_LAPIC};
+    uint64_t table[ENTRIES] = {0};
+
+    _Static_assert(SAMARA_GPA_VIRTIO + SAMARA_VIRTIO_SLOTS * SAMARA_VIRTIO_STRIDE <=
+                       SAMARA_GPA_DOORBELL + LARGE,
+                   "all registers in one large page");
+    for (unsigned i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
+        table[devices[i] / LARGE % ENTRIES] =
+            (devices[i] & ~(uint64_t)(LARGE - 1)) | NX | BASE | PS | UNCACHED;
     return put(mem, at, table);
 }
 
@@ -99,7 +116,8 @@ int boot_page_tables(const struct guest_mem *mem, uint64_t at, uint64_t ram,
         if (gib >= l.ram_gibs && gib != DEVICE_GIB)
             continue;
         gibs[gib] = next | BASE;
-        good = put_directory(mem, next, gib, l.first_pt);
+        good = gib == DEVICE_GIB ? put_device_directory(mem, next)
+                                 : put_ram_directory(mem, next, gib, &l);
         next += PAGE;
     }
     good = good && put(mem, l.top, top) && put(mem, l.gibs, gibs) &&

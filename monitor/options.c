@@ -204,32 +204,38 @@ static int add_defaults(struct parse *p, struct err *err)
     return term && isatty(1) ? take_env(p, "TERM", err) : 0;
 }
 
+/* The options; *at is left at the first word after them. */
+static int take_options(struct parse *p, int argc, char **argv, int *at, struct err *err)
+{
+    while (*at < argc && argv[*at][0] == '-' && argv[*at][1] && !p->out->help) {
+        if (strcmp(argv[*at], "--") == 0) {
+            ++*at;
+            break;
+        }
+        if (take_word(p, argc, argv, at, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 int options_parse(struct run_options *out, int argc, char **argv, struct err *err)
 {
     struct parse p = {.out = out};
     struct block arguments = {0};
     int at = 0;
+    int r;
 
     *out = (struct run_options){.vm = {.memory = VM_MEMORY_DEFAULT, .program_fd = -1}};
-    while (at < argc && argv[at][0] == '-' && argv[at][1]) {
-        if (strcmp(argv[at], "--") == 0) {
-            at++;
-            break;
-        }
-        if (take_word(&p, argc, argv, &at, err) != 0)
-            return -1;
-        if (out->help)
-            return 0;
-    }
-    if (at >= argc)
-        return err_set(err, "which PROGRAM? (see `samara run --help`)");
-    out->program = argv[at];
-    if (append_all(&arguments, argc - at, argv + at, err) != 0 || add_defaults(&p, err) != 0) {
-        free(arguments.data);
-        free(p.env.data);
-        return -1;
+    r = take_options(&p, argc, argv, &at, err);
+    if (r == 0 && !out->help) {
+        out->program = at < argc ? argv[at] : NULL;
+        if (!out->program)
+            r = err_set(err, "which PROGRAM? (see `samara run --help`)");
+        else if (append_all(&arguments, argc - at, argv + at, err) != 0 ||
+                 add_defaults(&p, err) != 0)
+            r = -1;
     }
     out->vm.argv = (struct string_block){arguments.data, arguments.size};
     out->vm.envp = (struct string_block){p.env.data, p.env.size};
-    return 0;
+    return r;
 }

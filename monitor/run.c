@@ -135,26 +135,32 @@ static int run_vm(struct run *run, const struct run_options *options, struct rep
     return status;
 }
 
-int run_command(int argc, char **argv, struct report *report)
+static int run_program(const struct run_options *options, struct report *report)
 {
     static struct vm vm;
-    struct err *err = &report->err;
-    struct run_options options;
     struct run run = {.vm = &vm, .signal_fd = -1};
     int status;
 
-    if (options_parse(&options, argc, argv, err) != 0)
+    if (vm_config_check(&options->vm, &report->err) != 0 ||
+        vm_create(&vm, &options->vm, &report->err) != 0)
         return EXIT_SAMARA;
-    if (options.help) {
-        options_help();
-        return 0;
-    }
-    status = program_open(&options.vm, options.program, err);
-    if (status != 0)
-        return status;
-    if (vm_config_check(&options.vm, err) != 0 || vm_create(&vm, &options.vm, err) != 0)
-        return EXIT_SAMARA;
-    status = run_vm(&run, &options, report);
+    status = run_vm(&run, options, report);
     vm_destroy(&vm);
+    return status;
+}
+
+int run_command(int argc, char **argv, struct report *report)
+{
+    struct run_options options;
+    int status = EXIT_SAMARA;
+
+    if (options_parse(&options, argc, argv, &report->err) == 0) {
+        status = options.help ? 0 : program_open(&options.vm, options.program, &report->err);
+        if (options.help)
+            options_help();
+        else if (status == 0)
+            status = run_program(&options, report);
+    }
+    vm_config_close(&options.vm);
     return status;
 }

@@ -1,8 +1,10 @@
 /* See vm_config.h. */
 #include "monitor/vm_config.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 /* Room for "_4294967295" behind it, and the NUL. */
 enum { VSOCK_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 12 };
@@ -18,4 +20,21 @@ int vm_config_check(const struct vm_config *c, struct err *err)
         return err_set(err, "arguments and environment are longer than %u KiB",
                        VM_STRINGS_MAX >> 10);
     return 0;
+}
+
+static void free_const(const char *text)
+{
+    free((void *)(uintptr_t)text);
+}
+
+void vm_config_close(struct vm_config *c)
+{
+    if (c->program_fd >= 0)
+        close(c->program_fd);
+    c->program_fd = -1;
+    free_const(c->exec_path);
+    free_const(c->argv.data);
+    free_const(c->envp.data);
+    c->exec_path = NULL;
+    c->argv = c->envp = (struct string_block){0};
 }

@@ -27,6 +27,9 @@ struct vm_config {
     struct string_block argv, envp;
 };
 
+/* Closes program_fd and frees exec_path, argv and envp, which whoever filled them in allocated. */
+void vm_config_close(struct vm_config *config);
+
 /* -1 with err if the parts contradict each other or lie outside their ranges. */
 int vm_config_check(const struct vm_config *config, struct err *err);
 

@@ -145,6 +145,15 @@ Test(boot_tables, ram_above_the_hole_is_mapped_too)
     cr_assert_eq(window(SAMARA_RAM_HIGH_BASE + (3ull << 30)), 0);
 }
 
+static uint64_t any_entry(uint64_t table)
+{
+    uint64_t any = 0;
+
+    for (unsigned i = 0; i < 512; i++)
+        any |= entry(table, i);
+    return any;
+}
+
 Test(boot_tables, they_stay_within_the_size_that_was_told)
 {
     static const uint64_t sizes[] = {16ull << 20, 1ull << 30,          (1ull << 30) + 4096,
@@ -158,8 +167,7 @@ Test(boot_tables, they_stay_within_the_size_that_was_told)
         cr_assert_eq(told % 4096, 0);
         for (uint64_t at = TABLES + told; at < TABLES + told + 0x10000; at++)
             cr_assert_eq(ram[at], 0, "size %zu: byte beyond", i);
-        cr_assert_neq(entry(TABLES + told - 4096, 0) | entry(TABLES + told - 4096, 1), 0,
-                      "size %zu: told more than is used", i);
+        cr_assert_neq(any_entry(TABLES + told - 4096), 0, "size %zu: told more than is used", i);
         free(ram);
     }
 }
