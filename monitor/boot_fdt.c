@@ -116,7 +116,8 @@ static int put_devices(void *fdt, const struct boot_fdt *c)
 
 int boot_fdt_write(const struct boot_fdt *c, void *fdt, size_t size, struct err *err)
 {
-    int r = fdt_create(fdt, (int)size);
+    /* Looking for each name in the string table costs more than storing it twice. */
+    int r = fdt_create_with_flags(fdt, (int)size, FDT_CREATE_FLAG_NO_NAME_DEDUP);
 
     r = r ? r : fdt_finish_reservemap(fdt);
     r = r ? r : fdt_begin_node(fdt, "");
