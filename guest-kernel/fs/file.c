@@ -2,6 +2,7 @@
 #include "guest-kernel/fs/file.h"
 #include "guest-kernel/fs/dentry.h"
 #include "guest-kernel/fs/linux.h"
+#include "guest-kernel/lib/errno.h"
 #include "guest-kernel/mm/heap.h"
 
 struct wait_queue poll_waiters;
@@ -70,4 +71,16 @@ void file_wake(struct wait_queue *q)
 {
     wake_all(q);
     wake_all(&poll_waiters);
+}
+
+long file_lseek_endless(struct file *f, long offset, int whence)
+{
+    if (whence == WHENCE_CUR)
+        offset += (long)f->offset;
+    else if (whence != WHENCE_SET)
+        return -EINVAL;
+    if (offset < 0)
+        return -EINVAL;
+    f->offset = (u64)offset;
+    return offset;
 }

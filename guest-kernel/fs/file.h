@@ -69,6 +69,11 @@ enum memory_kind { MEMORY_KERNEL, MEMORY_USER };
 
 /* A file with one reference and no name; flags 0 (O_RDONLY), wait NULL. NULL if out of memory. */
 struct file *file_new(const struct file_ops *ops, void *private);
+
+/* An lseek operation for files without an end to count from: directories, whose offsets are cookies
+ * that telldir gave out, and generated text. SEEK_END is -EINVAL. */
+long file_lseek_endless(struct file *f, long offset, int whence);
+
 struct file *file_get(struct file *f);
 void file_put(struct file *f);
 

@@ -14,19 +14,6 @@ static long dir_read(struct file *f, void *buf, size_t len, u64 *pos)
     return -EISDIR;
 }
 
-/* Offsets are cookies: seekdir goes back to what telldir said. */
-static long dir_lseek(struct file *f, long offset, int whence)
-{
-    if (whence == WHENCE_CUR)
-        offset += (long)f->offset;
-    else if (whence != WHENCE_SET)
-        return -EINVAL;
-    if (offset < 0)
-        return -EINVAL;
-    f->offset = (u64)offset;
-    return offset;
-}
-
 static void dir_attr(struct inode *inode, struct file_attr *out)
 {
     (void)inode;
@@ -41,7 +28,7 @@ const struct inode_ops dir_inode_ops = {
 
 const struct file_ops dir_file_ops = {
     .read = dir_read,
-    .lseek = dir_lseek,
+    .lseek = file_lseek_endless,
 };
 
 /* --- symbolic links --- */

@@ -32,22 +32,10 @@ static long text_write(struct file *f, const void *buf, size_t len, u64 *pos)
     return (long)len;
 }
 
-static long text_lseek(struct file *f, long offset, int whence)
-{
-    if (whence == WHENCE_CUR)
-        offset += (long)f->offset;
-    else if (whence != WHENCE_SET)
-        return -EINVAL;
-    if (offset < 0)
-        return -EINVAL;
-    f->offset = (u64)offset;
-    return offset;
-}
-
 static const struct file_ops text_file_ops = {
     .read = text_read,
     .write = text_write,
-    .lseek = text_lseek,
+    .lseek = file_lseek_endless,
 };
 
 static int text_open(struct inode *inode, struct file *f)

@@ -1,4 +1,4 @@
-/* Linux error numbers (x86-64 ABI), and the kernel-internal codes for interrupted calls. */
+/* Linux error numbers (x86-64 ABI). */
 #ifndef GUEST_LIB_ERRNO_H
 #define GUEST_LIB_ERRNO_H
 
@@ -139,10 +139,5 @@
 #define ENOTRECOVERABLE 131
 #define ERFKILL         132
 #endif
-
-/* Never seen by a program: the way back to it turns them into a restart or EINTR. */
-#define ERESTARTSYS           512 /* restart if SA_RESTART */
-#define ERESTARTNOHAND        514 /* restart only if no handler ran */
-#define ERESTART_RESTARTBLOCK 516 /* as ERESTARTNOHAND, by restart_syscall */
 
 #endif
