@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { TEST_JOBS = 4 }; /* a test's time, in times of one job */
+
 static const char *samara_path = "build/samara";
 static const char *programs_path = "build/tests/programs";
 static char scratch_path[] = "/tmp/samara-vm-tests.XXXXXX";
@@ -293,11 +295,14 @@ static bool run_one(const struct vm_test *test)
 
     if (pid == 0) {
         signal(SIGPIPE, SIG_IGN);
+        alarm((unsigned)(TEST_JOBS * job_seconds())); /* a test may wait for what never comes */
         test->run();
         _exit(0);
     }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "    %s\n", strsignal(WTERMSIG(status)));
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
