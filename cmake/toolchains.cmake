@@ -66,7 +66,7 @@ endif()
 add_library(samara_freestanding INTERFACE)
 target_include_directories(samara_freestanding INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(samara_freestanding INTERFACE
-    -ffreestanding -fbuiltin -fpie -mcmodel=small -mno-red-zone -mgeneral-regs-only -mno-bmi -mno-popcnt
+    -Os -ffreestanding -fbuiltin -fpie -mcmodel=small -mno-red-zone -mgeneral-regs-only -mno-bmi -mno-popcnt
     -mno-lzcnt -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none
     -fno-common -fno-strict-aliasing
     "SHELL:-include ${CMAKE_SOURCE_DIR}/cmake/hidden.h")

@@ -1,8 +1,10 @@
 /*
- * Pages are numbered without the device hole: low RAM first, then what lies above 4 GiB. Numbers
- * from `next` on were never allocated. Below it a set bit in `freed` is a free page and a set bit
- * in `summary` a word of `freed` that is not zero: two looks find a page. Both bitmaps start as
- * untouched RAM, which is all zero: "nothing freed".
+ * Pages are numbered without the device hole: low RAM first, then what lies above 4 GiB. Those from
+ * `next` to `last` were never allocated: single pages come from the lower end, so that what a small
+ * program touches lies together, runs (mostly buffers that are seldom filled) from the upper.
+ * Elsewhere a set bit in `freed` is a free page and a set bit in `summary` a word of `freed` that
+ * is not zero: two looks find a page. Both bitmaps start as untouched RAM, which is all zero:
+ * "nothing freed".
  */
 #include "guest-kernel/mm/page.h"
 
@@ -12,7 +14,7 @@ static struct {
     u64 low_start; /* guest-physical */
     size_t low_pages;
     size_t total;
-    size_t next;
+    size_t next, last;
     size_t freed_count;
     size_t summary_hint; /* summary words below this are zero */
     u64 *freed;
@@ -51,12 +53,13 @@ void page_init(u64 free_start_gpa, u64 ram_bytes)
     if (ram_bytes > SAMARA_RAM_LOW_END)
         pages.total = (ram_bytes - SAMARA_RAM_LOW_END) / PAGE_SIZE;
     pages.total += pages.low_pages;
+    pages.last = pages.total;
 
     size_t words = pages.total / 64 + 1;
     size_t summary_words = words / 64 + 1;
     size_t own = ((words + summary_words) * sizeof(u64) + PAGE_SIZE - 1) / PAGE_SIZE;
     if (own > pages.low_pages) {
-        pages.total = 0;
+        pages.total = pages.last = 0;
         return;
     }
     pages.freed = page_of(0);
@@ -100,21 +103,21 @@ static void mark_used(size_t index)
     pages.freed_count--;
 }
 
-/* Lowest freed page from `from` on; pages.next if there is none. */
+/* Lowest freed page from `from` on; pages.total if there is none. */
 static size_t next_freed(size_t from)
 {
-    for (size_t word = from / 64; word <= pages.next / 64;) {
+    for (size_t word = from / 64; word <= pages.total / 64;) {
         u64 bits = pages.freed[word];
 
         if (word == from / 64)
             bits &= ~0ull << (from % 64);
         if (bits)
-            return MIN(word * 64 + (size_t)__builtin_ctzll(bits), pages.next);
+            return word * 64 + (size_t)__builtin_ctzll(bits);
         word++;
         if (word % 64 == 0 && pages.summary[word / 64] == 0)
             word += 64;
     }
-    return pages.next;
+    return pages.total;
 }
 
 static size_t take_freed(void)
@@ -135,7 +138,7 @@ void *page_alloc_raw(bool *known_zero)
     *known_zero = pages.freed_count == 0;
     if (pages.freed_count != 0)
         return page_of(take_freed());
-    if (pages.next >= pages.total)
+    if (pages.next >= pages.last)
         return NULL;
     return page_of(pages.next++);
 }
@@ -155,15 +158,15 @@ void page_free(void *page)
     mark_free(index_of(page));
 }
 
-/* Start of a run of freed pages, or pages.next. */
+/* Start of a run of freed pages, or pages.total. */
 static size_t find_freed_run(size_t count)
 {
     size_t start = next_freed(pages.summary_hint * 64 * 64), length = 1;
 
-    while (start < pages.next && length < count) {
+    while (start < pages.total && length < count) {
         size_t index = next_freed(start + length);
 
-        if (index == start + length && index < pages.next && !spans_hole(start, length + 1)) {
+        if (index == start + length && index < pages.total && !spans_hole(start, length + 1)) {
             length++;
         } else {
             start = index;
@@ -175,28 +178,27 @@ static size_t find_freed_run(size_t count)
 
 static void *take_untouched_run(unsigned count)
 {
-    if (count > pages.total - pages.next)
+    if (count > pages.last - pages.next)
         return NULL;
-    if (spans_hole(pages.next, count)) {
-        if (count > pages.total - pages.low_pages)
+    if (spans_hole(pages.last - count, count)) {
+        if (count > pages.low_pages - pages.next)
             return NULL;
-        while (pages.next < pages.low_pages)
-            mark_free(pages.next++);
+        while (pages.last > pages.low_pages)
+            mark_free(--pages.last);
     }
-    void *first = page_of(pages.next);
-    pages.next += count;
-    return first;
+    pages.last -= count;
+    return page_of(pages.last);
 }
 
 void *pages_alloc(unsigned count)
 {
-    size_t start = pages.next;
+    size_t start = pages.total;
 
     if (count == 0)
         return NULL;
     if (pages.freed_count >= count)
         start = find_freed_run(count);
-    if (start == pages.next)
+    if (start == pages.total)
         return take_untouched_run(count);
     for (unsigned i = 0; i < count; i++)
         mark_used(start + i);
@@ -218,10 +220,10 @@ size_t pages_total(void)
 
 size_t pages_free_count(void)
 {
-    return pages.total - pages.next + pages.freed_count;
+    return pages.last - pages.next + pages.freed_count;
 }
 
 size_t pages_untouched(void)
 {
-    return pages.total - pages.next;
+    return pages.last - pages.next;
 }
