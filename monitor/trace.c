@@ -5,7 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { HOST = 1, GUEST = 2 };
+enum { GUEST = TRACE_TRACKS }; /* the track after the host's */
+
+static const char *const track_names[] = {"host: machine", "host: contents", "guest"};
 
 uint64_t trace_now(void)
 {
@@ -15,34 +17,44 @@ uint64_t trace_now(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-void trace_step(struct trace *trace, const char *name)
+void trace_step(struct trace *trace, enum trace_track track, const char *name)
 {
-    if (!trace->path || trace->count == TRACE_STEPS)
+    struct trace_steps *to = &trace->tracks[track];
+
+    if (!trace->path || to->count == TRACE_STEPS)
         return;
-    trace->steps[trace->count].name = name;
-    trace->steps[trace->count++].ns = trace_now();
+    to->steps[to->count].name = name;
+    to->steps[to->count++].ns = trace_now();
+}
+
+/* Zero of the file's clock. */
+static int64_t start_of(const struct trace *trace)
+{
+    return (int64_t)trace->tracks[TRACE_MACHINE].steps[0].ns;
 }
 
 static void put_event(FILE *f, const char *name, unsigned track, int64_t from, int64_t to)
 {
     fprintf(f, ",\n{\"name\":\"%s\",\"ph\":\"X\",\"pid\":1,\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f}",
-            name, track, (double)from / 1000, (double)(to - from) / 1000);
+            name, track + 1, (double)from / 1000, (double)(to - from) / 1000);
 }
 
-static void put_track(FILE *f, const char *name, unsigned track)
+static void put_track_names(FILE *f)
 {
-    fprintf(f,
-            "%s{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,"
-            "\"args\":{\"name\":\"%s\"}}",
-            track == HOST ? "" : ",\n", track, name);
+    for (unsigned i = 0; i <= GUEST; i++)
+        fprintf(f,
+                "%s{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,"
+                "\"args\":{\"name\":\"%s\"}}",
+                i ? ",\n" : "", i + 1, track_names[i]);
 }
 
-static void put_host(FILE *f, const struct trace *trace)
+static void put_host(FILE *f, const struct trace *trace, enum trace_track track)
 {
-    for (unsigned i = 1; i < trace->count; i++)
-        put_event(f, trace->steps[i].name, HOST,
-                  (int64_t)(trace->steps[i - 1].ns - trace->steps[0].ns),
-                  (int64_t)(trace->steps[i].ns - trace->steps[0].ns));
+    const struct trace_steps *from = &trace->tracks[track];
+
+    for (unsigned i = 1; i < from->count; i++)
+        put_event(f, from->steps[i].name, track, (int64_t)from->steps[i - 1].ns - start_of(trace),
+                  (int64_t)from->steps[i].ns - start_of(trace));
 }
 
 /* A name from the guest, with nothing in it that JSON would mind. */
@@ -65,7 +77,7 @@ static void put_guest(FILE *f, const struct trace *trace, const struct samara_pl
     int64_t before = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        int64_t at = (int64_t)page->marks[i].ns + offset - (int64_t)trace->steps[0].ns;
+        int64_t at = (int64_t)page->marks[i].ns + offset - start_of(trace);
         char name[SAMARA_MARK_NAME + 1];
 
         clean_name(name, page->marks[i].name);
@@ -83,9 +95,9 @@ int trace_write(const struct trace *trace, const struct samara_platform *page, i
     if (!f)
         return err_sys(err, "trace: open %s", trace->path);
     fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", f);
-    put_track(f, "host", HOST);
-    put_track(f, "guest", GUEST);
-    put_host(f, trace);
+    put_track_names(f);
+    for (unsigned i = 0; i < TRACE_TRACKS; i++)
+        put_host(f, trace, i);
     put_guest(f, trace, page, guest_offset);
     fputs("\n]}\n", f);
     failed = ferror(f);

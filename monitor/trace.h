@@ -10,19 +10,26 @@
 #include "abi/platform.h"
 #include "monitor/err.h"
 
-#define TRACE_STEPS 48
+#define TRACE_STEPS 24
 
-struct trace {
-    const char *path; /* NULL: nobody wants one, and marking costs a test */
+/* The two halves of set-up (vm_setup.h); each is written by one thread at a time. */
+enum trace_track { TRACE_MACHINE, TRACE_CONTENTS, TRACE_TRACKS };
+
+struct trace_steps {
     unsigned count;
     struct {
-        const char *name; /* of the step that ends here */
+        const char *name; /* of the step that ends here; the first only starts the track */
         uint64_t ns;      /* CLOCK_MONOTONIC */
     } steps[TRACE_STEPS];
 };
 
+struct trace {
+    const char *path; /* NULL: nobody wants one, and marking costs a test */
+    struct trace_steps tracks[TRACE_TRACKS];
+};
+
 /* Notes that the step called name (a constant) ends now. */
-void trace_step(struct trace *trace, const char *name);
+void trace_step(struct trace *trace, enum trace_track track, const char *name);
 
 /* Writes the file. guest_offset is what to add to a guest mark's time to get CLOCK_MONOTONIC. The
  * page is a copy of the guest's and not trusted. */

@@ -40,15 +40,20 @@ struct vcpu {
 struct vcpu_start {
     uint64_t rip, rsp, rdi, rsi, rdx;
     uint64_t cr3;
-    uint64_t syscall_entry;
     bool pvh; /* 32-bit protected mode instead: rip, and rbx below */
     uint32_t start_info;
 };
 
 /* Creates vCPU 0 of vm. v is VCPU_CLOSED; bus, failed and arg are set afterwards by the caller. */
 int vcpu_create(struct vcpu *v, int kvm, int vm, struct err *err);
-int vcpu_set_up(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
-                const struct vcpu_start *start, struct err *err);
+
+/* CPUID, XCR0 and MSRs; no system calls for a kernel that sets up its own (syscall_entry 0). */
+int vcpu_set_features(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
+                      uint64_t syscall_entry, struct err *err);
+
+/* Then the registers. */
+int vcpu_set_start(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
+                   const struct vcpu_start *start, struct err *err);
 
 /* Runs the guest in the calling thread until vcpu_stop or failed. */
 void vcpu_run(struct vcpu *v);

@@ -150,22 +150,30 @@ static int set_xcr0(struct vcpu *v, int kvm, const struct cpuid_table *cpuid, st
     return KVM_CALL(v->fd, KVM_SET_XCRS, &x, err);
 }
 
-int vcpu_set_up(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
-                const struct vcpu_start *start, struct err *err)
+static bool has_xsave(const struct cpuid_table *cpuid)
 {
-    bool xsave = has(cpuid, 1, true, CPUID1_XSAVE);
-    uint64_t cr4 = CR4_BASE | (xsave ? CR4_OSXSAVE : 0) |
+    return has(cpuid, 1, true, CPUID1_XSAVE);
+}
+
+int vcpu_set_features(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
+                      uint64_t syscall_entry, struct err *err)
+{
+    if (KVM_CALL(v->fd, KVM_SET_CPUID2, (void *)(uintptr_t)cpuid, err) < 0)
+        return -1;
+    if (!syscall_entry)
+        return 0;
+    if (has_xsave(cpuid) && set_xcr0(v, kvm, cpuid, err) < 0)
+        return -1;
+    return set_msrs(v, syscall_entry, err);
+}
+
+int vcpu_set_start(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
+                   const struct vcpu_start *start, struct err *err)
+{
+    uint64_t cr4 = CR4_BASE | (has_xsave(cpuid) ? CR4_OSXSAVE : 0) |
                    (has(cpuid, 7, false, CPUID7_FSGSBASE) ? CR4_FSGSBASE : 0);
     const struct kvm_sregs s = special_registers(start, cr4);
     const struct kvm_regs r = registers(start);
 
-    if (KVM_CALL(v->fd, KVM_SET_CPUID2, (void *)(uintptr_t)cpuid, err) < 0)
-        return -1;
-    if (!start->pvh) {
-        if (xsave && set_xcr0(v, kvm, cpuid, err) < 0)
-            return -1;
-        if (set_msrs(v, start->syscall_entry, err) != 0)
-            return -1;
-    }
     return set_registers(v, kvm, &r, &s, err);
 }

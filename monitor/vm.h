@@ -23,12 +23,15 @@ enum vm_end {
     VM_ABANDONED, /* vm_abandon */
 };
 
-struct vm_slot {
-    int vm_fd;
-    uint32_t vector;
+/* A piece of set-up that one of two threads does; see vm.c. */
+struct vm_part {
+    pthread_mutex_t mutex;
+    bool tried, good;
+    struct err err;
 };
 
 struct vm {
+    const struct vm_config *config; /* borrowed */
     int kvm, fd;
     uint8_t *ram; /* one host mapping, at the device hole continued from SAMARA_RAM_HIGH_BASE */
     uint64_t ram_size;
@@ -38,26 +41,29 @@ struct vm {
     struct event_loop loop;
     pthread_t loop_thread;
     bool loop_started;
+    struct vm_part basis, contents;
     struct vcpu vcpu;
+    struct kernel_image kernel;
+    struct cpuid_table cpuid;
+    struct vcpu_start start;
     struct platform platform;
     struct vsock *vsock;
-    struct vm_slot vsock_slot;
     struct virtio_preset vsock_preset;
     struct trace trace;
     enum vm_end end;
     char report[1024];        /* VM_FAILED */
     bool finished;            /* ended, and all output was delivered */
+    bool stands;              /* vm_run holds the device lock */
     pthread_cond_t finishing; /* with the device lock */
 };
 
-/* Builds everything up to the first instruction. vm is in static memory (it is large) and zero. -1
- * with err, and nothing left open. */
+/* Builds everything up to the first instruction; the loop runs from here on. vm is in static memory
+ * (it is large) and zero; config lives as long as it. -1 with err, and nothing left open. */
 int vm_create(struct vm *vm, const struct vm_config *config, struct err *err);
 
-/* Runs the guest in the calling thread and the loop in another, until the guest ended and all its
- * output was delivered. Afterwards the devices stand still: the device lock stays taken. -1 with
- * err. */
-int vm_run(struct vm *vm, struct err *err);
+/* Runs the guest in the calling thread until it ended and all its output was delivered. Afterwards
+ * the devices stand still: the device lock stays taken. */
+void vm_run(struct vm *vm);
 
 /* All with the device lock: sends signal sig to the program; tells the guest the terminal's size
  * anew; ends vm_run without waiting for the guest. */

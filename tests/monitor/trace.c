@@ -37,8 +37,8 @@ Test(trace, marks_cost_nothing_if_nobody_wants_one)
 {
     struct trace trace = {0};
 
-    trace_step(&trace, "step");
-    cr_assert_eq(trace.count, 0);
+    trace_step(&trace, TRACE_CONTENTS, "step");
+    cr_assert_eq(trace.tracks[TRACE_CONTENTS].count, 0);
 }
 
 Test(trace, too_many_steps_are_dropped)
@@ -46,28 +46,34 @@ Test(trace, too_many_steps_are_dropped)
     struct trace trace = {.path = path};
 
     for (int i = 0; i < TRACE_STEPS + 5; i++)
-        trace_step(&trace, "step");
-    cr_assert_eq(trace.count, TRACE_STEPS);
+        trace_step(&trace, TRACE_CONTENTS, "step");
+    cr_assert_eq(trace.tracks[TRACE_CONTENTS].count, TRACE_STEPS);
 }
 
 Test(trace, guest_marks_are_put_on_the_hosts_clock, .init = make_file, .fini = remove_file)
 {
     static struct samara_platform page = {.mark_count = 1, .marks = {{2000, "up"}}};
-    struct trace trace = {.path = path, .count = 2, .steps = {{"start", 10000}, {"made", 11500}}};
+    struct trace trace = {.path = path,
+                          .tracks = {{.count = 2, .steps = {{"start", 10000}, {"made", 11500}}},
+                                     {.count = 2, .steps = {{"start", 10500}, {"filled", 11000}}}}};
     const char *json = written(&trace, &page, 11000);
 
     cr_assert(
         strstr(json,
                "\"name\":\"made\",\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":0.000,\"dur\":1.500"),
         "%s", json);
-    cr_assert(strstr(json, "\"name\":\"up\",\"ph\":\"X\",\"pid\":1,\"tid\":2,\"ts\":3.000"), "%s",
+    cr_assert(
+        strstr(json,
+               "\"name\":\"filled\",\"ph\":\"X\",\"pid\":1,\"tid\":2,\"ts\":0.500,\"dur\":0.500"),
+        "%s", json);
+    cr_assert(strstr(json, "\"name\":\"up\",\"ph\":\"X\",\"pid\":1,\"tid\":3,\"ts\":3.000"), "%s",
               json);
 }
 
 Test(trace, a_hostile_name_stays_within_its_quotes, .init = make_file, .fini = remove_file)
 {
     static struct samara_platform page = {.mark_count = UINT32_MAX};
-    struct trace trace = {.path = path, .count = 1, .steps = {{"start", 1}}};
+    struct trace trace = {.path = path, .tracks = {{.count = 1, .steps = {{"start", 1}}}}};
     const char *json;
 
     for (unsigned i = 0; i < SAMARA_MARKS; i++)
@@ -82,7 +88,8 @@ Test(trace, a_hostile_name_stays_within_its_quotes, .init = make_file, .fini = r
 Test(trace, a_file_that_cannot_be_written_is_an_error)
 {
     static struct samara_platform page;
-    struct trace trace = {.path = "/no/such/place", .count = 1, .steps = {{"start", 1}}};
+    struct trace trace = {.path = "/no/such/place",
+                          .tracks = {{.count = 1, .steps = {{"start", 1}}}}};
     struct err err = {0};
 
     cr_assert_eq(trace_write(&trace, &page, 0, &err), -1);

@@ -1,0 +1,253 @@
+/*
+ * See vm_setup.h. The order of what KVM does is measured (a memslot after an in-kernel bus device
+ * costs milliseconds, a vCPU without an interrupt controller three times one with): memory and
+ * memslots, split irqchip, vCPU. No ioeventfd: closing a young VM that has one takes 11 ms.
+ */
+#include "monitor/vm_setup.h"
+
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "abi/memory_map.h"
+#include "monitor/boot.h"
+#include "monitor/kvm.h"
+
+enum { PAGE = 4096, IOAPIC_PINS = 24 };
+
+/* --- memory --- */
+
+static int map_ram(struct vm *vm, uint64_t size, struct err *err)
+{
+    void *ram = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (ram == MAP_FAILED)
+        return err_sys(err, "memory: map %llu MiB", (unsigned long long)(size >> 20));
+    vm->ram = ram;
+    vm->ram_size = size;
+    return 0;
+}
+
+static int add_regions(struct vm *vm, struct err *err)
+{
+    uint64_t low = vm->ram_size < SAMARA_RAM_LOW_END ? vm->ram_size : SAMARA_RAM_LOW_END;
+
+    if (guest_mem_add(&vm->mem, 0, low, vm->ram, err) != 0)
+        return -1;
+    if (vm->ram_size > low)
+        return guest_mem_add(&vm->mem, SAMARA_RAM_HIGH_BASE, vm->ram_size - low, vm->ram + low,
+                             err);
+    return 0;
+}
+
+static int add_memslots(struct vm *vm, struct err *err)
+{
+    for (unsigned i = 0; i < vm->mem.count; i++) {
+        const struct guest_region *from = &vm->mem.regions[i];
+        struct kvm_userspace_memory_region slot = {.slot = i,
+                                                   .guest_phys_addr = from->gpa,
+                                                   .memory_size = from->size,
+                                                   .userspace_addr =
+                                                       (uint64_t)(uintptr_t)from->host};
+
+        if (KVM_CALL(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int vm_open(struct vm *vm, struct err *err)
+{
+    vm->kvm = kvm_open(err);
+    if (vm->kvm < 0 || map_ram(vm, vm->config->memory, err) != 0)
+        return -1;
+    return add_regions(vm, err);
+}
+
+/* --- the machine --- */
+
+int vm_make_machine(struct vm *vm, struct err *err)
+{
+    struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {IOAPIC_PINS}};
+
+    vm->fd = KVM_CALL_VALUE(vm->kvm, KVM_CREATE_VM, 0, err);
+    if (vm->fd < 0)
+        return -1;
+    trace_step(&vm->trace, TRACE_MACHINE, "create VM");
+    if (add_memslots(vm, err) != 0)
+        return -1;
+    trace_step(&vm->trace, TRACE_MACHINE, "memslots");
+    if (KVM_CALL(vm->fd, KVM_ENABLE_CAP, &split, err) < 0)
+        return -1;
+    if (vcpu_create(&vm->vcpu, vm->kvm, vm->fd, err) != 0)
+        return -1;
+    trace_step(&vm->trace, TRACE_MACHINE, "vCPU");
+    return 0;
+}
+
+/* --- the platform page --- */
+
+static bool terminal_size(int fd, struct winsize *size)
+{
+    return ioctl(fd, TIOCGWINSZ, size) == 0;
+}
+
+/* Which of stdio are terminals, and the size of the first. */
+static void describe_terminals(struct platform_setup *setup)
+{
+    struct winsize size;
+
+    for (int fd = 2; fd >= 0; fd--) {
+        if (!terminal_size(fd, &size))
+            continue;
+        setup->flags |= (uint32_t)SAMARA_FLAG_STDIN_TTY << fd;
+        setup->rows = size.ws_row;
+        setup->cols = size.ws_col;
+    }
+}
+
+void vm_resize(struct vm *vm)
+{
+    struct platform_setup setup = {0};
+
+    describe_terminals(&setup);
+    if (setup.flags)
+        platform_resize(&vm->platform, setup.rows, setup.cols);
+}
+
+static int64_t clock_ns(clockid_t id)
+{
+    struct timespec t;
+
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int64_t vm_clock_offset(const struct vm *vm)
+{
+    struct kvm_clock_data clock = {0};
+    int64_t before = clock_ns(CLOCK_MONOTONIC);
+
+    if (KVM_CALL(vm->fd, KVM_GET_CLOCK, &clock, NULL) < 0)
+        return 0;
+    return before - (int64_t)clock.clock;
+}
+
+static int write_platform(struct vm *vm, struct err *err)
+{
+    const struct vm_config *c = vm->config;
+    struct platform_setup setup = {.flags = (c->verbose ? SAMARA_FLAG_VERBOSE : 0u) |
+                                            (c->trace_path ? SAMARA_FLAG_TRACE : 0u)};
+
+    describe_terminals(&setup);
+    setup.wall_base_ns =
+        (uint64_t)(clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + vm_clock_offset(vm));
+    if (getrandom(setup.seed, sizeof(setup.seed), 0) != sizeof(setup.seed) ||
+        getrandom(setup.generation_id, sizeof(setup.generation_id), 0) !=
+            sizeof(setup.generation_id))
+        return err_sys(err, "getrandom");
+    return platform_init(&vm->platform, &vm->mem, &setup, err);
+}
+
+/* --- devices --- */
+
+static void raise_vsock(void *ctx)
+{
+    const struct vm *vm = ctx;
+
+    kvm_send_msi(vm->fd, SAMARA_VECTOR_VIRTIO + BOOT_VSOCK_SLOT);
+}
+
+static int open_stdio(struct stream_fd stdio[3], struct err *err)
+{
+    for (int fd = 0; fd < 3; fd++)
+        stdio[fd] = STREAM_CLOSED;
+    for (int fd = 0; fd < 3; fd++) {
+        if (stream_open(&stdio[fd], fd, fd ? STREAM_WRITES : STREAM_READS, err) != 0)
+            return err_in(err, "file descriptor %d", fd);
+    }
+    return 0;
+}
+
+static int add_vsock(struct vm *vm, struct err *err)
+{
+    struct vsock_config config = {.guest_cid = SAMARA_GUEST_CID, .path = vm->config->vsock_path};
+    const struct virtio_host host = {.mem = &vm->mem, .irq = raise_vsock, .ctx = vm};
+
+    if (open_stdio(config.stdio, err) == 0)
+        vm->vsock = vsock_new(&config, &host, &vm->loop, err);
+    if (!vm->vsock) {
+        for (int fd = 0; fd < 3; fd++)
+            stream_close(&config.stdio[fd]);
+        return -1;
+    }
+    if (mmio_bus_add(&vm->bus, SAMARA_GPA_VIRTIO, VIRTIO_MMIO_SIZE, &virtio_mmio_ops,
+                     vsock_device(vm->vsock), err) != 0)
+        return -1;
+    if (vm->vsock_preset.queues == 0)
+        return 0;
+    return virtio_preset_apply(&vm->vsock_preset, &vm->bus, SAMARA_GPA_VIRTIO, err);
+}
+
+static int add_devices(struct vm *vm, struct err *err)
+{
+    mmio_bus_init(&vm->bus, &vm->lock);
+    if (loop_init(&vm->loop, &vm->lock, err) != 0)
+        return -1;
+    if (mmio_bus_add(&vm->bus, SAMARA_GPA_DOORBELL, PAGE, &platform_doorbell_ops, &vm->platform,
+                     err) != 0)
+        return -1;
+    return add_vsock(vm, err);
+}
+
+/* --- the contents --- */
+
+int vm_make_basis(struct vm *vm, struct err *err)
+{
+    trace_step(&vm->trace, TRACE_CONTENTS, "start");
+    if (kernel_image_open(&vm->kernel, vm->config->kernel_path, err) != 0)
+        return -1;
+    trace_step(&vm->trace, TRACE_CONTENTS, "kernel file");
+    if (cpuid_load(&vm->cpuid, vm->kvm, err) != 0)
+        return -1;
+    trace_step(&vm->trace, TRACE_CONTENTS, "CPUID");
+    return 0;
+}
+
+int vm_make_contents(struct vm *vm, struct err *err)
+{
+    const struct boot boot = {vm->config, &vm->kernel, &vm->mem, vm->ram, vm->ram_size};
+
+    if (boot_load(&boot, &vm->vsock_preset, &vm->start, err) != 0)
+        return -1;
+    kernel_image_close(&vm->kernel);
+    trace_step(&vm->trace, TRACE_CONTENTS, "memory");
+    if (add_devices(vm, err) != 0)
+        return -1;
+    trace_step(&vm->trace, TRACE_CONTENTS, "devices");
+    return 0;
+}
+
+/* --- both --- */
+
+int vm_set_features(struct vm *vm, struct err *err)
+{
+    const struct elf_image *kernel = &vm->kernel.elf;
+    uint64_t syscall_entry = kernel->has_samara_note ? kernel->note.syscall_entry : 0;
+
+    if (vcpu_set_features(&vm->vcpu, vm->kvm, &vm->cpuid, syscall_entry, err) != 0)
+        return -1;
+    trace_step(&vm->trace, TRACE_MACHINE, "features");
+    return 0;
+}
+
+int vm_set_start(struct vm *vm, struct err *err)
+{
+    if (vcpu_set_start(&vm->vcpu, vm->kvm, &vm->cpuid, &vm->start, err) != 0 ||
+        write_platform(vm, err) != 0)
+        return -1;
+    trace_step(&vm->trace, TRACE_MACHINE, "registers");
+    return 0;
+}
