@@ -106,44 +106,43 @@ static void bash_runs_a_script_of_builtins(void)
     same_as_host(argv, "l1\nl2\nl3\n");
 }
 
-static void each_variant(const char *name)
+/* A variant that was not built fails the test. */
+static void each_variant(const char *name, const char *const suffixes[])
 {
-    static const char *const suffixes[] = {"", "-musl", "-pie"};
-    unsigned ran = 0;
-
-    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+    for (size_t i = 0; suffixes[i]; i++) {
         char file[64];
         const char *argv[2] = {NULL, NULL};
 
         snprintf(file, sizeof(file), "%s%s", name, suffixes[i]);
         argv[0] = program(file);
         if (access(argv[0], X_OK) != 0)
-            continue;
+            fail_at(__FILE__, __LINE__, "no program %s", argv[0]);
         same_as_host(argv, NULL);
-        ran++;
     }
-    CHECK(ran > 0);
 }
 
-#define VARIANTS(name)                                                                             \
+static const char *const all[] = {"", "-pie", "-musl", NULL};
+static const char *const glibc_only[] = {"", "-pie", NULL};
+
+#define VARIANTS(name, which)                                                                      \
     static void name##_does_as_on_the_host(void)                                                   \
     {                                                                                              \
-        each_variant(#name);                                                                       \
+        each_variant(#name, which);                                                                \
     }
-VARIANTS(hello)
-VARIANTS(pthreads)
-VARIANTS(signals)
-VARIANTS(cpp_exceptions)
-VARIANTS(lua_bench)
-VARIANTS(sqlite)
-VARIANTS(mmap)
-VARIANTS(files)
-VARIANTS(clock)
-VARIANTS(getrandom)
-VARIANTS(segv)
-VARIANTS(div0)
-VARIANTS(illegal)
-VARIANTS(stack_overflow)
+VARIANTS(hello, all)
+VARIANTS(pthreads, all)
+VARIANTS(signals, all)
+VARIANTS(cpp_exceptions, glibc_only) /* Debian's libstdc++ is made for glibc */
+VARIANTS(lua_bench, all)
+VARIANTS(sqlite, all)
+VARIANTS(mmap, all)
+VARIANTS(files, all)
+VARIANTS(clock, all)
+VARIANTS(getrandom, all)
+VARIANTS(segv, all)
+VARIANTS(div0, all)
+VARIANTS(illegal, all)
+VARIANTS(stack_overflow, all)
 
 const struct vm_test program_tests[] = {
     {"program/busybox_applets_agree_with_the_host", busybox_applets_agree_with_the_host},
