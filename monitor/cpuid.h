@@ -11,7 +11,7 @@
 
 #include "monitor/err.h"
 
-#define CPUID_ENTRIES 128
+#define CPUID_ENTRIES 256 /* KVM_MAX_CPUID_ENTRIES: more it never has */
 
 struct cpuid_table {
     struct kvm_cpuid2 head; /* nent entries follow; laid out for KVM_SET_CPUID2 */

@@ -96,15 +96,15 @@ static void take_note(struct elf_image *image, const char *name, uint32_t name_s
     }
 }
 
-static int read_notes(struct elf_image *image, const struct source *s, const Elf64_Phdr *p,
+static int read_notes(struct elf_image *image, const struct source *s, const struct elf_notes *from,
                       struct err *err)
 {
     uint8_t notes[NOTES_MAX];
-    size_t size = p->p_filesz;
+    size_t size = from->size;
 
     if (size > sizeof(notes))
         return 0; /* none of ours is that long */
-    if (read_at(s, p->p_offset, notes, size, "notes", err) != 0)
+    if (read_at(s, from->offset, notes, size, "notes", err) != 0)
         return -1;
     for (size_t at = 0; size - at >= sizeof(Elf64_Nhdr);) {
         Elf64_Nhdr n;
@@ -123,6 +123,17 @@ static int read_notes(struct elf_image *image, const struct source *s, const Elf
     return 0;
 }
 
+int elf_read_notes(struct elf_image *image, int fd, uint64_t start, uint64_t size, struct err *err)
+{
+    const struct source s = {fd, start, size};
+
+    for (unsigned i = 0; i < image->notes_count; i++) {
+        if (read_notes(image, &s, &image->notes[i], err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int take_header(struct elf_image *image, const struct source *s, const Elf64_Phdr *p,
                        struct err *err)
 {
@@ -130,7 +141,9 @@ static int take_header(struct elf_image *image, const struct source *s, const El
     case PT_LOAD:
         return add_segment(image, s, p, err);
     case PT_NOTE:
-        return read_notes(image, s, p, err);
+        if (image->notes_count < ELF_NOTES)
+            image->notes[image->notes_count++] = (struct elf_notes){p->p_offset, p->p_filesz};
+        return 0;
     case PT_INTERP:
         return err_set(err,
                        "dynamically linked: a program here has no libraries beside it; link it "

@@ -14,10 +14,15 @@
 
 #define ELF_SEGMENTS 16 /* PT_LOAD */
 #define ELF_HEADERS  64 /* program headers of any kind */
+#define ELF_NOTES    4  /* PT_NOTE that are looked at */
 
 struct elf_segment {
     uint64_t offset, vaddr, paddr, file_size, memory_size;
     uint32_t flags; /* PF_* */
+};
+
+struct elf_notes {
+    uint64_t offset, size;
 };
 
 struct elf_image {
@@ -25,6 +30,9 @@ struct elf_image {
     bool position_independent;
     unsigned segment_count;
     struct elf_segment segments[ELF_SEGMENTS]; /* in order of vaddr */
+    unsigned notes_count;
+    struct elf_notes notes[ELF_NOTES]; /* not checked */
+    /* From the notes, if they were read. */
     bool has_samara_note;
     struct samara_kernel_note note;
     bool has_pvh_entry;
@@ -37,5 +45,8 @@ struct elf_image {
  * interpreter, ranges beyond the file, overlapping segments.
  */
 int elf_read(struct elf_image *image, int fd, uint64_t start, uint64_t size, struct err *err);
+
+/* Then, for a kernel, its notes; a program's are nobody's business. */
+int elf_read_notes(struct elf_image *image, int fd, uint64_t start, uint64_t size, struct err *err);
 
 #endif

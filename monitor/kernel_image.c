@@ -57,7 +57,7 @@ static int open_file(struct kernel_image *image, const char *path, uint64_t *siz
 {
     struct stat st;
 
-    image->fd = open(path, O_RDONLY | O_CLOEXEC);
+    image->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a FIFO would block */
     if (image->fd < 0)
         return err_sys(err, "open %s", path);
     if (fstat(image->fd, &st) != 0 || !S_ISREG(st.st_mode))
@@ -68,16 +68,18 @@ static int open_file(struct kernel_image *image, const char *path, uint64_t *siz
 
 int kernel_image_open(struct kernel_image *image, const char *path, struct err *err)
 {
+    const char *name = path ? path : "embedded guest kernel";
     uint64_t size = 0;
 
     image->fd = -1;
     image->start = 0;
     if ((path ? open_file(image, path, &size, err) : open_embedded(image, &size, err)) != 0)
         return -1;
-    if (elf_read(&image->elf, image->fd, image->start, size, err) != 0)
-        return err_in(err, "%s", path ? path : "embedded guest kernel");
+    if (elf_read(&image->elf, image->fd, image->start, size, err) != 0 ||
+        elf_read_notes(&image->elf, image->fd, image->start, size, err) != 0)
+        return err_in(err, "%s", name);
     if (!image->elf.has_samara_note && !image->elf.has_pvh_entry)
-        return err_set(err, "%s: neither a samara nor a PVH kernel (no such note in it)", path);
+        return err_set(err, "%s: neither a samara nor a PVH kernel (no such note in it)", name);
     return 0;
 }
 

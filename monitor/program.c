@@ -20,6 +20,16 @@ static int open_program(const char *path)
     return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 }
 
+static bool is_program(const char *path)
+{
+    struct stat st;
+
+    if (access(path, X_OK) != 0 || stat(path, &st) != 0)
+        return false;
+    errno = EACCES;
+    return S_ISREG(st.st_mode);
+}
+
 /* The first executable of that name in PATH; -1 with errno (EACCES if there was one of no use). */
 static int search_path(const char *name, char found[PATH_ROOM])
 {
@@ -34,7 +44,7 @@ static int search_path(const char *name, char found[PATH_ROOM])
             memcpy(found, path, len);
             found[len] = '/';
             memcpy(found + len + 1, name, name_len + 1);
-            if (access(found, X_OK) == 0)
+            if (is_program(found))
                 return open_program(found);
             why = errno == EACCES ? EACCES : why;
         }

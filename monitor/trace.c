@@ -36,7 +36,7 @@ static int64_t start_of(const struct trace *trace)
 static void put_event(FILE *f, const char *name, unsigned track, int64_t from, int64_t to)
 {
     fprintf(f, ",\n{\"name\":\"%s\",\"ph\":\"X\",\"pid\":1,\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f}",
-            name, track + 1, (double)from / 1000, (double)(to - from) / 1000);
+            name, track + 1, (double)from / 1000, ((double)to - (double)from) / 1000);
 }
 
 static void put_track_names(FILE *f)
@@ -77,7 +77,7 @@ static void put_guest(FILE *f, const struct trace *trace, const struct samara_pl
     int64_t before = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        int64_t at = (int64_t)page->marks[i].ns + offset - start_of(trace);
+        int64_t at = (int64_t)(page->marks[i].ns + (uint64_t)offset - (uint64_t)start_of(trace));
         char name[SAMARA_MARK_NAME + 1];
 
         clean_name(name, page->marks[i].name);

@@ -64,6 +64,8 @@ static int read_file(const struct file *f, struct elf_image *image, struct err *
     cr_assert_eq(pwrite(fd, f->bytes, FILE_SIZE, (off_t)f->start), FILE_SIZE);
     cr_assert_eq(ftruncate(fd, (off_t)(f->start + f->size)), 0);
     r = elf_read(image, fd, f->start, f->size, err);
+    if (r == 0)
+        r = elf_read_notes(image, fd, f->start, f->size, err);
     close(fd);
     return r;
 }
