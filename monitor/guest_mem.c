@@ -74,12 +74,12 @@ bool guest_write(const struct guest_mem *mem, gpa_t at, const void *from, size_t
     return true;
 }
 
-bool guest_or64(const struct guest_mem *mem, gpa_t at, uint64_t bits)
+bool guest_or64(const struct guest_mem *mem, gpa_t at, uint64_t bits, uint64_t *before)
 {
     void *word = guest_iov(mem, at, sizeof(uint64_t));
 
     if (word == NULL || (uintptr_t)word % sizeof(uint64_t) != 0)
         return false;
-    __atomic_fetch_or((uint64_t *)word, bits, __ATOMIC_SEQ_CST);
+    *before = __atomic_fetch_or((uint64_t *)word, bits, __ATOMIC_SEQ_CST);
     return true;
 }

@@ -49,7 +49,7 @@ bool guest_read(const struct guest_mem *mem, gpa_t at, void *to, size_t len);
 bool guest_write(const struct guest_mem *mem, gpa_t at, const void *from, size_t len);
 
 /* Atomic or of a naturally aligned 64-bit word, for mailboxes that the guest takes by exchange.
- * False if it is not RAM or not aligned. */
-bool guest_or64(const struct guest_mem *mem, gpa_t at, uint64_t bits);
+ * *before is what was there. False if it is not RAM or not aligned. */
+bool guest_or64(const struct guest_mem *mem, gpa_t at, uint64_t bits, uint64_t *before);
 
 #endif

@@ -45,10 +45,14 @@ int platform_init(struct platform *platform, const struct guest_mem *mem,
     return 0;
 }
 
-void platform_signal(struct platform *platform, int sig)
+bool platform_signal(struct platform *platform, int sig)
 {
-    guest_or64(platform->mem, gpa(SAMARA_GPA_PLATFORM + offsetof(struct samara_platform, signals)),
-               1ull << (sig - 1));
+    const uint64_t at = SAMARA_GPA_PLATFORM + offsetof(struct samara_platform, signals);
+    uint64_t bit = 1ull << (sig - 1);
+    uint64_t before = 0;
+
+    guest_or64(platform->mem, gpa(at), bit, &before);
+    return !(before & bit);
 }
 
 void platform_resize(struct platform *platform, uint16_t rows, uint16_t cols)

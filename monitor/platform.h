@@ -29,8 +29,9 @@ struct platform_setup {
 int platform_init(struct platform *platform, const struct guest_mem *mem,
                   const struct platform_setup *setup, struct err *err);
 
-/* Marks signal sig (1..63) as sent; the caller raises SAMARA_VECTOR_PLATFORM. */
-void platform_signal(struct platform *platform, int sig);
+/* Marks signal sig (1..63) as sent; the caller raises SAMARA_VECTOR_PLATFORM. False if the guest
+ * has not taken the one sent before. */
+bool platform_signal(struct platform *platform, int sig);
 
 /* Stores the terminal's size; the caller sends SIGWINCH. */
 void platform_resize(struct platform *platform, uint16_t rows, uint16_t cols);

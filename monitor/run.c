@@ -13,6 +13,7 @@
 #include "monitor/options.h"
 #include "monitor/program.h"
 #include "monitor/vm.h"
+#include "monitor/warn.h"
 
 #define GRACE_NS 1000000000ull /* between SIGTERM at the time limit and the end */
 
@@ -20,10 +21,18 @@ static const int forwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUS
 
 struct run {
     struct vm *vm;
+    sigset_t before; /* the signals that were blocked when we came */
     int signal_fd;
+    int killed_by; /* a signal that nobody in the guest was there to take */
     struct loop_timer timer;
     bool timed_out;
 };
+
+/* What ends a process that does nothing about it. */
+static bool is_fatal(int sig)
+{
+    return sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT;
+}
 
 static void on_signal(void *arg, uint32_t events)
 {
@@ -32,9 +41,14 @@ static void on_signal(void *arg, uint32_t events)
 
     (void)events;
     while (read(run->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-        if (info.ssi_signo == SIGWINCH)
+        int sig = (int)info.ssi_signo;
+
+        if (sig == SIGWINCH)
             vm_resize(run->vm);
-        vm_signal(run->vm, (int)info.ssi_signo);
+        if (!vm_signal(run->vm, sig) && is_fatal(sig)) {
+            run->killed_by = sig;
+            vm_abandon(run->vm);
+        }
     }
 }
 
@@ -51,7 +65,8 @@ static void on_time(void *arg)
     loop_timer_set(&run->vm->loop, &run->timer, loop_now_ns() + GRACE_NS);
 }
 
-static int watch_signals(struct run *run, struct err *err)
+/* From here on signals wait for the loop: none comes between making something and owning it. */
+static int catch_signals(struct run *run, struct err *err)
 {
     sigset_t set;
 
@@ -65,29 +80,62 @@ static int watch_signals(struct run *run, struct err *err)
         sigaddset(&set, forwarded[i]);
     }
     signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+    if (sigprocmask(SIG_BLOCK, &set, &run->before) != 0)
         return err_sys(err, "sigprocmask");
     run->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (run->signal_fd < 0)
-        return err_sys(err, "signalfd");
-    if (loop_add(&run->vm->loop, run->signal_fd, EPOLLIN, on_signal, run) < 0)
-        return err_sys(err, "watch signals");
-    return 0;
+    return run->signal_fd < 0 ? err_sys(err, "signalfd") : 0;
+}
+
+/* A signal that nobody took ends us now, as it would any process. */
+static void release_signals(const struct run *run)
+{
+    if (run->signal_fd >= 0)
+        close(run->signal_fd);
+    sigprocmask(SIG_SETMASK, &run->before, NULL);
 }
 
 static int watch(struct run *run, const struct run_options *options, struct err *err)
 {
-    int r;
+    struct vm *vm = run->vm;
+    int r = 0;
 
-    device_lock_take(&run->vm->lock);
-    r = watch_signals(run, err);
+    device_lock_take(&vm->lock);
+    if (loop_add(&vm->loop, run->signal_fd, EPOLLIN, on_signal, run) < 0)
+        r = err_sys(err, "watch signals");
     if (options->timeout_ns) {
         run->timer = (struct loop_timer){.fn = on_time, .arg = run};
-        loop_timer_set(&run->vm->loop, &run->timer, loop_now_ns() + options->timeout_ns);
+        loop_timer_set(&vm->loop, &run->timer, loop_now_ns() + options->timeout_ns);
     }
-    device_lock_release(&run->vm->lock);
+    device_lock_release(&vm->lock);
     return r;
 }
+
+/* --- a file that became shorter --- */
+
+/*
+ * Kernel and program are mapped into guest memory: if somebody truncates the file, an access of
+ * ours beyond its end raises SIGBUS. (The guest's own ends in KVM_RUN with EFAULT.)
+ */
+static const char *socket_to_remove;
+
+static void on_bus_error(int sig)
+{
+    (void)sig;
+    warn_now("a file mapped into the guest became shorter while it ran");
+    if (socket_to_remove)
+        unlink(socket_to_remove);
+    _exit(EXIT_SAMARA);
+}
+
+static void catch_bus_errors(const struct vm_config *config)
+{
+    struct sigaction action = {.sa_handler = on_bus_error};
+
+    socket_to_remove = config->vsock_path;
+    sigaction(SIGBUS, &action, NULL);
+}
+
+/* --- the outcome --- */
 
 static void take_guest_text(struct report *report, const char *text, size_t len)
 {
@@ -107,6 +155,7 @@ static int guest_status(struct vm *vm, const char *program, struct report *repor
         return 128 + (int)(page.exit_code & 0x7f);
     case SAMARA_EXIT_NOEXEC:
         printable_copy(why, sizeof(why), page.panic_text, page.panic_length);
+        why[strcspn(why, "\n")] = '\0'; /* a guest does not write further lines in our name */
         err_set(&report->err, "%s: %s", program, why);
         return EXIT_NOT_RUNNABLE;
     default:
@@ -127,20 +176,26 @@ static int outcome(struct run *run, const char *program, struct report *report)
     }
     if (run->timed_out)
         return EXIT_TIMEOUT;
+    if (run->killed_by)
+        return 128 + run->killed_by;
     return guest_status(vm, program, report);
 }
 
 static int run_vm(struct run *run, const struct run_options *options, struct report *report)
 {
     struct err *err = &report->err;
+    struct err trouble = {.text = ""};
     int status;
 
-    if (watch(run, options, err) != 0)
+    if (watch(run, options, err) != 0) {
+        vm_destroy(run->vm);
         return EXIT_SAMARA;
+    }
     vm_run(run->vm);
     status = outcome(run, options->program, report);
-    if (vm_write_trace(run->vm, err) != 0)
-        return EXIT_SAMARA;
+    if (vm_write_trace(run->vm, &trouble) != 0 && !err->text[0])
+        *err = trouble; /* the status stays the program's */
+    vm_leave(run->vm);
     return status;
 }
 
@@ -148,14 +203,14 @@ static int run_program(const struct run_options *options, struct report *report)
 {
     static struct vm vm;
     struct run run = {.vm = &vm, .signal_fd = -1};
-    int status;
+    int status = EXIT_SAMARA;
 
-    if (vm_config_check(&options->vm, &report->err) != 0 ||
-        vm_create(&vm, &options->vm, &report->err) != 0)
+    if (vm_config_check(&options->vm, &report->err) != 0)
         return EXIT_SAMARA;
-    status = run_vm(&run, options, report);
-    if (!getenv("SPX"))
-        vm_destroy(&vm);
+    catch_bus_errors(&options->vm);
+    if (catch_signals(&run, &report->err) == 0 && vm_create(&vm, &options->vm, &report->err) == 0)
+        status = run_vm(&run, options, report);
+    release_signals(&run);
     return status;
 }
 

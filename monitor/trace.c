@@ -21,7 +21,7 @@ void trace_step(struct trace *trace, enum trace_track track, const char *name)
 {
     struct trace_steps *to = &trace->tracks[track];
 
-    if (!trace->path || to->count == TRACE_STEPS)
+    if (!trace->file || to->count == TRACE_STEPS)
         return;
     to->steps[to->count].name = name;
     to->steps[to->count++].ns = trace_now();
@@ -86,14 +86,21 @@ static void put_guest(FILE *f, const struct trace *trace, const struct samara_pl
     }
 }
 
-int trace_write(const struct trace *trace, const struct samara_platform *page, int64_t guest_offset,
+int trace_open(struct trace *trace, const char *path, struct err *err)
+{
+    trace->file = path ? fopen(path, "we") : NULL;
+    return path && !trace->file ? err_sys(err, "trace: open %s", path) : 0;
+}
+
+int trace_write(struct trace *trace, const struct samara_platform *page, int64_t guest_offset,
                 struct err *err)
 {
-    FILE *f = fopen(trace->path, "we");
+    FILE *f = trace->file;
     int failed;
 
     if (!f)
-        return err_sys(err, "trace: open %s", trace->path);
+        return 0;
+    trace->file = NULL;
     fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", f);
     put_track_names(f);
     for (unsigned i = 0; i < TRACE_TRACKS; i++)
@@ -102,6 +109,6 @@ int trace_write(const struct trace *trace, const struct samara_platform *page, i
     fputs("\n]}\n", f);
     failed = ferror(f);
     if (fclose(f) != 0 || failed)
-        return err_sys(err, "trace: write %s", trace->path);
+        return err_sys(err, "trace: write");
     return 0;
 }

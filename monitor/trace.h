@@ -6,6 +6,7 @@
 #define SAMARA_MONITOR_TRACE_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "abi/platform.h"
 #include "monitor/err.h"
@@ -24,16 +25,19 @@ struct trace_steps {
 };
 
 struct trace {
-    const char *path; /* NULL: nobody wants one, and marking costs a test */
+    FILE *file; /* NULL: nobody wants one, and marking costs a test */
     struct trace_steps tracks[TRACE_TRACKS];
 };
+
+/* Opens the file, before the VM exists: a bad path must not cost a run. path NULL: none. */
+int trace_open(struct trace *trace, const char *path, struct err *err);
 
 /* Notes that the step called name (a constant) ends now. */
 void trace_step(struct trace *trace, enum trace_track track, const char *name);
 
-/* Writes the file. guest_offset is what to add to a guest mark's time to get CLOCK_MONOTONIC. The
- * page is a copy of the guest's and not trusted. */
-int trace_write(const struct trace *trace, const struct samara_platform *page, int64_t guest_offset,
+/* Writes and closes the file, if there is one. guest_offset is what to add to a guest mark's time
+ * to get CLOCK_MONOTONIC. The page is a copy of the guest's and not trusted. */
+int trace_write(struct trace *trace, const struct samara_platform *page, int64_t guest_offset,
                 struct err *err);
 
 uint64_t trace_now(void);

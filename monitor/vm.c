@@ -7,7 +7,6 @@
 #include "monitor/vm.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,6 +17,9 @@
 #include "monitor/vm_setup.h"
 
 enum { LOOP_STACK = 128 << 10 };
+
+/* A guest kernel takes a signal in microseconds, unless its processor is not given any time. */
+#define PATIENCE_NS 1000000000ull
 
 /* --- how it ends --- */
 
@@ -35,6 +37,7 @@ static void guest_exited(void *arg)
 {
     struct vm *vm = arg;
 
+    vm->gone = true;
     vcpu_stop(&vm->vcpu);
     vsock_finish(vm->vsock, drained, vm);
 }
@@ -44,8 +47,11 @@ static void guest_failed(void *arg, const char *report)
     struct vm *vm = arg;
 
     device_lock_take(&vm->lock);
-    snprintf(vm->report, sizeof(vm->report), "%s", report);
-    vm->end = VM_FAILED;
+    if (vm->end == VM_RUNNING) {
+        snprintf(vm->report, sizeof(vm->report), "%s", report);
+        vm->end = VM_FAILED;
+    }
+    vm->gone = true;
     vsock_finish(vm->vsock, drained, vm);
     device_lock_release(&vm->lock);
 }
@@ -58,10 +64,18 @@ void vm_abandon(struct vm *vm)
     vcpu_stop(&vm->vcpu);
 }
 
-void vm_signal(struct vm *vm, int sig)
+bool vm_signal(struct vm *vm, int sig)
 {
-    platform_signal(&vm->platform, sig);
+    uint64_t now = loop_now_ns();
+
+    if (vm->gone)
+        return false;
+    if (platform_signal(&vm->platform, sig))
+        vm->untaken_since = now;
+    else if (now - vm->untaken_since > PATIENCE_NS)
+        return false;
     kvm_send_msi(vm->fd, SAMARA_VECTOR_PLATFORM);
+    return true;
 }
 
 /* --- the loop thread --- */
@@ -104,19 +118,14 @@ static void *loop_main(void *arg)
     return NULL;
 }
 
-/* No signal is the loop thread's: the program's come through a signalfd. */
 static int start_loop(struct vm *vm, struct err *err)
 {
-    sigset_t all, before;
     pthread_attr_t attr;
     int r;
 
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, LOOP_STACK);
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
     r = pthread_create(&vm->loop_thread, &attr, loop_main, vm);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     if (r != 0) {
         errno = r;
@@ -161,6 +170,7 @@ static int join_parts(struct vm *vm, struct err *err)
 
 static int build(struct vm *vm, struct err *err)
 {
+    trace_step(&vm->trace, TRACE_MACHINE, "start");
     if (vm_open(vm, err) != 0)
         return -1;
     trace_step(&vm->trace, TRACE_MACHINE, "open");
@@ -181,14 +191,13 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct err *err)
     vm->platform.exited = guest_exited;
     vm->platform.arg = vm;
     vm->loop = (struct event_loop)LOOP_CLOSED;
-    vm->trace.path = config->trace_path;
+    vm->terminal = -1;
     device_lock_init(&vm->lock);
     pthread_mutex_init(&vm->basis.mutex, NULL);
     pthread_mutex_init(&vm->contents.mutex, NULL);
     vm->kernel = (struct kernel_image)KERNEL_IMAGE_CLOSED;
     pthread_cond_init(&vm->finishing, NULL);
-    trace_step(&vm->trace, TRACE_MACHINE, "start");
-    if (build(vm, err) == 0)
+    if (trace_open(&vm->trace, config->trace_path, err) == 0 && build(vm, err) == 0)
         return 0;
     vm_destroy(vm);
     return -1;
@@ -210,8 +219,6 @@ int vm_write_trace(struct vm *vm, struct err *err)
 {
     struct samara_platform page;
 
-    if (!vm->trace.path)
-        return 0;
     platform_read(&vm->platform, &page);
     return trace_write(&vm->trace, &page, vm_clock_offset(vm), err);
 }
@@ -229,7 +236,17 @@ void vm_destroy(struct vm *vm)
     if (vm->kvm >= 0)
         close(vm->kvm);
     vm->fd = vm->kvm = -1;
+    if (vm->terminal >= 0)
+        close(vm->terminal);
+    vm->terminal = -1;
     if (vm->ram)
         munmap(vm->ram, vm->ram_size);
     vm->ram = NULL;
+}
+
+/* The device lock stays taken: the loop thread does nothing more. */
+void vm_leave(struct vm *vm)
+{
+    vsock_free(vm->vsock);
+    vm->vsock = NULL;
 }

@@ -33,6 +33,8 @@ struct vm_part {
 struct vm {
     const struct vm_config *config; /* borrowed */
     int kvm, fd;
+    int terminal; /* the program's, whose size it is told; -1: none */
+    uint32_t terminal_flags;
     uint8_t *ram; /* one host mapping, at the device hole continued from SAMARA_RAM_HIGH_BASE */
     uint64_t ram_size;
     struct guest_mem mem;
@@ -51,6 +53,8 @@ struct vm {
     struct virtio_preset vsock_preset;
     struct trace trace;
     enum vm_end end;
+    bool gone;                /* the guest has had its last turn */
+    uint64_t untaken_since;   /* when a signal was sent that the guest may not have taken yet; ns */
     char report[1024];        /* VM_FAILED */
     bool finished;            /* ended, and all output was delivered */
     bool stands;              /* vm_run holds the device lock */
@@ -65,9 +69,9 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct err *err);
  * the devices stand still: the device lock stays taken. */
 void vm_run(struct vm *vm);
 
-/* All with the device lock: sends signal sig to the program; tells the guest the terminal's size
- * anew; ends vm_run without waiting for the guest. */
-void vm_signal(struct vm *vm, int sig);
+/* All with the device lock: sends signal sig to the program, false if nobody is there to take it;
+ * tells the guest the terminal's size anew; ends vm_run without waiting for the guest. */
+bool vm_signal(struct vm *vm, int sig);
 void vm_resize(struct vm *vm);
 void vm_abandon(struct vm *vm);
 
@@ -76,5 +80,9 @@ int vm_write_trace(struct vm *vm, struct err *err);
 
 /* Undoes vm_create. */
 void vm_destroy(struct vm *vm);
+
+/* Instead, after vm_run, when the process is about to end: undoes what would outlive it. The kernel
+ * frees the rest together, 0.15 ms sooner. */
+void vm_leave(struct vm *vm);
 
 #endif

@@ -5,14 +5,17 @@
  */
 #include "monitor/vm_setup.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "abi/memory_map.h"
 #include "monitor/boot.h"
 #include "monitor/kvm.h"
+#include "monitor/warn.h"
 
 enum { PAGE = 4096, IOAPIC_PINS = 24 };
 
@@ -89,32 +92,37 @@ int vm_make_machine(struct vm *vm, struct err *err)
 
 /* --- the platform page --- */
 
-static bool terminal_size(int fd, struct winsize *size)
-{
-    return ioctl(fd, TIOCGWINSZ, size) == 0;
-}
-
-/* Which of stdio are terminals, and the size of the first. */
-static void describe_terminals(struct platform_setup *setup)
+/* Which of stdio are terminals, and a descriptor for the first that stays when stdio goes. */
+static void find_terminals(struct vm *vm)
 {
     struct winsize size;
+    int first = -1;
 
     for (int fd = 2; fd >= 0; fd--) {
-        if (!terminal_size(fd, &size))
+        if (ioctl(fd, TIOCGWINSZ, &size) != 0)
             continue;
-        setup->flags |= (uint32_t)SAMARA_FLAG_STDIN_TTY << fd;
-        setup->rows = size.ws_row;
-        setup->cols = size.ws_col;
+        vm->terminal_flags |= (uint32_t)SAMARA_FLAG_STDIN_TTY << fd;
+        first = fd;
     }
+    if (first >= 0)
+        vm->terminal = fcntl(first, F_DUPFD_CLOEXEC, 3);
+}
+
+static struct winsize terminal_size(const struct vm *vm)
+{
+    struct winsize size = {0};
+
+    if (vm->terminal >= 0)
+        ioctl(vm->terminal, TIOCGWINSZ, &size);
+    return size;
 }
 
 void vm_resize(struct vm *vm)
 {
-    struct platform_setup setup = {0};
+    struct winsize size = terminal_size(vm);
 
-    describe_terminals(&setup);
-    if (setup.flags)
-        platform_resize(&vm->platform, setup.rows, setup.cols);
+    if (vm->terminal >= 0)
+        platform_resize(&vm->platform, size.ws_row, size.ws_col);
 }
 
 static int64_t clock_ns(clockid_t id)
@@ -138,10 +146,13 @@ int64_t vm_clock_offset(const struct vm *vm)
 static int write_platform(struct vm *vm, struct err *err)
 {
     const struct vm_config *c = vm->config;
+    struct winsize size = terminal_size(vm);
     struct platform_setup setup = {.flags = (c->verbose ? SAMARA_FLAG_VERBOSE : 0u) |
-                                            (c->trace_path ? SAMARA_FLAG_TRACE : 0u)};
+                                            (c->trace_path ? SAMARA_FLAG_TRACE : 0u) |
+                                            vm->terminal_flags,
+                                   .rows = size.ws_row,
+                                   .cols = size.ws_col};
 
-    describe_terminals(&setup);
     setup.wall_base_ns =
         (uint64_t)(clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + vm_clock_offset(vm));
     if (getrandom(setup.seed, sizeof(setup.seed), 0) != sizeof(setup.seed) ||
@@ -166,16 +177,36 @@ static int open_stdio(struct stream_fd stdio[3], struct err *err)
         stdio[fd] = STREAM_CLOSED;
     for (int fd = 0; fd < 3; fd++) {
         if (stream_open(&stdio[fd], fd, fd ? STREAM_WRITES : STREAM_READS, err) != 0)
-            return err_in(err, "file descriptor %d", fd);
+            return -1;
     }
     return 0;
+}
+
+/* The streams have descriptors of their own, and what the program closes must be closed. Standard
+ * error stays: it is ours too. */
+static int give_up_stdio(struct err *err)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    bool good = null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0;
+
+    if (null >= 0)
+        close(null);
+    return good ? 0 : err_sys(err, "/dev/null");
+}
+
+static void log_line(void *ctx, const char *line)
+{
+    (void)ctx;
+    warn_now(line);
 }
 
 static int add_vsock(struct vm *vm, struct err *err)
 {
     struct vsock_config config = {.guest_cid = SAMARA_GUEST_CID, .path = vm->config->vsock_path};
-    const struct virtio_host host = {.mem = &vm->mem, .irq = raise_vsock, .ctx = vm};
+    const struct virtio_host host = {
+        .mem = &vm->mem, .irq = raise_vsock, .log = log_line, .ctx = vm};
 
+    find_terminals(vm);
     if (open_stdio(config.stdio, err) == 0)
         vm->vsock = vsock_new(&config, &host, &vm->loop, err);
     if (!vm->vsock) {
@@ -183,6 +214,8 @@ static int add_vsock(struct vm *vm, struct err *err)
             stream_close(&config.stdio[fd]);
         return -1;
     }
+    if (give_up_stdio(err) != 0)
+        return -1;
     if (mmio_bus_add(&vm->bus, SAMARA_GPA_VIRTIO, VIRTIO_MMIO_SIZE, &virtio_mmio_ops,
                      vsock_device(vm->vsock), err) != 0)
         return -1;

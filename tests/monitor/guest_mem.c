@@ -57,14 +57,15 @@ Test(guest_mem, a_failed_copy_copies_nothing)
 
 Test(guest_mem, mailboxes_take_aligned_words_only)
 {
-    uint64_t word = 1;
+    uint64_t word = 1, before = 0;
 
     memcpy(low + 8, &word, 8);
-    cr_assert(guest_or64(&mem, gpa(LOW + 8), 6));
+    cr_assert(guest_or64(&mem, gpa(LOW + 8), 6, &before));
     memcpy(&word, low + 8, 8);
     cr_assert_eq(word, 7);
-    cr_assert(!guest_or64(&mem, gpa(LOW + 12), 1));
-    cr_assert(!guest_or64(&mem, gpa(LOW + SIZE), 1));
+    cr_assert_eq(before, 1);
+    cr_assert(!guest_or64(&mem, gpa(LOW + 12), 1, &before));
+    cr_assert(!guest_or64(&mem, gpa(LOW + SIZE), 1, &before));
 }
 
 Test(guest_mem, regions_neither_overlap_nor_wrap)

@@ -59,8 +59,9 @@ Test(platform, memory_without_room_for_it_is_an_error)
 
 Test(platform, signals_add_up, .init = set_up)
 {
-    platform_signal(&platform, 2);
-    platform_signal(&platform, 15);
+    cr_assert(platform_signal(&platform, 2));
+    cr_assert(platform_signal(&platform, 15));
+    cr_assert_not(platform_signal(&platform, 15), "nobody has taken the first");
     cr_assert_eq(page()->signals, 1ull << 1 | 1ull << 14);
 }
 

@@ -20,12 +20,12 @@ static void remove_file(void)
     unlink(path);
 }
 
-static const char *written(const struct trace *trace, const struct samara_platform *page,
-                           int64_t offset)
+static const char *written(struct trace *trace, const struct samara_platform *page, int64_t offset)
 {
     struct err err = {0};
     FILE *f;
 
+    cr_assert_eq(trace_open(trace, path, &err), 0, "%s", err.text);
     cr_assert_eq(trace_write(trace, page, offset, &err), 0, "%s", err.text);
     f = fopen(path, "r");
     text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
@@ -43,7 +43,7 @@ Test(trace, marks_cost_nothing_if_nobody_wants_one)
 
 Test(trace, too_many_steps_are_dropped)
 {
-    struct trace trace = {.path = path};
+    struct trace trace = {.file = stdout};
 
     for (int i = 0; i < TRACE_STEPS + 5; i++)
         trace_step(&trace, TRACE_CONTENTS, "step");
@@ -53,8 +53,7 @@ Test(trace, too_many_steps_are_dropped)
 Test(trace, guest_marks_are_put_on_the_hosts_clock, .init = make_file, .fini = remove_file)
 {
     static struct samara_platform page = {.mark_count = 1, .marks = {{2000, "up"}}};
-    struct trace trace = {.path = path,
-                          .tracks = {{.count = 2, .steps = {{"start", 10000}, {"made", 11500}}},
+    struct trace trace = {.tracks = {{.count = 2, .steps = {{"start", 10000}, {"made", 11500}}},
                                      {.count = 2, .steps = {{"start", 10500}, {"filled", 11000}}}}};
     const char *json = written(&trace, &page, 11000);
 
@@ -73,7 +72,7 @@ Test(trace, guest_marks_are_put_on_the_hosts_clock, .init = make_file, .fini = r
 Test(trace, a_hostile_name_stays_within_its_quotes, .init = make_file, .fini = remove_file)
 {
     static struct samara_platform page = {.mark_count = UINT32_MAX};
-    struct trace trace = {.path = path, .tracks = {{.count = 1, .steps = {{"start", 1}}}}};
+    struct trace trace = {.tracks = {{.count = 1, .steps = {{"start", 1}}}}};
     const char *json;
 
     for (unsigned i = 0; i < SAMARA_MARKS; i++)
@@ -85,13 +84,22 @@ Test(trace, a_hostile_name_stays_within_its_quotes, .init = make_file, .fini = r
     cr_assert_null(strchr(json, '\\'));
 }
 
-Test(trace, a_file_that_cannot_be_written_is_an_error)
+Test(trace, a_bad_path_is_refused_before_anything_runs)
 {
-    static struct samara_platform page;
-    struct trace trace = {.path = "/no/such/place",
-                          .tracks = {{.count = 1, .steps = {{"start", 1}}}}};
+    struct trace trace = {0};
     struct err err = {0};
 
-    cr_assert_eq(trace_write(&trace, &page, 0, &err), -1);
+    cr_assert_eq(trace_open(&trace, "/no/such/place", &err), -1);
     cr_assert(strstr(err.text, "/no/such/place"), "%s", err.text);
+}
+
+Test(trace, a_full_disk_is_an_error)
+{
+    static struct samara_platform page;
+    struct trace trace = {.tracks = {{.count = 1, .steps = {{"start", 1}}}}};
+    struct err err = {0};
+
+    cr_assert_eq(trace_open(&trace, "/dev/full", &err), 0);
+    cr_assert_eq(trace_write(&trace, &page, 0, &err), -1);
+    cr_assert(strstr(err.text, "No space"), "%s", err.text);
 }

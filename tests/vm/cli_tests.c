@@ -124,6 +124,29 @@ static void corrupted_programs_never_crash_it(void)
     }
 }
 
+static void a_trace_that_cannot_be_written_is_refused_first(void)
+{
+    struct job job = {
+        .argv = {samara(), "run", "--trace", "/no/such/place", "/bin/busybox", "echo", "has run"}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 125);
+    ERROR_HAS(&o, "trace: open /no/such/place: No such file or directory");
+    OUTPUT(&o, "");
+}
+
+static void a_trace_on_a_full_disk_costs_no_status(void)
+{
+    struct job job = {
+        .argv = {samara(), "run", "--trace", "/dev/full", "/bin/busybox", "sh", "-c", "exit 3"}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 3);
+    ERROR_HAS(&o, "trace: write: No space left on device");
+}
+
 static void a_trace_is_json_with_host_and_guest_events(void)
 {
     static char text[1 << 16];
@@ -150,5 +173,8 @@ const struct vm_test cli_tests[] = {
     {"cli/programs_that_cannot_run_end_in_126_or_127", programs_that_cannot_run_end_in_126_or_127},
     {"cli/corrupted_programs_never_crash_it", corrupted_programs_never_crash_it},
     {"cli/a_trace_is_json_with_host_and_guest_events", a_trace_is_json_with_host_and_guest_events},
+    {"cli/a_trace_that_cannot_be_written_is_refused_first",
+     a_trace_that_cannot_be_written_is_refused_first},
+    {"cli/a_trace_on_a_full_disk_costs_no_status", a_trace_on_a_full_disk_costs_no_status},
     {NULL, NULL},
 };

@@ -1,5 +1,11 @@
 /* Other guest kernels: what --kernel takes, and what one can do to the monitor. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "tests/vm/runner.h"
 
 static void run_kernel(const char *kernel, const char *option, const char *value, struct outcome *o)
@@ -64,6 +70,68 @@ static void a_guest_that_never_leaves_is_stopped_in_time(void)
     STATUS(&o, 124);
 }
 
+/* The first is sent on, in vain; from the second a second later it is clear that nobody is there.
+ */
+static void a_guest_that_takes_no_signals_is_ended_by_the_second(void)
+{
+    struct job job = {
+        .argv = {samara(), "run", "--kernel", program("kernel-spin.elf"), "/bin/busybox", "true"}};
+    struct running r;
+    struct outcome o;
+
+    job_start(&job, &r);
+    usleep(300000);
+    kill(r.pid, SIGTERM);
+    usleep(1500000);
+    kill(r.pid, SIGTERM);
+    job_finish(&r, &o);
+    STATUS(&o, 143);
+}
+
+/* The guest can fill the pipe itself; the monitor must not wait for its reader. */
+static void a_full_standard_error_does_not_stop_the_monitor(void)
+{
+    struct job job = {.argv = {samara(), "run", "--timeout", "500ms", "--kernel",
+                               program("kernel-bad-access.elf"), "/bin/busybox", "true"}};
+    int status, err[2];
+    pid_t pid;
+
+    CHECK(pipe(err) == 0 && fcntl(err[1], F_SETFL, O_NONBLOCK) == 0);
+    while (write(err[1], "0123456789abcdef", 16) > 0)
+        ;
+    CHECK(fcntl(err[1], F_SETFL, 0) == 0);
+    pid = fork();
+    if (pid == 0) {
+        dup2(err[1], 2);
+        execv(job.argv[0], (char *const *)(unsigned long)job.argv);
+        _exit(99);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 124);
+}
+
+static void a_program_file_that_shrinks_is_reported(void)
+{
+    const char *path = scratch("shrinks"), *address = scratch("shrinks.sock");
+    struct job job = {.argv = {samara(), "run", "--vsock", address, "--kernel",
+                               program("kernel-rings-in-program.elf"), path}};
+    char command[400];
+    struct running r;
+    struct outcome o;
+
+    snprintf(command, sizeof(command), "cp %s %s && truncate -s 4M %s", program("hello"), path,
+             path);
+    CHECK(system(command) == 0);
+    job_start(&job, &r);
+    usleep(500000);
+    CHECK(access(address, F_OK) == 0);
+    CHECK(truncate(path, 0) == 0);
+    job_finish(&r, &o);
+    STATUS(&o, 125);
+    ERROR_HAS(&o, "became shorter");
+    CHECK(access(address, F_OK) != 0);
+}
+
 const struct vm_test kernel_tests[] = {
     {"kernel/a_kernel_with_our_note_is_entered_and_exits",
      a_kernel_with_our_note_is_entered_and_exits},
@@ -75,5 +143,10 @@ const struct vm_test kernel_tests[] = {
     {"kernel/a_triple_fault_is_reported_with_registers", a_triple_fault_is_reported_with_registers},
     {"kernel/a_guest_that_never_leaves_is_stopped_in_time",
      a_guest_that_never_leaves_is_stopped_in_time},
+    {"kernel/a_guest_that_takes_no_signals_is_ended_by_the_second",
+     a_guest_that_takes_no_signals_is_ended_by_the_second},
+    {"kernel/a_full_standard_error_does_not_stop_the_monitor",
+     a_full_standard_error_does_not_stop_the_monitor},
+    {"kernel/a_program_file_that_shrinks_is_reported", a_program_file_that_shrinks_is_reported},
     {NULL, NULL},
 };

@@ -158,11 +158,11 @@ static void a_slow_reader_loses_nothing(void)
     struct outcome o;
 
     snprintf(script, sizeof(script),
-             "%s run /bin/busybox sh -c 'i=0; while [ $i -lt 60000 ]; do echo line $i; "
-             "i=$((i+1)); done' | (sleep 1; wc -l)",
+             "(%s run /bin/busybox sh -c 'i=0; while [ $i -lt 60000 ]; do echo line $i; "
+             "i=$((i+1)); done'; echo status $? >&2) | (sleep 1; wc -l)",
              samara());
     job_run(&job, &o);
-    STATUS(&o, 0);
+    ERROR_HAS(&o, "status 0\n");
     OUTPUT(&o, "60000\n");
 }
 
@@ -225,6 +225,39 @@ static void signals_reach_a_busy_program(void)
     expect_signal(SIGTERM, "echo up; while :; do :; done", 143, "");
 }
 
+/* The program is gone; what remains is to wait for a reader who may never come. */
+static void a_signal_ends_the_wait_for_a_slow_reader(void)
+{
+    struct job job = {
+        .argv = {samara(), "run", "/bin/busybox", "head", "-c", "400000", "/dev/zero"}};
+    struct running r;
+    int status;
+
+    job_start(&job, &r);
+    sleep(1);
+    CHECK(waitpid(r.pid, &status, WNOHANG) == 0);
+    kill(r.pid, SIGTERM);
+    CHECK(waitpid(r.pid, &status, 0) == r.pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 143);
+}
+
+static void a_stream_that_the_program_closes_is_closed(void)
+{
+    struct job job = {
+        .argv = {samara(), "run", "/bin/busybox", "sh", "-c", "echo last; exec >&-; read x"},
+        .keep_input_open = true};
+    struct running r;
+    struct outcome o;
+    char byte;
+
+    job_start(&job, &r);
+    CHECK(job_await(&r, "last\n"));
+    CHECK(read(r.out, &byte, 1) == 0);
+    kill(r.pid, SIGTERM);
+    job_finish(&r, &o);
+    STATUS(&o, 143);
+}
+
 static void signals_reach_a_sleeping_program(void)
 {
     expect_signal(SIGTERM, "echo up; read x", 143, "");
@@ -250,5 +283,8 @@ const struct vm_test stdio_tests[] = {
     {"stdio/a_timeout_ends_it_with_124", a_timeout_ends_it_with_124},
     {"stdio/signals_reach_a_busy_program", signals_reach_a_busy_program},
     {"stdio/signals_reach_a_sleeping_program", signals_reach_a_sleeping_program},
+    {"stdio/a_signal_ends_the_wait_for_a_slow_reader", a_signal_ends_the_wait_for_a_slow_reader},
+    {"stdio/a_stream_that_the_program_closes_is_closed",
+     a_stream_that_the_program_closes_is_closed},
     {NULL, NULL},
 };

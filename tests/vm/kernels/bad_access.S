@@ -1,0 +1,19 @@
+/* One register access that the specification forbids, a byte of Status (Virtio 1.2, 4.2.2.2): the
+ * device says so in a line on standard error. */
+#include "tests/vm/kernels/kernel.h"
+
+start:
+    movabs $(SAMARA_WINDOW + SAMARA_GPA_VIRTIO), %rbx
+    movb $1, 0x70(%rbx)
+1:
+    jmp 1b
+
+    .balign TRAP_STRIDE
+trap_stubs:
+    .rept SAMARA_VECTORS
+    .balign TRAP_STRIDE
+    iretq
+    .endr
+    .skip TRAP_STRIDE
+
+    .section .note.GNU-stack, "", @progbits
