@@ -8,12 +8,4 @@ start:
 1:
     jmp 1b
 
-    .balign TRAP_STRIDE
-trap_stubs:
-    .rept SAMARA_VECTORS
-    .balign TRAP_STRIDE
-    iretq
-    .endr
-    .skip TRAP_STRIDE
-
-    .section .note.GNU-stack, "", @progbits
+    no_traps

@@ -32,6 +32,18 @@ stack_top:
     .text
     .globl start
 
+/* Stubs for a kernel that takes none; the last thing in its file. */
+.macro no_traps
+    .balign TRAP_STRIDE
+trap_stubs:
+    .rept SAMARA_VECTORS
+    .balign TRAP_STRIDE
+    iretq
+    .endr
+    .skip TRAP_STRIDE
+    .section .note.GNU-stack, "", @progbits
+.endm
+
 /* Exit kind and code are in the page; %rbx is clobbered. */
 .macro ring_doorbell
     movabs $(SAMARA_WINDOW + SAMARA_GPA_DOORBELL), %rbx

@@ -53,12 +53,4 @@ start:
 2:
     jmp 2b
 
-    .balign TRAP_STRIDE
-trap_stubs:
-    .rept SAMARA_VECTORS
-    .balign TRAP_STRIDE
-    iretq
-    .endr
-    .skip TRAP_STRIDE
-
-    .section .note.GNU-stack, "", @progbits
+    no_traps

@@ -4,12 +4,4 @@
 start:
     jmp start
 
-    .balign TRAP_STRIDE
-trap_stubs:
-    .rept SAMARA_VECTORS
-    .balign TRAP_STRIDE
-    iretq
-    .endr
-    .skip TRAP_STRIDE
-
-    .section .note.GNU-stack, "", @progbits
+    no_traps
