@@ -95,7 +95,10 @@ int program_open(struct vm_config *config, const char *name, struct err *err)
     const char *path = name;
     int fd;
 
-    if (strchr(name, '/')) {
+    if (!name[0]) {
+        fd = -1;
+        errno = ENOENT;
+    } else if (strchr(name, '/')) {
         fd = open_program(name);
     } else {
         fd = search_path(name, found);
@@ -104,7 +107,7 @@ int program_open(struct vm_config *config, const char *name, struct err *err)
     if (fd < 0) {
         int why = errno;
 
-        err_sys(err, "%s", name);
+        err_sys(err, "%s", name[0] ? name : "an empty name");
         return why == ENOENT || why == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
     }
     config->program_fd = fd;

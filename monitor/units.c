@@ -11,9 +11,11 @@ struct unit {
     uint64_t factor;
 };
 
-/* Largest first: the first that divides a value prints it. */
-static const struct unit sizes[] = {{"T", 1ull << 40}, {"G", 1ull << 30}, {"M", 1ull << 20},
-                                    {"K", 1ull << 10}, {"", 1},           {NULL, 0}};
+/* Largest first: the first that divides a value prints it. No bare numbers (bytes here, MiB
+ * elsewhere) and no MB (a million bytes, for some). */
+static const struct unit sizes[] = {{"T", 1ull << 40},   {"G", 1ull << 30},   {"M", 1ull << 20},
+                                    {"K", 1ull << 10},   {"TiB", 1ull << 40}, {"GiB", 1ull << 30},
+                                    {"MiB", 1ull << 20}, {"KiB", 1ull << 10}, {NULL, 0}};
 static const struct unit durations[] = {{"h", 3600000000000}, {"m", 60000000000}, {"s", 1000000000},
                                         {"ms", 1000000},      {"us", 1000},       {NULL, 0}};
 
@@ -62,34 +64,24 @@ static bool scale(uint64_t *value, const char *name, const struct unit *units)
     return false;
 }
 
-int parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct err *err)
+static int parse(const char *text, const struct unit *units, uint64_t min, uint64_t max,
+                 uint64_t *out, struct err *err)
 {
     const char *at = text;
-    char unit[2] = {0};
     uint64_t value;
 
-    if (!parse_number(&at, &value))
-        return refuse(text, min, max, sizes, err);
-    if (*at && *at != 'B') {
-        unit[0] = *at++;
-        if (strcmp(at, "iB") == 0 || strcmp(at, "B") == 0)
-            at = "";
-    } else if (strcmp(at, "B") == 0) {
-        at = "";
-    }
-    if (*at || !scale(&value, unit, sizes) || value < min || value > max)
-        return refuse(text, min, max, sizes, err);
+    if (!parse_number(&at, &value) || !scale(&value, at, units) || value < min || value > max)
+        return refuse(text, min, max, units, err);
     *out = value;
     return 0;
 }
 
+int parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct err *err)
+{
+    return parse(text, sizes, min, max, out, err);
+}
+
 int parse_duration(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct err *err)
 {
-    const char *at = text;
-    uint64_t value;
-
-    if (!parse_number(&at, &value) || !scale(&value, at, durations) || value < min || value > max)
-        return refuse(text, min, max, durations, err);
-    *out = value;
-    return 0;
+    return parse(text, durations, min, max, out, err);
 }

@@ -6,8 +6,8 @@
 
 #include "monitor/err.h"
 
-/* "64M", "1GiB", "4096": a whole number and K, M, G or T (powers of 1024; "iB" or "B" may follow).
- * -1 with err outside [min, max]. */
+/* "64M", "1GiB": a whole number and K, M, G, T or KiB, MiB, GiB, TiB, all powers of 1024. -1 with
+ * err outside [min, max]. */
 int parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct err *err);
 
 /* "500ms", "5s", "2m", "1h", "250us": a whole number and its unit. Nanoseconds; as parse_size. */
