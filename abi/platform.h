@@ -9,6 +9,7 @@
 #ifndef SAMARA_ABI_PLATFORM_H
 #define SAMARA_ABI_PLATFORM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define SAMARA_PLATFORM_MAGIC   0x616d6173 /* "sama", little-endian */
@@ -48,8 +49,14 @@ struct samara_platform {
     uint32_t panic_length;
     struct samara_mark marks[SAMARA_MARKS];
     char panic_text[SAMARA_PANIC_TEXT]; /* UTF-8 text, newlines allowed, no NUL needed */
+    uint32_t ready; /* 1 once the kernel is up: what fails before is no fault of the program's */
+    uint32_t reserved;
 };
 _Static_assert(sizeof(struct samara_platform) <= 4096, "platform page");
+_Static_assert(offsetof(struct samara_platform, exit_kind) == 96 &&
+                   offsetof(struct samara_platform, panic_text) == 1136 &&
+                   offsetof(struct samara_platform, ready) == 3696,
+               "fields stay where kernels of other versions look for them");
 
 enum {
     SAMARA_FLAG_VERBOSE = 1 << 0,   /* name missing system calls on stderr */
@@ -66,10 +73,9 @@ enum samara_exit_kind {
     SAMARA_EXIT_PANIC = 4,  /* the guest kernel failed: 125, report in panic_text */
 };
 
-/* Doorbell registers: 32-bit, write-only. */
+/* The doorbell register: 32-bit, write-only. */
 enum {
-    SAMARA_DOORBELL_EXIT = 0x0,  /* any value: exit_kind and exit_code are valid; never returns */
-    SAMARA_DOORBELL_READY = 0x4, /* any value: the kernel is up (the ready mark) */
+    SAMARA_DOORBELL_EXIT = 0x0, /* any value: exit_kind and exit_code are valid; never returns */
 };
 
 /*

@@ -160,7 +160,7 @@ static int guest_status(struct vm *vm, const char *program, struct report *repor
         return EXIT_NOT_RUNNABLE;
     default:
         take_guest_text(report, page.panic_text, page.panic_length);
-        err_set(&report->err, "the guest kernel gave up");
+        err_set(&report->err, "the guest kernel gave up%s", page.ready ? "" : " during boot");
         return EXIT_SAMARA;
     }
 }

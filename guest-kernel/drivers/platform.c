@@ -16,10 +16,10 @@ static volatile struct samara_platform *page;
 static u64 doorbell;
 static u64 generation[2];
 
-static void ring(u32 reg)
+static void ring_exit(void)
 {
     /* A plain mov: the monitor may have to decode it. */
-    __asm__ volatile("movl %0, (%1)" : : "r"(1u), "r"(doorbell + reg) : "memory");
+    __asm__ volatile("movl %0, (%1)" : : "r"(1u), "r"(doorbell + SAMARA_DOORBELL_EXIT) : "memory");
 }
 
 static void take_seed(void)
@@ -95,7 +95,7 @@ u32 platform_flags(void)
 void platform_ready(void)
 {
     if (page)
-        ring(SAMARA_DOORBELL_READY);
+        page->ready = 1;
 }
 
 _Noreturn void platform_exit(enum samara_exit_kind kind, u32 code)
@@ -103,7 +103,7 @@ _Noreturn void platform_exit(enum samara_exit_kind kind, u32 code)
     if (page) {
         page->exit_kind = kind;
         page->exit_code = code;
-        ring(SAMARA_DOORBELL_EXIT);
+        ring_exit();
         for (;;)
             gate_halt();
     }

@@ -18,7 +18,7 @@ volatile struct samara_platform *platform_page(void);
 /* SAMARA_FLAG_* of this boot; 0 without a page. */
 u32 platform_flags(void);
 
-/* Rings READY: the kernel is up. */
+/* Notes in the page that the kernel is up. */
 void platform_ready(void);
 
 /* Ends the VM. Without a page the code goes to port 0xf4 and the machine is reset by a triple

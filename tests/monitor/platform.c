@@ -89,7 +89,7 @@ Test(platform, only_a_word_to_the_exit_register_ends_the_guest, .init = set_up)
 {
     const struct mmio_ops *ops = &platform_doorbell_ops;
 
-    ops->write(&platform, SAMARA_DOORBELL_READY, 4, 1);
+    ops->write(&platform, SAMARA_DOORBELL_EXIT + 4, 4, 1);
     ops->write(&platform, SAMARA_DOORBELL_EXIT, 1, 1);
     ops->write(&platform, SAMARA_DOORBELL_EXIT + 2, 2, 1);
     ops->write(&platform, 0xffc, 4, 1);

@@ -49,6 +49,7 @@ static void a_panic_cannot_drive_the_terminal(void)
     STATUS(&o, 125);
     ERROR_HAS(&o,
               "samara: guest kernel: one\nsamara: guest kernel: \\x1b[2Jtwo\ttab\\x0d\\x07bell");
+    ERROR_HAS(&o, "gave up during boot"); /* it never said that it was up */
     ERROR_HAS(&o, "\\xc2\\x9bcsi\\xff \303\251t\303\251\n");
 }
 
