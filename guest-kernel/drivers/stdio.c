@@ -247,16 +247,13 @@ void stdio_init(void)
 
 void stdio_finish(void)
 {
-    struct wait_queue *room;
-
     if (!use_vsock())
         return;
+    vsock_end();
     for (unsigned i = STDOUT; i < STDIO_FILES; i++) {
         if (files[i].stream != NULL)
             vsock_shutdown(files[i].stream, VSOCK_SHUT_SEND);
     }
-    while (!vsock_drained(&room))
-        wait_on_uninterrupted(room, WAIT_FOREVER);
 }
 
 void klog_program(const char *text)

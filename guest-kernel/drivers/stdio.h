@@ -11,8 +11,8 @@
  * vsock_init; if that found no device the fallback console is installed. */
 void stdio_init(void);
 
-/* Hands everything written so far to the monitor and ends both output streams. The last call before
- * platform_exit. */
+/* Ends both output streams behind everything written so far; the monitor takes it all when the
+ * doorbell says EXIT. The last call before platform_exit. */
 void stdio_finish(void);
 
 /* A line from the kernel on the program's stderr; the newline is added. Never waits. */

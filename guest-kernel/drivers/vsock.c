@@ -57,9 +57,9 @@ static u32 own_cid;
 static struct vsock_stream *streams;
 static unsigned stream_count;
 static struct vsock_listener *listeners;
-static struct wait_queue send_wait; /* for the pool to be empty */
-static bool owing;                  /* some stream could not send a control packet */
-static bool stalled;                /* some stream has `stalled` set */
+static bool owing;   /* some stream could not send a control packet */
+static bool stalled; /* some stream has `stalled` set */
+static bool ending;  /* the monitor takes what is in the ring at the end */
 
 bool vsock_present(void)
 {
@@ -411,8 +411,6 @@ static bool take_packets(void)
 /* Wakes whoever waits for room to send. */
 static void room_came(void)
 {
-    if (!wait_queue_empty(&send_wait))
-        wake_all(&send_wait);
     for (struct vsock_stream *s = streams; s != NULL && stalled; s = s->next) {
         if (!s->stalled)
             continue;
@@ -424,7 +422,7 @@ static void room_came(void)
 
 void vsock_flush(void)
 {
-    if (!present)
+    if (!present || (ending && !owing))
         return;
     /* An answer may ask for an answer; the device works while it is kicked, so this ends. */
     do {
@@ -774,9 +772,7 @@ void vsock_unlisten(struct vsock_listener *l)
     kfree(l);
 }
 
-bool vsock_drained(struct wait_queue **queue)
+void vsock_end(void)
 {
-    *queue = &send_wait;
-    vsock_flush();
-    return vsockq_all_sent() || (vsockq_arm_send() && vsockq_reclaim() && vsockq_all_sent());
+    ending = true;
 }

@@ -71,7 +71,8 @@ struct wait_queue *vsock_listener_wait_queue(struct vsock_listener *l);
 u32 vsock_listener_port(const struct vsock_listener *l);
 void vsock_unlisten(struct vsock_listener *l);
 
-/* True when the device has taken everything sent; else arms the interrupt for *queue. */
-bool vsock_drained(struct wait_queue **queue);
+/* The VM is about to end, and the monitor then takes what lies in the ring: from here on packets
+ * are left there without a kick as long as there is room. */
+void vsock_end(void);
 
 #endif

@@ -246,8 +246,3 @@ bool vsockq_kick_send(void)
     virtio_kick(&device, VIRTIO_VSOCK_QUEUE_TX, &tx);
     return vsockq_reclaim();
 }
-
-bool vsockq_all_sent(void)
-{
-    return tx.broken || free_slot_count == SLOTS;
-}

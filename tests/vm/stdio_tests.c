@@ -264,6 +264,23 @@ static void signals_reach_a_sleeping_program(void)
     expect_signal(SIGINT, "echo up; read x", 130, "");
 }
 
+/* Exits are most of what start and end cost: the streams are asked for, the line is written, the
+ * end. One more is allowed for a host that interrupts. */
+static void a_hello_leaves_the_guest_three_times(void)
+{
+    char script[512];
+    struct job job = {.argv = {"/bin/sh", "-c", script}};
+    struct outcome o;
+
+    snprintf(script, sizeof(script),
+             "strace -o /dev/null true 2>/dev/null || { echo 3; exit; }; "
+             "strace -f -e trace=ioctl -o %s %s run %s >/dev/null; grep -c KVM_RUN, %s",
+             scratch("exits"), samara(), program("hello-musl"), scratch("exits"));
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    CHECK(atoi(o.out) <= 4);
+}
+
 const struct vm_test stdio_tests[] = {
     {"stdio/hello_prints_and_exits_zero", hello_prints_and_exits_zero},
     {"stdio/the_three_streams_stay_apart", the_three_streams_stay_apart},
@@ -286,5 +303,6 @@ const struct vm_test stdio_tests[] = {
     {"stdio/a_signal_ends_the_wait_for_a_slow_reader", a_signal_ends_the_wait_for_a_slow_reader},
     {"stdio/a_stream_that_the_program_closes_is_closed",
      a_stream_that_the_program_closes_is_closed},
+    {"stdio/a_hello_leaves_the_guest_three_times", a_hello_leaves_the_guest_three_times},
     {NULL, NULL},
 };
