@@ -104,6 +104,7 @@ _Noreturn void kernel_boot(const struct boot_info *boot, u64 cr3)
         cannot_run("no program was given");
     load_program(boot, &start);
     platform_mark("program loaded");
+    platform_attend();
     sched_start(start.rip, start.rsp);
 }
 

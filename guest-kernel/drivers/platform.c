@@ -53,16 +53,23 @@ static void seed_from_cpu(void)
     random_seed(seed.bytes);
 }
 
-static void on_interrupt(void *arg)
+void platform_attend(void)
 {
     u64 signals;
 
-    (void)arg;
+    if (page == NULL)
+        return;
     if (page->generation_id[0] != generation[0] || page->generation_id[1] != generation[1])
         take_seed();
     signals = __atomic_exchange_n(&page->signals, 0, __ATOMIC_SEQ_CST);
     for (; signals != 0; signals &= signals - 1)
         signal_process(__builtin_ctzll(signals) + 1);
+}
+
+static void on_interrupt(void *arg)
+{
+    (void)arg;
+    platform_attend();
 }
 
 void platform_init(const struct boot_info *info)

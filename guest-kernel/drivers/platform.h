@@ -18,6 +18,10 @@ volatile struct samara_platform *platform_page(void);
 /* SAMARA_FLAG_* of this boot; 0 without a page. */
 u32 platform_flags(void);
 
+/* Takes signals and a new generation from the page, as its interrupt does. For once during boot: an
+ * interrupt sent before irq_init is lost. */
+void platform_attend(void);
+
 /* Notes in the page that the kernel is up. */
 void platform_ready(void);
 

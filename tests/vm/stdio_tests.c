@@ -264,6 +264,23 @@ static void signals_reach_a_sleeping_program(void)
     expect_signal(SIGINT, "echo up; read x", 130, "");
 }
 
+/* A signal at any moment of the start kills, be it samara alone or the program that sleeps. */
+static void signals_during_boot_are_not_lost(void)
+{
+    for (useconds_t delay = 0; delay < 4000; delay += 40) {
+        struct job job = {.argv = {samara(), "run", "/bin/busybox", "sleep", "3"}};
+        struct running r;
+        struct outcome o;
+
+        job_start(&job, &r);
+        usleep(delay);
+        kill(r.pid, SIGTERM);
+        job_finish(&r, &o);
+        CHECK(o.status == 143 || o.status == -SIGTERM);
+        outcome_free(&o);
+    }
+}
+
 /* Exits are most of what start and end cost: the streams are asked for, the line is written, the
  * end. One more is allowed for a host that interrupts. */
 static void a_hello_leaves_the_guest_three_times(void)
@@ -303,6 +320,7 @@ const struct vm_test stdio_tests[] = {
     {"stdio/a_signal_ends_the_wait_for_a_slow_reader", a_signal_ends_the_wait_for_a_slow_reader},
     {"stdio/a_stream_that_the_program_closes_is_closed",
      a_stream_that_the_program_closes_is_closed},
+    {"stdio/signals_during_boot_are_not_lost", signals_during_boot_are_not_lost},
     {"stdio/a_hello_leaves_the_guest_three_times", a_hello_leaves_the_guest_three_times},
     {NULL, NULL},
 };
