@@ -1,6 +1,8 @@
 /*
  * One file type for streams of the monitor, one for the fallback console. Descriptors 1 and 2 are
  * shut down when their file is released; what has no reader any more gives EPIPE, as a pipe would.
+ * The monitor reads nothing of stdin before the program asks for it: what a program leaves is for
+ * whoever comes next, and a terminal is not read by a program in the background that does not care.
  */
 #include "guest-kernel/drivers/stdio.h"
 #include "guest-kernel/arch/gate.h"
@@ -62,6 +64,7 @@ static long stdio_read(struct file *f, void *buf, size_t len, u64 *pos)
     (void)pos;
     if (state == -EAGAIN)
         return state;
+    vsock_resume(io->stream);
     return vsock_receive(io->stream, buf, len, false);
 }
 
@@ -83,8 +86,10 @@ static long stdio_write(struct file *f, const void *buf, size_t len, u64 *pos)
 static u32 stdio_poll(struct file *f)
 {
     const struct stdio_file *io = f->private;
-    u32 events = vsock_poll(io->stream);
+    u32 events;
 
+    vsock_resume(io->stream);
+    events = vsock_poll(io->stream);
     if (io == &files[STDIN])
         return events & (u32) ~(POLLOUT | POLLWRNORM);
     /* Nobody sends on an output stream: an end of that direction means nothing. */
@@ -125,6 +130,8 @@ static long stdio_ioctl(struct file *f, u32 request, u64 arg)
     int waiting;
 
     if (request == IOCTL_FIONREAD) {
+        vsock_resume(io->stream);
+        vsock_flush();
         waiting = (int)vsock_readable(io->stream);
         return copy_to_user(arg, &waiting, sizeof(waiting));
     }
@@ -212,7 +219,7 @@ static bool request_streams(void)
     if (!use_vsock())
         return false;
     for (u32 i = 0; i < STDIO_FILES; i++) {
-        files[i].stream = vsock_request(VSOCK_PORT_ANY, SAMARA_STDIO_PORT + i, &error);
+        files[i].stream = vsock_request(VSOCK_PORT_ANY, SAMARA_STDIO_PORT + i, i == STDIN, &error);
         if (files[i].stream == NULL)
             return false;
     }

@@ -473,7 +473,7 @@ bool vsock_init(const struct boot_info *info)
 
 /* ---- streams ---- */
 
-struct vsock_stream *vsock_request(u32 local_port, u32 port, int *error)
+struct vsock_stream *vsock_request(u32 local_port, u32 port, bool paused, int *error)
 {
     struct vsock_stream *s;
 
@@ -489,6 +489,8 @@ struct vsock_stream *vsock_request(u32 local_port, u32 port, int *error)
     s = stream_new(local_port, port, CONNECTING);
     if (s == NULL)
         return NULL;
+    if (paused)
+        s->credit = 0;
     if (!send_packet(s, VIRTIO_VSOCK_OP_REQUEST, 0, NULL, 0)) {
         stream_free(s);
         *error = -EAGAIN;
@@ -504,6 +506,14 @@ int vsock_state(struct vsock_stream *s)
     if (s->state == CONNECTING)
         return -EAGAIN;
     return s->state == RESET ? -ECONNRESET : 0;
+}
+
+void vsock_resume(struct vsock_stream *s)
+{
+    if (s->credit > 0 || s->state != ESTABLISHED)
+        return;
+    s->credit = CREDIT_FIRST;
+    owe(s, OWED_CREDIT);
 }
 
 static size_t copy_out(struct vsock_stream *s, u8 *to, size_t len, bool peek)

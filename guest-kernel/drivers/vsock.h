@@ -32,8 +32,12 @@ bool vsock_present(void);
 u32 vsock_cid(void);
 
 /* Puts a REQUEST for a stream from local_port (or VSOCK_PORT_ANY) to the host's port into the ring;
- * the caller flushes. NULL if memory or ports end; *error says which. */
-struct vsock_stream *vsock_request(u32 local_port, u32 port, int *error);
+ * the caller flushes. NULL if memory or ports end; *error says which. paused: the peer may send
+ * nothing before vsock_resume. */
+struct vsock_stream *vsock_request(u32 local_port, u32 port, bool paused, int *error);
+
+/* Lets the peer of an established stream send, once; to be followed by a receive, poll or flush. */
+void vsock_resume(struct vsock_stream *s);
 
 /* Kicks the device for everything queued and takes what it answered. */
 void vsock_flush(void);

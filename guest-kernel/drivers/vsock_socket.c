@@ -416,7 +416,7 @@ static int connect_start(struct file *f, const struct sockaddr_vm *to)
 
     if (to->cid != VSOCK_CID_HOST)
         return to->cid == VSOCK_CID_ANY ? -EINVAL : -ENODEV;
-    sock->stream = vsock_request(sock->port, to->port, &err);
+    sock->stream = vsock_request(sock->port, to->port, false, &err);
     if (sock->stream == NULL)
         return err;
     sock->connecting = true;

@@ -151,6 +151,20 @@ static void a_program_that_reads_little_leaves_the_rest(void)
     OUTPUT(&o, "y\n");
 }
 
+static void a_program_that_reads_nothing_leaves_all(void)
+{
+    char script[512];
+    struct job job = {.argv = {"/bin/sh", "-c", script}};
+    struct outcome o;
+
+    snprintf(script, sizeof(script),
+             "seq 9 >%s; (%s run %s >/dev/null; cat) <%s; seq 9 | (%s run %s >/dev/null; cat)",
+             scratch("in"), samara(), program("hello"), scratch("in"), samara(), program("hello"));
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "1\n2\n3\n4\n5\n6\n7\n8\n9\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+}
+
 static void a_slow_reader_loses_nothing(void)
 {
     char script[512];
@@ -311,6 +325,7 @@ const struct vm_test stdio_tests[] = {
      a_closed_reader_ends_the_program_by_sigpipe},
     {"stdio/a_program_that_reads_little_leaves_the_rest",
      a_program_that_reads_little_leaves_the_rest},
+    {"stdio/a_program_that_reads_nothing_leaves_all", a_program_that_reads_nothing_leaves_all},
     {"stdio/a_slow_reader_loses_nothing", a_slow_reader_loses_nothing},
     {"stdio/output_to_a_file_is_appended_in_order", output_to_a_file_is_appended_in_order},
     {"stdio/closed_descriptors_do_no_harm", closed_descriptors_do_no_harm},
