@@ -18,6 +18,7 @@
 #define SPARE_MOST    32 /* recycled buffers kept beyond those posted */
 #define SLOTS         32
 #define SLOTS_CONTROL 8 /* of them kept free for packets without payload */
+#define SLOTS_DATA    2 /* have memory from the start: output goes on when there is no more */
 #define BUFFER_SIZE   (64u << 10)
 #define BUFFER_SMALL  (16u << 10)
 #define SMALL_RAM     (64ull << 20)
@@ -37,8 +38,10 @@ static struct vsock_buffer *spare;
 static unsigned spare_count;
 
 static struct slot slots[SLOTS];
-static struct slot *free_slots; /* last in, first out: a small program keeps to one */
-static unsigned free_slot_count;
+/* Last in, first out: a small program keeps to one. */
+static struct slot *free_slots;      /* without memory for payload: control packets take these */
+static struct slot *free_data_slots; /* with it */
+static unsigned free_slot_count;     /* in both */
 
 u32 vsockq_buffer_size(void)
 {
@@ -100,6 +103,34 @@ static void post_buffers(void)
     }
 }
 
+static void slot_push(struct slot *s)
+{
+    struct slot **list = s->data ? &free_data_slots : &free_slots;
+
+    s->next = *list;
+    *list = s;
+    free_slot_count++;
+}
+
+static struct slot *slot_pop(struct slot **list)
+{
+    struct slot *s = *list;
+
+    *list = s->next;
+    free_slot_count--;
+    return s;
+}
+
+static bool make_slots(void)
+{
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (i < SLOTS_DATA && (slots[i].data = data_alloc()) == NULL)
+            return false;
+        slot_push(&slots[i]);
+    }
+    return true;
+}
+
 bool vsockq_init(const struct boot_info *info, void (*on_interrupt)(void *arg))
 {
     if (!virtio_find(info, VIRTIO_ID_VSOCK, 0, &device) ||
@@ -107,14 +138,9 @@ bool vsockq_init(const struct boot_info *info, void (*on_interrupt)(void *arg))
         !virtio_queue_setup(&device, VIRTIO_VSOCK_QUEUE_TX, RING_SIZE, &tx))
         return false;
     buffer_size = info->ram_bytes < SMALL_RAM ? BUFFER_SMALL : BUFFER_SIZE;
-    for (unsigned i = SLOTS; i-- > 0;) {
-        slots[i].next = free_slots;
-        free_slots = &slots[i];
-    }
-    free_slot_count = SLOTS;
     posted_target = POSTED_FIRST;
     post_buffers();
-    if (posted == 0 || (free_slots->data = data_alloc()) == NULL)
+    if (posted == 0 || !make_slots())
         return false;
     vq_disarm(&rx);
     vq_disarm(&tx);
@@ -185,25 +211,38 @@ bool vsockq_arm_send(void)
     return vq_arm(&tx);
 }
 
+/* Sees to it that free_data_slots is not empty. When memory has run out this fails while all slots
+ * that have some are under way: they come back. */
+static bool data_slot_ready(void)
+{
+    struct slot *s;
+    u8 *data;
+
+    if (free_slot_count <= SLOTS_CONTROL)
+        return false;
+    if (free_data_slots != NULL)
+        return true;
+    data = data_alloc();
+    if (data == NULL)
+        return false;
+    s = slot_pop(&free_slots);
+    s->data = data;
+    slot_push(s);
+    return true;
+}
+
 static struct slot *slot_take(bool with_data)
 {
-    struct slot *s = free_slots;
-
-    if (s == NULL || (with_data && free_slot_count <= SLOTS_CONTROL))
-        return NULL;
-    if (with_data && s->data == NULL) {
-        s->data = data_alloc();
-        if (s->data == NULL)
-            return NULL;
-    }
-    free_slots = s->next;
-    free_slot_count--;
-    return s;
+    if (with_data)
+        return data_slot_ready() ? slot_pop(&free_data_slots) : NULL;
+    if (free_slots != NULL)
+        return slot_pop(&free_slots);
+    return free_data_slots != NULL ? slot_pop(&free_data_slots) : NULL;
 }
 
 bool vsockq_can_send(void)
 {
-    return !tx.broken && free_slot_count > SLOTS_CONTROL;
+    return !tx.broken && data_slot_ready();
 }
 
 bool vsockq_send(const struct virtio_vsock_hdr *header, const void *payload)
@@ -231,11 +270,7 @@ bool vsockq_reclaim(void)
     bool any = false;
 
     while (vq_pop(&tx, &used)) {
-        struct slot *s = used.token;
-
-        s->next = free_slots;
-        free_slots = s;
-        free_slot_count++;
+        slot_push(used.token);
         any = true;
     }
     return any;

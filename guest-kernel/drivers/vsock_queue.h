@@ -44,6 +44,7 @@ bool vsockq_send(const struct virtio_vsock_hdr *header, const void *payload);
 /* Tells the device about what was sent; takes back what it is done with. True if any was. */
 bool vsockq_kick_send(void);
 bool vsockq_reclaim(void);
+/* There is room for a packet with payload: a slot, and memory for it. */
 bool vsockq_can_send(void);
 
 #endif

@@ -68,6 +68,17 @@ static void out_of_memory_kills_the_program_and_says_so(void)
     ERROR_HAS(&o, "memory");
 }
 
+static void output_goes_on_without_memory(void)
+{
+    struct job job = {.argv = {samara(), "run", "--mem", "64M", program("many_threads")}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    CHECK(o.out_len == 64 << 16);
+    ERROR_HAS(&o, "no more threads\n");
+}
+
 static void run_kernel(const char *kernel, struct outcome *o)
 {
     struct job job = {
@@ -112,6 +123,7 @@ const struct vm_test failure_tests[] = {
     {"failure/a_program_larger_than_memory_is_refused", a_program_larger_than_memory_is_refused},
     {"failure/out_of_memory_kills_the_program_and_says_so",
      out_of_memory_kills_the_program_and_says_so},
+    {"failure/output_goes_on_without_memory", output_goes_on_without_memory},
     {"failure/a_guest_panic_is_reported_with_125", a_guest_panic_is_reported_with_125},
     {"failure/a_triple_fault_is_reported_with_125", a_triple_fault_is_reported_with_125},
     {"failure/a_text_file_is_no_kernel", a_text_file_is_no_kernel},
