@@ -65,7 +65,7 @@ static long stdio_read(struct file *f, void *buf, size_t len, u64 *pos)
     if (state == -EAGAIN)
         return state;
     vsock_resume(io->stream);
-    return vsock_receive(io->stream, buf, len, false);
+    return vsock_receive(io->stream, buf, len);
 }
 
 static long stdio_write(struct file *f, const void *buf, size_t len, u64 *pos)

@@ -516,29 +516,40 @@ void vsock_resume(struct vsock_stream *s)
     owe(s, OWED_CREDIT);
 }
 
-static size_t copy_out(struct vsock_stream *s, u8 *to, size_t len, bool peek)
+static size_t take_out(struct vsock_stream *s, u8 *to, size_t len)
 {
     size_t done = 0;
-    struct vsock_buffer *b = s->first;
 
-    while (b != NULL && done < len) {
+    while (s->first != NULL && done < len) {
+        struct vsock_buffer *b = s->first;
         u32 n = (u32)MIN(len - done, (size_t)(b->end - b->start));
-        struct vsock_buffer *next = b->next;
 
         memcpy(to + done, b->data + b->start, n);
         done += n;
-        if (!peek) {
-            b->start += n;
-            s->waiting -= n;
-            s->consumed += n;
-            if (b->start == b->end) {
-                s->first = next;
-                if (next == NULL)
-                    s->last = NULL;
-                vsockq_recycle(b);
-            }
+        b->start += n;
+        s->waiting -= n;
+        s->consumed += n;
+        if (b->start == b->end) {
+            s->first = b->next;
+            if (s->first == NULL)
+                s->last = NULL;
+            vsockq_recycle(b);
         }
-        b = next;
+    }
+    return done;
+}
+
+static size_t copy_out(const struct vsock_stream *s, size_t skip, u8 *to, size_t len)
+{
+    size_t done = 0;
+
+    for (const struct vsock_buffer *b = s->first; b != NULL && done < len; b = b->next) {
+        size_t there = b->end - b->start;
+        size_t n = skip < there ? MIN(len - done, there - skip) : 0;
+
+        memcpy(to + done, b->data + b->start + skip, n);
+        done += n;
+        skip = n > 0 ? 0 : skip - there;
     }
     return done;
 }
@@ -560,17 +571,33 @@ static bool receive_ended(const struct vsock_stream *s)
            (s->shut_peer & VSOCK_SHUT_SEND);
 }
 
-long vsock_receive(struct vsock_stream *s, void *to, size_t len, bool peek)
+/* More than `skip` bytes are waiting: 1, or what a receive then answers. */
+static int expect_data(struct vsock_stream *s, size_t skip)
 {
+    if (s->waiting <= skip)
+        take_packets();
+    if (s->waiting <= skip && !receive_ended(s))
+        arm();
+    if (s->waiting > skip)
+        return 1;
+    return receive_ended(s) ? 0 : -EAGAIN;
+}
+
+long vsock_peek(struct vsock_stream *s, size_t skip, void *to, size_t len)
+{
+    int there = expect_data(s, skip);
+
+    return there <= 0 ? there : (long)copy_out(s, skip, to, len);
+}
+
+long vsock_receive(struct vsock_stream *s, void *to, size_t len)
+{
+    int there = expect_data(s, 0);
     size_t n;
 
-    if (s->waiting == 0)
-        take_packets();
-    if (s->waiting == 0 && !receive_ended(s))
-        arm();
-    if (s->waiting == 0)
-        return receive_ended(s) ? 0 : -EAGAIN;
-    n = copy_out(s, to, len, peek);
+    if (there <= 0)
+        return there;
+    n = take_out(s, to, len);
     renew_credit(s);
     vsockq_offer(false);
     return (long)n;

@@ -45,8 +45,10 @@ void vsock_flush(void);
 /* 0 once established, -EAGAIN while the answer is out, -ECONNRESET when refused or reset. */
 int vsock_state(struct vsock_stream *s);
 
-/* Some bytes, 0 at the end of the stream. With peek they stay. */
-long vsock_receive(struct vsock_stream *s, void *to, size_t len, bool peek);
+/* Some bytes, 0 at the end of the stream. */
+long vsock_receive(struct vsock_stream *s, void *to, size_t len);
+/* The same of those behind the first `skip`; all stay. */
+long vsock_peek(struct vsock_stream *s, size_t skip, void *to, size_t len);
 
 /* As many bytes as there is room for. -EPIPE when the peer or we have ended this direction: raising
  * SIGPIPE is the caller's. */

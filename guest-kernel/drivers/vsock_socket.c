@@ -70,27 +70,31 @@ struct socket {
 
 /* ---- as a file ---- */
 
-static long socket_receive(struct socket *sock, void *buf, size_t len, bool peek)
+/* Connected, now or before: there may be something to read. */
+static bool has_peer(const struct socket *sock)
 {
-    int state;
-
-    if (sock->stream == NULL)
-        return -ENOTCONN;
-    state = vsock_state(sock->stream);
-    return state == -EAGAIN ? -ENOTCONN : vsock_receive(sock->stream, buf, len, peek);
+    return sock->stream != NULL && vsock_state(sock->stream) != -EAGAIN;
 }
 
-static long socket_send(struct socket *sock, const void *buf, size_t len)
+static long socket_receive(const struct socket *sock, void *buf, size_t len)
 {
-    if (sock->stream == NULL || vsock_state(sock->stream) == -EAGAIN)
-        return -ENOTCONN;
-    return vsock_send(sock->stream, buf, len);
+    return has_peer(sock) ? vsock_receive(sock->stream, buf, len) : -ENOTCONN;
+}
+
+static long socket_peek(const struct socket *sock, size_t skip, void *buf, size_t len)
+{
+    return has_peer(sock) ? vsock_peek(sock->stream, skip, buf, len) : -ENOTCONN;
+}
+
+static long socket_send(const struct socket *sock, const void *buf, size_t len)
+{
+    return has_peer(sock) ? vsock_send(sock->stream, buf, len) : -ENOTCONN;
 }
 
 static long socket_read(struct file *f, void *buf, size_t len, u64 *pos)
 {
     (void)pos;
-    return socket_receive(f->private, buf, len, false);
+    return socket_receive(f->private, buf, len);
 }
 
 static long socket_write(struct file *f, const void *buf, size_t len, u64 *pos)
@@ -478,7 +482,9 @@ struct transfer {
     struct file *file;
     u32 flags;
     bool send;
+    bool all; /* not content with less than everything */
     u64 deadline;
+    size_t done;
 };
 
 static struct transfer transfer_of(struct file *f, u64 flags, bool send)
@@ -489,70 +495,80 @@ static struct transfer transfer_of(struct file *f, u64 flags, bool send)
         .file = f,
         .flags = (u32)flags,
         .send = send,
+        .all = send || (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL,
         .deadline = deadline_after(send ? sock->send_timeout : sock->receive_timeout),
     };
 }
 
+static long move_once(const struct transfer *t, u64 at, size_t len)
+{
+    const struct socket *sock = t->file->private;
+
+    if (user_prepare(at, len, !t->send) != 0)
+        return -EFAULT;
+    if (t->send)
+        return socket_send(sock, user_pointer(at), len);
+    if (t->flags & MSG_PEEK)
+        return socket_peek(sock, t->done, user_pointer(at), len);
+    return socket_receive(sock, user_pointer(at), len);
+}
+
 static long move_piece(const struct transfer *t, u64 at, size_t len)
 {
-    bool wait = !(t->file->flags & O_NONBLOCK) && !(t->flags & MSG_DONTWAIT);
+    bool wait =
+        !(t->file->flags & O_NONBLOCK) && !(t->flags & MSG_DONTWAIT) && (t->all || t->done == 0);
     long n;
 
-    for (;;) {
-        if (user_prepare(at, len, !t->send) != 0)
-            return -EFAULT;
-        if (t->send)
-            n = socket_send(t->file->private, user_pointer(at), len);
-        else
-            n = socket_receive(t->file->private, user_pointer(at), len, t->flags & MSG_PEEK);
+    do {
+        n = move_once(t, at, len);
         if (n != -EAGAIN || !wait)
             return n;
         n = wait_for(t->file, t->deadline);
-        if (n != 0)
-            return n;
-    }
+    } while (n == 0);
+    return n;
 }
 
-/* Sends all; receives what there is, or with MSG_WAITALL until the end of the stream. */
-static long move(const struct transfer *t, u64 at, size_t len)
+/* Sends all; receives what there is, or with MSG_WAITALL until the end of the stream. 1 when the
+ * range is done and the transfer may go on, else 0 or why not. */
+static long move(struct transfer *t, u64 at, size_t len)
 {
-    bool all = t->send || (t->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL;
-    size_t done = 0;
-    long n = 0;
+    while (len > 0) {
+        long n = move_piece(t, at, MIN(len, (size_t)PIECE));
 
-    while (done < len) {
-        n = move_piece(t, at + done, MIN(len - done, (size_t)PIECE));
         if (n <= 0)
-            break;
-        done += (size_t)n;
-        if (!all)
-            break;
+            return n;
+        t->done += (size_t)n;
+        at += (u64)n;
+        len -= (size_t)n;
+        if (len > 0 && !t->all)
+            return 0;
     }
-    if (n == -EPIPE && done == 0 && !(t->flags & MSG_NOSIGNAL))
-        signal_self(SIGPIPE);
-    return done ? (long)done : n;
+    return 1;
 }
 
-static long move_vector(const struct transfer *t, u64 iov, u64 count)
+static long outcome(const struct transfer *t, long n)
+{
+    if (t->done > 0)
+        return (long)t->done;
+    if (n == -EPIPE && !(t->flags & MSG_NOSIGNAL))
+        signal_self(SIGPIPE);
+    return MIN(n, 0l);
+}
+
+static long move_vector(struct transfer *t, u64 iov, u64 count)
 {
     struct linux_iovec part;
-    size_t done = 0;
+    long n = 1;
 
     if (count > FS_IOV_MAX)
         return -EMSGSIZE;
-    for (u64 i = 0; i < count; i++) {
-        long n;
-
+    for (u64 i = 0; i < count && n > 0; i++) {
         if (copy_from_user(&part, iov + i * sizeof(part), sizeof(part)) != 0)
-            return done ? (long)done : -EFAULT;
-        n = move(t, part.base, MIN(part.len, FS_IO_MAX - done));
-        if (n < 0)
-            return done ? (long)done : n;
-        done += (size_t)n;
-        if ((u64)n < part.len)
-            break;
+            n = -EFAULT;
+        else
+            n = move(t, part.base, MIN(part.len, FS_IO_MAX - t->done));
     }
-    return (long)done;
+    return outcome(t, n);
 }
 
 static long move_buffer(const u64 a[6], bool send)
@@ -564,9 +580,10 @@ static long move_buffer(const u64 a[6], bool send)
         return n;
     if (a[3] & ~(u64)MSG_KNOWN)
         return put_result(f, -EOPNOTSUPP);
-    const struct transfer t = transfer_of(f, a[3], send);
+    struct transfer t = transfer_of(f, a[3], send);
 
-    return put_result(f, move(&t, a[1], MIN(a[2], FS_IO_MAX)));
+    n = move(&t, a[1], MIN(a[2], FS_IO_MAX));
+    return put_result(f, outcome(&t, n));
 }
 
 long sys_sendto(const u64 a[6])
@@ -596,7 +613,7 @@ static long move_message(const u64 a[6], bool send)
         return put_result(f, -EOPNOTSUPP);
     if (copy_from_user(&m, a[1], sizeof(m)) != 0)
         return put_result(f, -EFAULT);
-    const struct transfer t = transfer_of(f, a[2], send);
+    struct transfer t = transfer_of(f, a[2], send);
 
     n = move_vector(&t, m.iov, m.iov_len);
     if (n >= 0 && !send) {

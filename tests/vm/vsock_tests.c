@@ -134,22 +134,30 @@ static void nobody_listening_and_garbage_are_hung_up_on(void)
     stop(&r);
 }
 
+/* Listens where the guest of this --vsock path finds the host's port. */
+static int listen_at(const char *path, const char *port)
+{
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    char port_path[108];
+    struct sockaddr_un a;
+
+    snprintf(port_path, sizeof(port_path), "%s_%s", path, port);
+    a = address(port_path);
+    CHECK(bind(listener, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(listener, 5) == 0);
+    return listener;
+}
+
 static void the_guest_connects_to_a_host_socket(void)
 {
     const char *path = scratch("v4.sock");
-    char port_path[108];
     struct job job = {.argv = {samara(), "run", "--vsock", path, program("vsock_echo"), "connect",
                                "7000", "from the guest"}};
-    struct sockaddr_un a;
     struct running r;
     struct outcome o;
     char line[64];
-    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    int listener = listen_at(path, "7000");
     int fd;
 
-    snprintf(port_path, sizeof(port_path), "%s_7000", path);
-    a = address(port_path);
-    CHECK(bind(listener, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(listener, 5) == 0);
     job_start(&job, &r);
     fd = accept(listener, NULL, NULL);
     CHECK(fd >= 0);
@@ -160,6 +168,29 @@ static void the_guest_connects_to_a_host_socket(void)
     job_finish(&r, &o);
     STATUS(&o, 0);
     OUTPUT(&o, "from the host\n");
+}
+
+static void messages_of_several_parts_end_where_the_data_ends(void)
+{
+    const char *path = scratch("v6.sock");
+    struct job job = {
+        .argv = {samara(), "run", "--vsock", path, program("vsock_messages"), "7002"}};
+    struct running r;
+    struct outcome o;
+    char line[64];
+    int listener = listen_at(path, "7002");
+    int fd;
+
+    job_start(&job, &r);
+    fd = accept(listener, NULL, NULL);
+    hear_line(fd, line, sizeof(line));
+    say(fd, "abcdefgh");
+    hear_line(fd, line, sizeof(line));
+    say(fd, "wxyz");
+    job_finish(&r, &o);
+    close(fd);
+    STATUS(&o, 0);
+    OUTPUT(&o, "8 abcdefgh\n8 abcdefgh\n8 abcdefgh\n4 wxyz\n-1 \n");
 }
 
 static void a_port_without_a_socket_is_refused(void)
@@ -179,6 +210,8 @@ const struct vm_test vsock_tests[] = {
     {"vsock/nobody_listening_and_garbage_are_hung_up_on",
      nobody_listening_and_garbage_are_hung_up_on},
     {"vsock/the_guest_connects_to_a_host_socket", the_guest_connects_to_a_host_socket},
+    {"vsock/messages_of_several_parts_end_where_the_data_ends",
+     messages_of_several_parts_end_where_the_data_ends},
     {"vsock/a_port_without_a_socket_is_refused", a_port_without_a_socket_is_refused},
     {NULL, NULL},
 };
