@@ -48,13 +48,6 @@ void virtio_signal(struct virtio_device *dev, unsigned queue_mask)
         interrupt(dev, VIRTIO_MMIO_INT_QUEUE);
 }
 
-void virtio_config_changed(struct virtio_device *dev)
-{
-    dev->state.config_generation++;
-    if (virtio_active(dev))
-        interrupt(dev, VIRTIO_MMIO_INT_CONFIG);
-}
-
 static void __attribute__((format(printf, 2, 0)))
 log_line(struct virtio_device *dev, const char *format, va_list args)
 {

@@ -51,7 +51,7 @@ struct virtio_state {
     uint32_t device_features_sel, driver_features_sel;
     uint32_t queue_sel;
     uint32_t interrupt_status;
-    uint32_t config_generation;
+    uint32_t reserved;
 };
 _Static_assert(sizeof(struct virtio_state) == 32, "saved layout");
 
@@ -78,9 +78,6 @@ void virtio_notify(struct virtio_device *dev, unsigned queue);
 
 /* At most one interrupt for all the queues in the mask (1 << queue), if any of them is due one. */
 void virtio_signal(struct virtio_device *dev, unsigned queue_mask);
-
-/* The device changed its configuration space. */
-void virtio_config_changed(struct virtio_device *dev);
 
 /* Logs one line that begins with the device's name; at most 16 per VM, faults included. */
 void device_log(struct virtio_device *dev, const char *format, ...)

@@ -175,11 +175,6 @@ static uint64_t held_bytes(const struct vsock *vsock, enum which which)
     return held;
 }
 
-uint64_t vsock_undrained(const struct vsock *vsock)
-{
-    return held_bytes(vsock, ALL);
-}
-
 void vsock_check_finished(struct vsock *vsock)
 {
     bool patient = vsock->patience.armed;

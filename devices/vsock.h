@@ -45,9 +45,6 @@ struct virtio_device *vsock_device(struct vsock *vsock);
 void vsock_finish(struct vsock *vsock, loop_fn done, void *arg);
 #define VSOCK_FINISH_MS 1000
 
-/* Bytes received from the guest and not yet written to the host. */
-uint64_t vsock_undrained(const struct vsock *vsock);
-
 /* Resets every connection, closes everything, removes the listening socket. NULL is allowed. The
  * loop must still exist. */
 void vsock_free(struct vsock *vsock);

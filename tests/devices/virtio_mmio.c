@@ -280,14 +280,3 @@ Test(virtio_mmio, interrupts_are_sent_whether_acknowledged_or_not)
     set(VIRTIO_MMIO_INTERRUPT_ACK, 1);
     cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 }
-
-Test(virtio_mmio, a_change_of_configuration_is_told)
-{
-    uint32_t before = fake_reg(&guest, VIRTIO_MMIO_CONFIG_GENERATION);
-
-    fake_start(&guest, 0, 1, 8);
-    guest.irqs = 0;
-    virtio_config_changed(&dev);
-    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_CONFIG_GENERATION), before + 1);
-    cr_assert_eq(guest.irqs, 1);
-}

@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "devices/vsock_state.h"
+
 enum { RX_DATA = FAKE_DATA, TX_DATA = FAKE_DATA + (8 << 20) };
 static const uint64_t patience_ns = 2000000000;
 
@@ -181,6 +183,15 @@ void vg_expect_nothing(struct vsock_guest *guest)
 
     for (unsigned i = 0; i < 5; i++)
         cr_assert(!vg_take(guest, &packet), "operation %u", packet.hdr.op);
+}
+
+uint64_t vg_held(const struct vsock_guest *guest)
+{
+    uint64_t held = 0;
+
+    for (unsigned i = 0; i < VSOCK_CONNS; i++)
+        held += guest->vsock->conns[i].held;
+    return held;
 }
 
 void vg_assert_alive(struct vsock_guest *guest)

@@ -107,7 +107,7 @@ static void fill_output(void)
 {
     static char block[65536];
 
-    while (vsock_undrained(guest.vsock) == 0)
+    while (vg_held(&guest) == 0)
         vg_data(&guest, block, sizeof(block), SAMARA_STDIO_PORT + 1, MINE);
 }
 
@@ -123,7 +123,7 @@ Test(vsock_stdio, a_reader_that_leaves_while_output_waits_is_told)
     while (!vg_take(&guest, &packet) || packet.hdr.op == VIRTIO_VSOCK_OP_CREDIT_UPDATE);
     cr_assert_eq(packet.hdr.op, VIRTIO_VSOCK_OP_SHUTDOWN);
     cr_assert_eq(packet.hdr.flags, RCV);
-    cr_assert_eq(vsock_undrained(guest.vsock), 0);
+    cr_assert_eq(vg_held(&guest), 0);
 }
 
 Test(vsock_stdio, closing_output_is_seen_by_its_reader)
@@ -316,7 +316,7 @@ Test(vsock_stdio, finishing_waits_for_a_slow_reader)
             ;
         loop_turn(&guest.loop, 10, NULL);
     }
-    cr_assert_eq(vsock_undrained(guest.vsock), 0);
+    cr_assert_eq(vg_held(&guest), 0);
 }
 
 Test(vsock_stdio, finishing_ends_when_the_reader_leaves)
@@ -340,7 +340,7 @@ Test(vsock_stdio, finishing_does_not_wait_long_for_other_connections)
     vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 80, 1);
     vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
     cr_assert_geq(accept(server, NULL, NULL), 0);
-    while (vsock_undrained(guest.vsock) == 0)
+    while (vg_held(&guest) == 0)
         vg_data(&guest, block, sizeof(block), 80, 1);
     vsock_finish(guest.vsock, done, &guest);
     cr_assert(!finished);

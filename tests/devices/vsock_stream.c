@@ -125,7 +125,7 @@ static uint32_t send_until_held(void)
     uint32_t sent = 0;
     struct packet packet;
 
-    while (vsock_undrained(guest.vsock) == 0) {
+    while (vg_held(&guest) == 0) {
         cr_assert(data(block, 4096));
         sent += 4096;
         while (vg_take(&guest, &packet))
@@ -160,7 +160,7 @@ Test(vsock_stream, the_whole_credit_may_be_used)
     uint32_t sent = send_until_held(), left = allowance(sent);
 
     use_up(left);
-    cr_assert_eq(vsock_undrained(guest.vsock), BUF);
+    cr_assert_eq(vg_held(&guest), BUF);
     vg_expect_nothing(&guest);
     vg_assert_alive(&guest);
 }
@@ -170,7 +170,7 @@ Test(vsock_stream, one_byte_more_than_the_credit_is_a_reset)
     use_up(allowance(send_until_held()));
     data(block, 1);
     vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
-    cr_assert_eq(vsock_undrained(guest.vsock), 0);
+    cr_assert_eq(vg_held(&guest), 0);
     vg_assert_alive(&guest);
 }
 
@@ -193,7 +193,7 @@ Test(vsock_stream, credit_comes_back_as_the_host_reads)
     cr_assert_geq(updates, 1, "without being asked");
     cr_assert_leq(updates, 4, "and not for every byte");
     cr_assert_eq(allowance(sent), BUF);
-    cr_assert_eq(vsock_undrained(guest.vsock), 0);
+    cr_assert_eq(vg_held(&guest), 0);
 }
 
 Test(vsock_stream, bulk_arrives_unharmed_in_both_directions)
@@ -279,11 +279,11 @@ Test(vsock_stream, a_connection_that_finds_no_buffer_is_reset)
 
     for (uint32_t i = 0; i < MANY; i++) {
         struct packet packet;
-        uint64_t before = vsock_undrained(guest.vsock);
+        uint64_t before = vg_held(&guest);
         bool reset = false;
 
         connect_from(2000 + i);
-        while (vsock_undrained(guest.vsock) == before && !reset) {
+        while (vg_held(&guest) == before && !reset) {
             vg_data(&guest, block, sizeof(block), PORT, 2000 + i);
             while (vg_take(&guest, &packet))
                 reset |= packet.hdr.op == VIRTIO_VSOCK_OP_RST;
