@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "abi/virtio.h"
+#include "devices/copy_barrier.h"
 #include "monitor/guest_iov.h"
 
 /* --- the rings, as memory the guest changes at any moment --- */
@@ -22,11 +23,6 @@ static void store16(void *base, size_t offset, uint16_t value)
 static void full_barrier(void)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-static void copy_barrier(void)
-{
-    __asm__ volatile("" ::: "memory");
 }
 
 enum { RING_FLAGS = 0, RING_IDX = 2, RING_ENTRIES = 4 };

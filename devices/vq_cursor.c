@@ -8,11 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* What was copied in cannot be fetched again by the compiler. */
-static void copy_barrier(void)
-{
-    __asm__ volatile("" ::: "memory");
-}
+#include "devices/copy_barrier.h"
 
 size_t vq_readable(const struct vq_request *req)
 {
