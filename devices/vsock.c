@@ -20,12 +20,16 @@ static struct vsock *vsock_of(struct virtio_device *dev)
 
 void vsock_work(struct vsock *vsock)
 {
-    bool more = false;
+    bool more = false, stalled;
 
     if (virtio_active(&vsock->device)) {
         more = vsock_send_packets(vsock);
         more |= vsock_take_packets(vsock);
+        stalled = vsock->refusals == VSOCK_REFUSALS;
         more |= vsock_send_packets(vsock);
+        /* Nobody kicks for what is behind the refusals; without buffers to send them in, the kick
+         * for those buffers comes back here. */
+        more |= stalled && vsock->refusals < VSOCK_REFUSALS;
     }
     if (more)
         loop_post(vsock->loop, &vsock->work);
@@ -193,11 +197,14 @@ static void patience_ends(void *arg)
 
 void vsock_finish(struct vsock *vsock, loop_fn done, void *arg)
 {
+    bool more;
+
     host_stop(vsock);
     vsock->guest_gone = true;
-    do
+    do {
         vsock->refusals = 0; /* nobody is there to be told */
-    while (vsock_take_packets(vsock));
+        more = vsock_take_packets(vsock);
+    } while (more || vsock->refusals == VSOCK_REFUSALS);
     vsock->finishing = true;
     vsock->done = done;
     vsock->done_arg = arg;

@@ -262,7 +262,7 @@ bool vsock_take_packets(struct vsock *vsock)
 
     for (unsigned i = 0; i < PACKETS_PER_TURN; i++) {
         if (!virtio_active(&vsock->device) || vsock->refusals == VSOCK_REFUSALS)
-            return false; /* sending a refusal comes back here */
+            return false; /* vsock_work comes back after sending refusals */
         switch (vq_pop(vq, &req)) {
         case VQ_BROKEN:
             device_fault(&vsock->device, "tx queue: %s", vq->broken);

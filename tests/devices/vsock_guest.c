@@ -15,6 +15,7 @@
 #include "devices/vsock_state.h"
 
 enum { RX_DATA = FAKE_DATA, TX_DATA = FAKE_DATA + (8 << 20) };
+enum { QUEUED_DATA = FAKE_DATA + (16 << 20), QUEUED_BYTES = 128 };
 static const uint64_t patience_ns = 2000000000;
 
 void vg_offer(struct vsock_guest *guest, uint16_t slot)
@@ -104,6 +105,19 @@ bool vg_send_raw(struct vsock_guest *guest, const struct virtio_vsock_hdr *hdr, 
     cr_assert_eq(used.id, slot);
     cr_assert_eq(used.len, 0);
     return true;
+}
+
+void vg_queue(struct vsock_guest *guest, uint16_t slot, const struct virtio_vsock_hdr *hdr,
+              const void *data, uint32_t len)
+{
+    uint64_t at = QUEUED_DATA + (uint64_t)slot * QUEUED_BYTES;
+
+    cr_assert_leq(len + sizeof(*hdr), QUEUED_BYTES);
+    memcpy(fake_at(&guest->fake, at), hdr, sizeof(*hdr));
+    if (len > 0)
+        memcpy(fake_at(&guest->fake, at + sizeof(*hdr)), data, len);
+    fake_desc(&guest->fake, TX, slot, at, (uint32_t)sizeof(*hdr) + len, 0, 0);
+    fake_add(&guest->fake, TX, slot);
 }
 
 bool vg_send(struct vsock_guest *guest, uint16_t op, uint32_t host_port, uint32_t guest_port)

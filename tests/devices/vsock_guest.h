@@ -42,6 +42,9 @@ struct virtio_vsock_hdr vg_hdr(const struct vsock_guest *guest, uint16_t op, uin
 /* Sends hdr (hdr.len as it is) and len bytes of data, and kicks. False if the device kept it. */
 bool vg_send_raw(struct vsock_guest *guest, const struct virtio_vsock_hdr *hdr, const void *data,
                  uint32_t len);
+/* Queues a packet without a kick; slots are those of the tx queue. */
+void vg_queue(struct vsock_guest *guest, uint16_t slot, const struct virtio_vsock_hdr *hdr,
+              const void *data, uint32_t len);
 bool vg_send(struct vsock_guest *guest, uint16_t op, uint32_t host_port, uint32_t guest_port);
 bool vg_shutdown(struct vsock_guest *guest, uint32_t flags, uint32_t host_port,
                  uint32_t guest_port);

@@ -298,6 +298,31 @@ Test(vsock_stdio, finishing_takes_what_was_not_kicked)
     cr_assert_arr_eq(text, "last", 4);
 }
 
+Test(vsock_stdio, finishing_takes_what_is_behind_refused_packets)
+{
+    struct virtio_vsock_hdr hdr;
+    uint16_t slot = 0;
+    char text[4];
+
+    cr_assert_eq(pipe(out), 0);
+    vg_open(&guest, -1, out[1], -1);
+    fake_start(&guest.fake, VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX), VIRTIO_VSOCK_QUEUES, 256);
+    hdr = vg_hdr(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT + 1, MINE);
+    vg_queue(&guest, slot++, &hdr, NULL, 0);
+    while (slot < 150) {
+        hdr = vg_hdr(&guest, VIRTIO_VSOCK_OP_REQUEST, 9999, 2000u + slot);
+        vg_queue(&guest, slot++, &hdr, NULL, 0);
+    }
+    hdr = vg_hdr(&guest, VIRTIO_VSOCK_OP_RW, SAMARA_STDIO_PORT + 1, MINE);
+    hdr.len = 4;
+    vg_queue(&guest, slot, &hdr, "last", 4);
+    vsock_finish(guest.vsock, done, &guest);
+    cr_assert(finished);
+    fcntl(out[0], F_SETFL, O_NONBLOCK);
+    cr_assert_eq(read(out[0], text, 4), 4);
+    cr_assert_arr_eq(text, "last", 4);
+}
+
 Test(vsock_stdio, finishing_waits_for_a_slow_reader)
 {
     static char sink[65536];

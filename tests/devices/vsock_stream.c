@@ -545,6 +545,61 @@ Test(vsock_stream, answers_wait_for_buffers_without_growing)
     cr_assert_eq(answers, VG_QUEUE * 3 / 2);
 }
 
+/* Starts with a queue of 256 and `count` requests to nowhere in it, not kicked. */
+static void queue_refused(uint16_t count)
+{
+    fake_start(&guest.fake, VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX), VIRTIO_VSOCK_QUEUES, 256);
+    for (uint16_t i = 0; i < count; i++) {
+        struct virtio_vsock_hdr hdr = vg_hdr(&guest, VIRTIO_VSOCK_OP_REQUEST, 9999, 2000u + i);
+
+        vg_queue(&guest, i, &hdr, NULL, 0);
+    }
+}
+
+static unsigned count_used(unsigned queue)
+{
+    struct virtq_used_elem used;
+    unsigned count = 0;
+
+    while (fake_used(&guest.fake, queue, &used))
+        count++;
+    return count;
+}
+
+static void let_it_work(void)
+{
+    for (unsigned i = 0; i < 10; i++)
+        loop_turn(&guest.loop, 0, NULL);
+}
+
+Test(vsock_stream, refused_packets_behind_one_kick_are_all_answered)
+{
+    queue_refused(200);
+    for (uint16_t i = 0; i < 250; i++)
+        vg_offer(&guest, i);
+    fake_kick(&guest.fake, TX);
+    let_it_work();
+    cr_assert_eq(count_used(TX), 200);
+    cr_assert_eq(count_used(RX), 200);
+    cr_assert_eq(fake_avail_event(&guest.fake, TX), 200, "the next packet needs a kick");
+}
+
+Test(vsock_stream, refused_packets_go_on_when_buffers_come)
+{
+    queue_refused(200);
+    for (uint16_t i = 0; i < 10; i++)
+        vg_offer(&guest, i);
+    fake_kick(&guest.fake, TX);
+    let_it_work();
+    cr_assert_eq(count_used(TX), 74, "ten answered, 64 waiting");
+    for (uint16_t i = 10; i < 200; i++)
+        vg_offer(&guest, i);
+    fake_kick(&guest.fake, RX);
+    let_it_work();
+    cr_assert_eq(count_used(TX), 126);
+    cr_assert_eq(count_used(RX), 200);
+}
+
 Test(vsock_stream, data_waits_for_buffers)
 {
     vg_start(&guest, 0, 0);
