@@ -232,6 +232,7 @@ void conn_abandon(struct vsock_conn *conn)
     }
     conn_unschedule(conn);
     forget_name(conn);
+    conn->pending = 0; /* the guest may use the ports for another by now */
     conn->state = CONN_DRAINING;
     conn->reads = false;
     conn_watch(conn);
@@ -350,7 +351,7 @@ void conn_schedule(struct vsock_conn *conn)
 {
     struct vsock *vsock = conn->vsock;
 
-    if (conn->ready_link != NULL || (conn->pending == 0 && !conn_has_data(conn)))
+    if (conn->ready_link != NULL || !is_named(conn) || (conn->pending == 0 && !conn_has_data(conn)))
         return;
     conn->ready_next = NULL;
     conn->ready_link = vsock->ready_end;

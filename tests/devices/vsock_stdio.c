@@ -126,6 +126,33 @@ Test(vsock_stdio, a_reader_that_leaves_while_output_waits_is_told)
     cr_assert_eq(vg_held(&guest), 0);
 }
 
+/* Ports may be those of a new connection by then. */
+Test(vsock_stdio, nothing_is_sent_for_a_connection_the_guest_forgot)
+{
+    struct virtio_vsock_hdr hdr;
+    struct virtq_used_elem used;
+    struct packet packet;
+    char page[4096];
+
+    open_pipes();
+    fcntl(out[0], F_SETPIPE_SZ, sizeof(page));
+    fill_output();
+    while (vg_take(&guest, &packet))
+        ;
+    hdr = vg_hdr(&guest, VIRTIO_VSOCK_OP_CREDIT_REQUEST, SAMARA_STDIO_PORT + 1, MINE);
+    vg_queue(&guest, 40, &hdr, NULL, 0);
+    hdr.op = VIRTIO_VSOCK_OP_RST;
+    vg_queue(&guest, 41, &hdr, NULL, 0);
+    fake_kick(&guest.fake, TX);
+    while (fake_used(&guest.fake, TX, &used))
+        ;
+    cr_assert_gt(vg_held(&guest), 2 * sizeof(page));
+    while (vg_held(&guest) > 0) {
+        cr_assert_eq(read(out[0], page, sizeof(page)), sizeof(page));
+        vg_expect_nothing(&guest);
+    }
+}
+
 Test(vsock_stdio, closing_output_is_seen_by_its_reader)
 {
     char text[8];
