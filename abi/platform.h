@@ -25,6 +25,14 @@ struct samara_mark {
     char name[SAMARA_MARK_NAME];
 };
 
+/* Modes of a terminal, as struct termios of Linux's system calls (asm-generic/termbits.h). */
+struct samara_termios {
+    uint32_t iflag, oflag, cflag, lflag;
+    uint8_t line;
+    uint8_t cc[19];
+};
+_Static_assert(sizeof(struct samara_termios) == 36, "termbits.h");
+
 struct samara_platform {
     uint32_t magic;
     uint32_t version;
@@ -50,6 +58,10 @@ struct samara_platform {
     struct samara_mark marks[SAMARA_MARKS];
     char panic_text[SAMARA_PANIC_TEXT]; /* UTF-8 text, newlines allowed, no NUL needed */
     uint32_t ready; /* 1 once the kernel is up: what fails before is no fault of the program's */
+    uint32_t terminal_flush; /* with TERMINAL: 1 to discard unread input first */
+
+    /* The terminal's modes: as the monitor found them; what the guest wants, with TERMINAL. */
+    struct samara_termios terminal;
     uint32_t reserved;
 };
 _Static_assert(sizeof(struct samara_platform) <= 4096, "platform page");
@@ -64,6 +76,9 @@ enum {
     SAMARA_FLAG_STDIN_TTY = 1 << 2, /* host fd n is a terminal */
     SAMARA_FLAG_STDOUT_TTY = 1 << 3,
     SAMARA_FLAG_STDERR_TTY = 1 << 4,
+    SAMARA_FLAG_STDIN_CLOSED = 1 << 5, /* there is no host fd n */
+    SAMARA_FLAG_STDOUT_CLOSED = 1 << 6,
+    SAMARA_FLAG_STDERR_CLOSED = 1 << 7,
 };
 
 enum samara_exit_kind {
@@ -73,9 +88,10 @@ enum samara_exit_kind {
     SAMARA_EXIT_PANIC = 4,  /* the guest kernel failed: 125, report in panic_text */
 };
 
-/* The doorbell register: 32-bit, write-only. */
+/* The doorbell's registers: 32-bit, write-only, any value. */
 enum {
-    SAMARA_DOORBELL_EXIT = 0x0, /* any value: exit_kind and exit_code are valid; never returns */
+    SAMARA_DOORBELL_EXIT = 0x0,     /* exit_kind and exit_code are valid; never returns */
+    SAMARA_DOORBELL_TERMINAL = 0x4, /* the terminal shall have the modes in the page */
 };
 
 /*

@@ -58,11 +58,12 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
-/* A caller may have closed them; what is opened first must not become the program's input. */
+/* A caller may have closed them; what is opened first must not become the program's input. A
+ * placeholder can be neither read nor written. */
 static void occupy_stdio(void)
 {
     for (int fd = 0; fd < 3; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) < 0)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_PATH) < 0)
             _exit(EXIT_SAMARA);
     }
 }

@@ -20,6 +20,8 @@ static void doorbell_write(void *dev, uint64_t offset, unsigned size, uint64_t v
     (void)value;
     if (offset == SAMARA_DOORBELL_EXIT && size == 4)
         platform->exited(platform->arg);
+    if (offset == SAMARA_DOORBELL_TERMINAL && size == 4)
+        platform->terminal(platform->arg);
 }
 
 const struct mmio_ops platform_doorbell_ops = {doorbell_read, doorbell_write};
@@ -35,6 +37,7 @@ int platform_init(struct platform *platform, const struct guest_mem *mem,
         .flags = setup->flags,
         .tty_rows = setup->rows,
         .tty_cols = setup->cols,
+        .terminal = setup->terminal,
     };
 
     platform->mem = mem;
@@ -61,6 +64,18 @@ void platform_resize(struct platform *platform, uint16_t rows, uint16_t cols)
 
     guest_write(platform->mem, gpa(at + offsetof(struct samara_platform, tty_rows)), &rows, 2);
     guest_write(platform->mem, gpa(at + offsetof(struct samara_platform, tty_cols)), &cols, 2);
+}
+
+void platform_terminal(const struct platform *platform, struct samara_termios *modes, bool *flush)
+{
+    const uint64_t at = SAMARA_GPA_PLATFORM;
+    uint32_t word = 0;
+
+    guest_read(platform->mem, gpa(at + offsetof(struct samara_platform, terminal)), modes,
+               sizeof(*modes));
+    guest_read(platform->mem, gpa(at + offsetof(struct samara_platform, terminal_flush)), &word,
+               sizeof(word));
+    *flush = word != 0;
 }
 
 void platform_read(const struct platform *platform, struct samara_platform *copy)

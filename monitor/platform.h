@@ -11,7 +11,8 @@
 
 struct platform {
     const struct guest_mem *mem;
-    void (*exited)(void *arg); /* the doorbell said EXIT; under the device lock */
+    void (*exited)(void *arg);   /* the doorbell said EXIT; under the device lock */
+    void (*terminal)(void *arg); /* it said TERMINAL: platform_terminal; under the device lock */
     void *arg;
 };
 
@@ -20,6 +21,7 @@ extern const struct mmio_ops platform_doorbell_ops;
 struct platform_setup {
     uint32_t flags;
     uint16_t rows, cols;
+    struct samara_termios terminal;
     uint64_t wall_base_ns, tsc_khz;
     uint8_t seed[32];
     uint64_t generation_id[2];
@@ -35,6 +37,9 @@ bool platform_signal(struct platform *platform, int sig);
 
 /* Stores the terminal's size; the caller sends SIGWINCH. */
 void platform_resize(struct platform *platform, uint16_t rows, uint16_t cols);
+
+/* The modes that the guest wants of the terminal: a copy. */
+void platform_terminal(const struct platform *platform, struct samara_termios *modes, bool *flush);
 
 /* What the guest left: a copy, lengths and counts brought within bounds. */
 void platform_read(const struct platform *platform, struct samara_platform *copy);

@@ -116,22 +116,23 @@ static int watch(struct run *run, const struct run_options *options, struct err 
  * Kernel and program are mapped into guest memory: if somebody truncates the file, an access of
  * ours beyond its end raises SIGBUS. (The guest's own ends in KVM_RUN with EFAULT.)
  */
-static const char *socket_to_remove;
+static struct vm *bus_error_vm;
 
 static void on_bus_error(int sig)
 {
     (void)sig;
     warn_now("a file mapped into the guest became shorter while it ran");
-    if (socket_to_remove)
-        unlink(socket_to_remove);
+    if (bus_error_vm->config->vsock_path)
+        unlink(bus_error_vm->config->vsock_path);
+    terminal_restore(&bus_error_vm->terminal);
     _exit(EXIT_SAMARA);
 }
 
-static void catch_bus_errors(const struct vm_config *config)
+static void catch_bus_errors(struct vm *vm)
 {
     struct sigaction action = {.sa_handler = on_bus_error};
 
-    socket_to_remove = config->vsock_path;
+    bus_error_vm = vm;
     sigaction(SIGBUS, &action, NULL);
 }
 
@@ -207,9 +208,10 @@ static int run_program(const struct run_options *options, struct report *report)
 
     if (vm_config_check(&options->vm, &report->err) != 0)
         return EXIT_SAMARA;
-    catch_bus_errors(&options->vm);
-    if (catch_signals(&run, &report->err) == 0 && vm_create(&vm, &options->vm, &report->err) == 0)
+    if (catch_signals(&run, &report->err) == 0 && vm_create(&vm, &options->vm, &report->err) == 0) {
+        catch_bus_errors(&vm);
         status = run_vm(&run, options, report);
+    }
     release_signals(&run);
     return status;
 }

@@ -42,6 +42,16 @@ static void guest_exited(void *arg)
     vsock_finish(vm->vsock, drained, vm);
 }
 
+static void terminal_wanted(void *arg)
+{
+    struct vm *vm = arg;
+    struct samara_termios modes;
+    bool flush;
+
+    platform_terminal(&vm->platform, &modes, &flush);
+    terminal_set(&vm->terminal, &modes, flush);
+}
+
 static void guest_failed(void *arg, const char *report)
 {
     struct vm *vm = arg;
@@ -189,9 +199,10 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct err *err)
     vm->vcpu.failed = guest_failed;
     vm->vcpu.arg = vm;
     vm->platform.exited = guest_exited;
+    vm->platform.terminal = terminal_wanted;
     vm->platform.arg = vm;
     vm->loop = (struct event_loop)LOOP_CLOSED;
-    vm->terminal = -1;
+    vm->terminal = (struct terminal)TERMINAL_NONE;
     device_lock_init(&vm->lock);
     pthread_mutex_init(&vm->basis.mutex, NULL);
     pthread_mutex_init(&vm->contents.mutex, NULL);
@@ -236,9 +247,7 @@ void vm_destroy(struct vm *vm)
     if (vm->kvm >= 0)
         close(vm->kvm);
     vm->fd = vm->kvm = -1;
-    if (vm->terminal >= 0)
-        close(vm->terminal);
-    vm->terminal = -1;
+    terminal_close(&vm->terminal);
     if (vm->ram)
         munmap(vm->ram, vm->ram_size);
     vm->ram = NULL;
@@ -249,4 +258,5 @@ void vm_leave(struct vm *vm)
 {
     vsock_free(vm->vsock);
     vm->vsock = NULL;
+    terminal_restore(&vm->terminal);
 }

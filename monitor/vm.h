@@ -12,6 +12,7 @@
 #include "monitor/kernel_image.h"
 #include "monitor/mmio_bus.h"
 #include "monitor/platform.h"
+#include "monitor/terminal.h"
 #include "monitor/trace.h"
 #include "monitor/vcpu.h"
 #include "monitor/vm_config.h"
@@ -33,8 +34,8 @@ struct vm_part {
 struct vm {
     const struct vm_config *config; /* borrowed */
     int kvm, fd;
-    int terminal; /* the program's, whose size it is told; -1: none */
-    uint32_t terminal_flags;
+    struct terminal terminal;
+    uint32_t closed_flags; /* SAMARA_FLAG_STDIN_CLOSED << n */
     uint8_t *ram; /* one host mapping, at the device hole continued from SAMARA_RAM_HIGH_BASE */
     uint64_t ram_size;
     struct guest_mem mem;

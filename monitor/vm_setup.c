@@ -92,37 +92,13 @@ int vm_make_machine(struct vm *vm, struct err *err)
 
 /* --- the platform page --- */
 
-/* Which of stdio are terminals, and a descriptor for the first that stays when stdio goes. */
-static void find_terminals(struct vm *vm)
-{
-    struct winsize size;
-    int first = -1;
-
-    for (int fd = 2; fd >= 0; fd--) {
-        if (ioctl(fd, TIOCGWINSZ, &size) != 0)
-            continue;
-        vm->terminal_flags |= (uint32_t)SAMARA_FLAG_STDIN_TTY << fd;
-        first = fd;
-    }
-    if (first >= 0)
-        vm->terminal = fcntl(first, F_DUPFD_CLOEXEC, 3);
-}
-
-static struct winsize terminal_size(const struct vm *vm)
-{
-    struct winsize size = {0};
-
-    if (vm->terminal >= 0)
-        ioctl(vm->terminal, TIOCGWINSZ, &size);
-    return size;
-}
-
 void vm_resize(struct vm *vm)
 {
-    struct winsize size = terminal_size(vm);
+    uint16_t rows, cols;
 
-    if (vm->terminal >= 0)
-        platform_resize(&vm->platform, size.ws_row, size.ws_col);
+    terminal_size(&vm->terminal, &rows, &cols);
+    if (vm->terminal.fd >= 0)
+        platform_resize(&vm->platform, rows, cols);
 }
 
 static int64_t clock_ns(clockid_t id)
@@ -146,13 +122,12 @@ int64_t vm_clock_offset(const struct vm *vm)
 static int write_platform(struct vm *vm, struct err *err)
 {
     const struct vm_config *c = vm->config;
-    struct winsize size = terminal_size(vm);
     struct platform_setup setup = {.flags = (c->verbose ? SAMARA_FLAG_VERBOSE : 0u) |
                                             (c->trace_path ? SAMARA_FLAG_TRACE : 0u) |
-                                            vm->terminal_flags,
-                                   .rows = size.ws_row,
-                                   .cols = size.ws_col};
+                                            vm->terminal.flags | vm->closed_flags,
+                                   .terminal = vm->terminal.modes};
 
+    terminal_size(&vm->terminal, &setup.rows, &setup.cols);
     setup.wall_base_ns =
         (uint64_t)(clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + vm_clock_offset(vm));
     if (getrandom(setup.seed, sizeof(setup.seed), 0) != sizeof(setup.seed) ||
@@ -171,12 +146,22 @@ static void raise_vsock(void *ctx)
     kvm_send_msi(vm->fd, SAMARA_VECTOR_VIRTIO + BOOT_VSOCK_SLOT);
 }
 
-static int open_stdio(struct stream_fd stdio[3], struct err *err)
+static bool is_placeholder(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags >= 0 && (flags & O_PATH);
+}
+
+/* main() puts placeholders where the caller had closed descriptors: no streams for those. */
+static int open_stdio(struct vm *vm, struct stream_fd stdio[3], struct err *err)
 {
     for (int fd = 0; fd < 3; fd++)
         stdio[fd] = STREAM_CLOSED;
     for (int fd = 0; fd < 3; fd++) {
-        if (stream_open(&stdio[fd], fd, fd ? STREAM_WRITES : STREAM_READS, err) != 0)
+        if (is_placeholder(fd))
+            vm->closed_flags |= (uint32_t)SAMARA_FLAG_STDIN_CLOSED << fd;
+        else if (stream_open(&stdio[fd], fd, fd ? STREAM_WRITES : STREAM_READS, err) != 0)
             return -1;
     }
     return 0;
@@ -206,8 +191,8 @@ static int add_vsock(struct vm *vm, struct err *err)
     const struct virtio_host host = {
         .mem = &vm->mem, .irq = raise_vsock, .log = log_line, .ctx = vm};
 
-    find_terminals(vm);
-    if (open_stdio(config.stdio, err) == 0)
+    terminal_find(&vm->terminal);
+    if (open_stdio(vm, config.stdio, err) == 0)
         vm->vsock = vsock_new(&config, &host, &vm->loop, err);
     if (!vm->vsock) {
         for (int fd = 0; fd < 3; fd++)

@@ -16,10 +16,10 @@ static volatile struct samara_platform *page;
 static u64 doorbell;
 static u64 generation[2];
 
-static void ring_exit(void)
+static void ring(u32 reg)
 {
     /* A plain mov: the monitor may have to decode it. */
-    __asm__ volatile("movl %0, (%1)" : : "r"(1u), "r"(doorbell + SAMARA_DOORBELL_EXIT) : "memory");
+    __asm__ volatile("movl %0, (%1)" : : "r"(1u), "r"(doorbell + reg) : "memory");
 }
 
 static void take_seed(void)
@@ -99,6 +99,15 @@ u32 platform_flags(void)
     return page ? page->flags : 0;
 }
 
+void platform_set_terminal(const struct samara_termios *modes, bool flush)
+{
+    if (!page)
+        return;
+    page->terminal = *modes;
+    page->terminal_flush = flush;
+    ring(SAMARA_DOORBELL_TERMINAL);
+}
+
 void platform_ready(void)
 {
     if (page)
@@ -110,7 +119,7 @@ _Noreturn void platform_exit(enum samara_exit_kind kind, u32 code)
     if (page) {
         page->exit_kind = kind;
         page->exit_code = code;
-        ring_exit();
+        ring(SAMARA_DOORBELL_EXIT);
         for (;;)
             gate_halt();
     }

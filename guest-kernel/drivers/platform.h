@@ -15,6 +15,9 @@ void platform_init(const struct boot_info *info);
 /* The page, or NULL under other monitors. The monitor changes only `signals` while we run. */
 volatile struct samara_platform *platform_page(void);
 
+/* Has the monitor give the terminal these modes. */
+void platform_set_terminal(const struct samara_termios *modes, bool flush);
+
 /* SAMARA_FLAG_* of this boot; 0 without a page. */
 u32 platform_flags(void);
 

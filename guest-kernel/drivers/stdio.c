@@ -26,14 +26,6 @@ enum {
     IOCTL_TIOCSPGRP = 0x5410,
 };
 
-/* struct termios of the kernel ABI (asm-generic/termbits.h). */
-struct termios {
-    u32 iflag, oflag, cflag, lflag;
-    u8 line;
-    u8 cc[19];
-};
-_Static_assert(sizeof(struct termios) == 36, "termbits.h");
-
 struct winsize {
     u16 rows, cols, xpixel, ypixel;
 };
@@ -41,17 +33,6 @@ struct winsize {
 struct stdio_file {
     struct vsock_stream *stream; /* NULL: not opened, or given up */
     bool tty;
-    struct termios termios;
-};
-
-/* What a fresh terminal has on Linux: ICRNL|IXON, OPOST|ONLCR, B38400|CS8|CREAD|HUPCL,
- * ISIG|ICANON|ECHO|ECHOE|ECHOK|ECHOCTL|ECHOKE|IEXTEN. The host's terminal does the work. */
-static const struct termios fresh_termios = {
-    .iflag = 0x500,
-    .oflag = 0x5,
-    .cflag = 0xbf,
-    .lflag = 0x8a3b,
-    .cc = {3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22},
 };
 
 static struct stdio_file files[STDIO_FILES];
@@ -98,22 +79,37 @@ static u32 stdio_poll(struct file *f)
     return events & (POLLOUT | POLLWRNORM);
 }
 
-static long tty_ioctl(struct stdio_file *io, u32 request, u64 arg)
+/* The host's terminal does the work; all that is written so far goes there first. */
+static long set_modes(u64 arg, bool flush)
+{
+    struct samara_termios modes;
+    long error = copy_from_user(&modes, arg, sizeof(modes));
+
+    if (error == 0) {
+        vsock_flush();
+        platform_set_terminal(&modes, flush);
+    }
+    return error;
+}
+
+static long tty_ioctl(u32 request, u64 arg)
 {
     volatile struct samara_platform *page = platform_page();
+    struct samara_termios modes;
     struct winsize size = {0};
     int group = PROCESS_PID;
 
     switch (request) {
     case IOCTL_TCGETS:
-        return copy_to_user(arg, &io->termios, sizeof(io->termios));
+        modes = page->terminal;
+        return copy_to_user(arg, &modes, sizeof(modes));
     case IOCTL_TCSETS:
     case IOCTL_TCSETSW:
     case IOCTL_TCSETSF:
-        return copy_from_user(&io->termios, arg, sizeof(io->termios));
+        return set_modes(arg, request == IOCTL_TCSETSF);
     case IOCTL_TIOCGWINSZ:
-        size.rows = page ? page->tty_rows : 0;
-        size.cols = page ? page->tty_cols : 0;
+        size.rows = page->tty_rows;
+        size.cols = page->tty_cols;
         return copy_to_user(arg, &size, sizeof(size));
     case IOCTL_TIOCGPGRP:
         return copy_to_user(arg, &group, sizeof(group));
@@ -135,7 +131,7 @@ static long stdio_ioctl(struct file *f, u32 request, u64 arg)
         waiting = (int)vsock_readable(io->stream);
         return copy_to_user(arg, &waiting, sizeof(waiting));
     }
-    return io->tty ? tty_ioctl(io, request, arg) : -ENOTTY;
+    return io->tty ? tty_ioctl(request, arg) : -ENOTTY;
 }
 
 static void stdio_attr(struct file *f, struct file_attr *out)
@@ -212,6 +208,11 @@ static bool use_vsock(void)
     return vsock_present() && platform_page() != NULL;
 }
 
+static bool is_closed(u32 fd)
+{
+    return platform_flags() & ((u32)SAMARA_FLAG_STDIN_CLOSED << fd);
+}
+
 static bool request_streams(void)
 {
     int error;
@@ -219,6 +220,8 @@ static bool request_streams(void)
     if (!use_vsock())
         return false;
     for (u32 i = 0; i < STDIO_FILES; i++) {
+        if (is_closed(i))
+            continue;
         files[i].stream = vsock_request(VSOCK_PORT_ANY, SAMARA_STDIO_PORT + i, i == STDIN, &error);
         if (files[i].stream == NULL)
             return false;
@@ -237,7 +240,6 @@ static void install(int fd, bool on_vsock)
     f->flags = fd == STDIN ? O_RDONLY : O_WRONLY;
     if (on_vsock) {
         io->tty = platform_flags() & ((u32)SAMARA_FLAG_STDIN_TTY << fd);
-        io->termios = fresh_termios;
         f->wait = vsock_wait_queue(io->stream);
     }
     if (fd_install(fd, f) != 0)
@@ -248,8 +250,10 @@ void stdio_init(void)
 {
     bool on_vsock = request_streams();
 
-    for (int fd = 0; fd < STDIO_FILES; fd++)
-        install(fd, on_vsock);
+    for (int fd = 0; fd < STDIO_FILES; fd++) {
+        if (!is_closed((u32)fd))
+            install(fd, on_vsock);
+    }
 }
 
 void stdio_finish(void)
@@ -269,8 +273,8 @@ void klog_program(const char *text)
     char line[256];
     size_t len = kprint_to(line, sizeof(line), "%s\n", text);
 
-    if (s == NULL)
+    if (!use_vsock())
         console_put(line, len);
-    else if (vsock_state(s) == 0)
+    else if (s != NULL && vsock_state(s) == 0)
         vsock_send(s, line, len);
 }

@@ -9,7 +9,7 @@
 static uint8_t ram[0x4000] __attribute__((aligned(4096)));
 static struct guest_mem mem;
 static struct platform platform;
-static unsigned exits;
+static unsigned exits, terminals;
 
 static struct samara_platform *page(void)
 {
@@ -22,6 +22,12 @@ static void exited(void *arg)
     exits++;
 }
 
+static void terminal(void *arg)
+{
+    cr_assert_eq(arg, &platform);
+    terminals++;
+}
+
 static void set_up(void)
 {
     struct platform_setup setup = {
@@ -29,7 +35,7 @@ static void set_up(void)
 
     cr_assert_eq(guest_mem_add(&mem, 0, sizeof(ram), ram, NULL), 0);
     memset(ram, 0xaa, sizeof(ram));
-    platform = (struct platform){.exited = exited, .arg = &platform};
+    platform = (struct platform){.exited = exited, .terminal = terminal, .arg = &platform};
     cr_assert_eq(platform_init(&platform, &mem, &setup, NULL), 0);
 }
 
@@ -44,6 +50,22 @@ Test(platform, the_guest_finds_what_was_set_up, .init = set_up)
     cr_assert_eq(page()->seed[0], 9);
     cr_assert_eq(page()->signals, 0);
     cr_assert_eq(page()->exit_kind, 0);
+}
+
+Test(platform, the_terminals_modes_are_taken_as_a_copy, .init = set_up)
+{
+    struct samara_termios modes;
+    bool flush;
+
+    page()->terminal.lflag = 0x12;
+    page()->terminal_flush = 7;
+    platform_doorbell_ops.write(&platform, SAMARA_DOORBELL_TERMINAL, 2, 1);
+    cr_assert_eq(terminals, 0, "a doorbell of another size");
+    platform_doorbell_ops.write(&platform, SAMARA_DOORBELL_TERMINAL, 4, 1);
+    cr_assert_eq(terminals, 1);
+    platform_terminal(&platform, &modes, &flush);
+    cr_assert_eq(modes.lflag, 0x12);
+    cr_assert(flush);
 }
 
 Test(platform, memory_without_room_for_it_is_an_error)

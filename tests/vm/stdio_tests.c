@@ -1,10 +1,12 @@
 /* stdin, stdout, stderr, exit status and signals: as on the host. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 #include "tests/vm/runner.h"
 
@@ -193,16 +195,70 @@ static void output_to_a_file_is_appended_in_order(void)
     OUTPUT(&o, "before\ninside\nafter\n");
 }
 
-static void closed_descriptors_do_no_harm(void)
+static void closed_descriptors_are_closed_inside(void)
 {
-    char script[512];
-    struct job job = {.argv = {"/bin/sh", "-c", script}};
-    struct outcome o;
+    static const struct {
+        const char *script, *redirection;
+    } cases[] = {{"echo hi", ">&-"}, {"cat", "<&-"}, {"sh -c 'echo err >&2; echo $?'", "2>&-"}};
 
-    snprintf(script, sizeof(script), "%s run /bin/busybox sh -c 'echo x; exit 5' <&- >&-; echo $?",
-             samara());
-    job_run(&job, &o);
-    OUTPUT(&o, "5\n");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char script[600];
+        struct job job = {.argv = {"/bin/sh", "-c", script}};
+        struct outcome host, guest;
+
+        snprintf(script, sizeof(script), "/bin/busybox %s %s", cases[i].script,
+                 cases[i].redirection);
+        job_run(&job, &host);
+        snprintf(script, sizeof(script), "%s run /bin/busybox %s %s", samara(), cases[i].script,
+                 cases[i].redirection);
+        job_run(&job, &guest);
+        STATUS(&guest, host.status);
+        OUTPUT(&guest, host.out);
+        CHECK(strcmp(guest.err, host.err) == 0);
+    }
+}
+
+static struct termios modes_of(int terminal)
+{
+    struct termios modes;
+
+    CHECK(tcgetattr(terminal, &modes) == 0);
+    return modes;
+}
+
+/* A shell edits its line by itself: it sets the terminal so, and finds it so for the next. */
+static void the_program_sets_the_terminals_modes_and_samara_puts_them_back(void)
+{
+    struct job job = {.argv = {samara(), "run", "/bin/busybox", "sh"}};
+    int master = posix_openpt(O_RDWR | O_NOCTTY), status;
+    char text[256] = "";
+    size_t len = 0;
+    tcflag_t before;
+    pid_t pid;
+
+    CHECK(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    pid = fork();
+    if (pid == 0) {
+        int terminal = setsid() > 0 ? open(ptsname(master), O_RDWR) : -1;
+
+        for (int fd = 0; fd < 3; fd++)
+            dup2(terminal, fd);
+        execv(job.argv[0], (char *const *)(unsigned long)job.argv);
+        _exit(99);
+    }
+    before = modes_of(master).c_lflag;
+    CHECK(before & ECHO && before & ICANON);
+    while (!strstr(text, "# ")) {
+        ssize_t n = read(master, text + len, sizeof(text) - 1 - len);
+
+        CHECK(n > 0);
+        len += (size_t)n;
+    }
+    CHECK(!(modes_of(master).c_lflag & (ECHO | ICANON)));
+    CHECK(write(master, "exit 3\n", 7) == 7);
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+    CHECK(modes_of(master).c_lflag == before);
 }
 
 static void a_timeout_ends_it_with_124(void)
@@ -328,7 +384,9 @@ const struct vm_test stdio_tests[] = {
     {"stdio/a_program_that_reads_nothing_leaves_all", a_program_that_reads_nothing_leaves_all},
     {"stdio/a_slow_reader_loses_nothing", a_slow_reader_loses_nothing},
     {"stdio/output_to_a_file_is_appended_in_order", output_to_a_file_is_appended_in_order},
-    {"stdio/closed_descriptors_do_no_harm", closed_descriptors_do_no_harm},
+    {"stdio/closed_descriptors_are_closed_inside", closed_descriptors_are_closed_inside},
+    {"stdio/the_program_sets_the_terminals_modes_and_samara_puts_them_back",
+     the_program_sets_the_terminals_modes_and_samara_puts_them_back},
     {"stdio/a_timeout_ends_it_with_124", a_timeout_ends_it_with_124},
     {"stdio/signals_reach_a_busy_program", signals_reach_a_busy_program},
     {"stdio/signals_reach_a_sleeping_program", signals_reach_a_sleeping_program},
