@@ -141,6 +141,7 @@ irq_entry:
     mov %rax, trap_rax(%rip)
     mov cpu_stack_top(%rip), %rsp
     push_frame interrupt_stack_top
+    movl $interrupt_stack_low, tss_ist1(%rip)
     pushq $-1
     push_registers trap_rax(%rip)
     jmp way_out                 /* the note makes it look */
@@ -187,12 +188,15 @@ trap_cr2:      .quad 0
 trap_vector:   .quad 0
 
     .globl trap_stack_top, exception_stack_top, interrupt_stack_top, fault_stack_top
+    .globl kernel_interrupt_stack_top
     .bss
     .balign 64
     .skip 448
 exception_stack_top:
     .skip 448
 interrupt_stack_top:
+    .skip 448
+kernel_interrupt_stack_top:
     .skip 448
 fault_stack_top:
     .balign 64

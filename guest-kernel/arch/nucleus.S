@@ -6,8 +6,11 @@
  * with an error code: that first). The high half of RIP tells program (below SAMARA_WINDOW_HIGH)
  * from kernel.
  *   exceptions  leave the frame where it is (top of exception_stack) and return into trap_entry.
- *   interrupts  are noted. From the program: return into irq_entry. From the kernel: return to where it
- *               was; if that is the restartable way out, to its beginning.
+ *   interrupts  are noted. From the program: return into irq_entry, which fetches the frame. From the
+ *               kernel: return to where it was; if that is the restartable way out, to its beginning.
+ *               Until irq_entry has fetched the frame, others go to a stack of their own: KVM without
+ *               hardware virtualisation, put off its processor at the wrong moment, delivers one
+ *               interrupt twice, the second time on irq_entry's first instruction.
  *   vector 3    from the kernel is the gate (gate.h).
  */
 #include "abi/memory_map.h"
@@ -32,6 +35,7 @@
     orl $(1 << (\vector - 32)), irq_notes(%rip)
     cmpl $SAMARA_WINDOW_HIGH, 4(%rsp)
     jae interrupted_kernel
+    movl $kernel_interrupt_stack_low, tss_ist1(%rip)
     leave_by irq_frame
 .endm
 

@@ -1,4 +1,5 @@
 /* Exceptions, once they are in ring 3: the program's become mappings or signals, ours a report. */
+#include "abi/memory_map.h"
 #include "guest-kernel/arch/panic.h"
 #include "guest-kernel/arch/regs.h"
 #include "guest-kernel/mm/map.h"
@@ -8,6 +9,9 @@ enum { PAGE_FAULT = 14 };
 
 void trap_from_program(struct regs *regs, unsigned vector, u32 error, u64 address);
 _Noreturn void trap_from_kernel(struct regs *regs, unsigned vector, u32 error, u64 address);
+
+_Static_assert(SAMARA_GPA_TABLES + SAMARA_TSS_OFFSET + 36 == 0x1000 + 0x100 + 36,
+               "tss_ist1 in kernel.ld");
 
 static const char *const names[32] = {
     [0] = "divide error",        [1] = "debug",          [2] = "NMI",

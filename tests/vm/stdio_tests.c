@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -114,6 +115,45 @@ static void gigabytes_pass_through_a_pipe(void)
     job_run(&job, &through);
     STATUS(&through, 0);
     OUTPUT_IS(&through, direct.out, direct.out_len);
+}
+
+static pid_t spin(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            ;
+    }
+    return pid;
+}
+
+/* More to run than there are processors: the vCPU is taken off its own at any moment. */
+static void a_busy_host_only_makes_it_slow(void)
+{
+    unsigned long mib = bulk_mib() < 150 ? bulk_mib() : 150;
+    pid_t spinners[8];
+    size_t count = (size_t)sysconf(_SC_NPROCESSORS_ONLN) + 1;
+    char script[400], want[32];
+    struct job job = {.argv = {"/bin/sh", "-c", script}};
+    struct outcome o;
+
+    if (count > 8)
+        count = 8;
+    for (size_t i = 0; i < count; i++)
+        spinners[i] = spin();
+    snprintf(script, sizeof(script),
+             "head -c %luM /dev/zero | /bin/busybox gzip -1 >%s; for i in 1 2 3 4; do "
+             "%s run --timeout 50s /bin/busybox gunzip -c <%s | wc -c; done",
+             mib, scratch("zeros"), samara(), scratch("zeros"));
+    job_run(&job, &o);
+    for (size_t i = 0; i < count; i++)
+        kill(spinners[i], SIGKILL);
+    snprintf(want, sizeof(want), "%lu\n", mib << 20);
+    for (const char *at = o.out; at < o.out + o.out_len; at += strlen(want))
+        CHECK(strncmp(at, want, strlen(want)) == 0);
+    CHECK(o.out_len == 4 * strlen(want));
 }
 
 static void end_of_file_is_seen(void)
@@ -376,6 +416,7 @@ const struct vm_test stdio_tests[] = {
     {"stdio/exit_statuses_are_the_programs", exit_statuses_are_the_programs},
     {"stdio/bulk_data_comes_back_unharmed", bulk_data_comes_back_unharmed},
     {"stdio/gigabytes_pass_through_a_pipe", gigabytes_pass_through_a_pipe},
+    {"stdio/a_busy_host_only_makes_it_slow", a_busy_host_only_makes_it_slow},
     {"stdio/end_of_file_is_seen", end_of_file_is_seen},
     {"stdio/a_closed_reader_ends_the_program_by_sigpipe",
      a_closed_reader_ends_the_program_by_sigpipe},
