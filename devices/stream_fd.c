@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* Not more: an unprivileged user's pipes share 64 MiB, beyond which new ones get two pages. */
 enum { PIPE_BYTES = 1 << 18 };
 enum { FIRST_PRIVATE_FD = 3, MEMORY_MAJOR = 1, TTYAUX_MAJOR = 5, PTMX_MINOR = 2 };
+enum { NOWAIT = 8 }; /* RWF_NOWAIT: musl's headers lack it, and preadv2 */
 
 /* Opening a device can have effects: the master of a pseudo-terminal would be a new terminal. So
  * only terminals proper and the likes of /dev/null. */
@@ -100,40 +102,56 @@ static ssize_t result(ssize_t moved)
     return moved >= 0 ? moved : -errno;
 }
 
+/* Poll alone does not tell: another reader or writer may be there before us, and we would wait for
+ * it under the device lock. Pipes know RWF_NOWAIT; of what does not (terminals, old kernels), poll
+ * and a small piece are all there is. */
+static bool knows_nowait(ssize_t moved)
+{
+    return moved >= 0 || (errno != EOPNOTSUPP && errno != EINVAL && errno != ENOSYS);
+}
+
+static ssize_t read_carefully(int fd, const struct iovec *iov, int count)
+{
+    ssize_t moved = syscall(SYS_preadv2, fd, iov, count, -1L, -1L, NOWAIT);
+    struct iovec piece = careful_piece(iov, count);
+
+    if (knows_nowait(moved))
+        return result(moved);
+    return is_ready(fd, POLLIN) ? result(readv(fd, &piece, 1)) : -EAGAIN;
+}
+
+static ssize_t write_carefully(int fd, const struct iovec *iov, int count)
+{
+    ssize_t moved = syscall(SYS_pwritev2, fd, iov, count, -1L, -1L, NOWAIT);
+    struct iovec piece = careful_piece(iov, count);
+
+    if (knows_nowait(moved))
+        return result(moved);
+    return is_ready(fd, POLLOUT) ? result(writev(fd, &piece, 1)) : -EAGAIN;
+}
+
 ssize_t stream_readv(const struct stream_fd *stream, const struct iovec *iov, int count)
 {
-    struct iovec piece;
-
     if (stream->kind == STREAM_SOCKET) {
         struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov};
 
         msg.msg_iovlen = (__typeof__(msg.msg_iovlen))count;
         return result(recvmsg(stream->fd, &msg, MSG_DONTWAIT));
     }
-    if (stream->kind == STREAM_CAREFUL) {
-        if (!is_ready(stream->fd, POLLIN))
-            return -EAGAIN;
-        piece = careful_piece(iov, count);
-        return result(readv(stream->fd, &piece, 1));
-    }
+    if (stream->kind == STREAM_CAREFUL)
+        return read_carefully(stream->fd, iov, count);
     return result(readv(stream->fd, iov, count));
 }
 
 ssize_t stream_writev(const struct stream_fd *stream, const struct iovec *iov, int count)
 {
-    struct iovec piece;
-
     if (stream->kind == STREAM_SOCKET) {
         struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov};
 
         msg.msg_iovlen = (__typeof__(msg.msg_iovlen))count;
         return result(sendmsg(stream->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL));
     }
-    if (stream->kind == STREAM_CAREFUL) {
-        if (!is_ready(stream->fd, POLLOUT))
-            return -EAGAIN;
-        piece = careful_piece(iov, count);
-        return result(writev(stream->fd, &piece, 1));
-    }
+    if (stream->kind == STREAM_CAREFUL)
+        return write_carefully(stream->fd, iov, count);
     return result(writev(stream->fd, iov, count));
 }

@@ -2,10 +2,12 @@
  * A host file as one direction of a byte stream, read and written without ever blocking the monitor
  * and without changing the open file description that it shares with other processes.
  *
- *     pipe, terminal, character device   reopened through /proc/self/fd: a private non-blocking one
- *     socket                             MSG_DONTWAIT with every call
- *     regular file                       used as it is, so that the offset stays shared; never
- * blocks what cannot be reopened            poll() first, then at most PIPE_BUF bytes
+ * - A pipe, terminal or character device is opened again through /proc/self/fd: a description of
+ *   our own that does not block.
+ * - A socket gets MSG_DONTWAIT with every call.
+ * - A regular file is used as it is, so that the offset stays shared; it never blocks.
+ * - What cannot be opened again gets RWF_NOWAIT, or where the kernel knows no such thing poll()
+ *   first, then at most PIPE_BUF bytes.
  *
  * Writing to a pipe without reader raises SIGPIPE: the process has to ignore it.
  */
