@@ -18,10 +18,23 @@ enum { PIPE_BYTES = 1 << 18 };
 enum { FIRST_PRIVATE_FD = 3, MEMORY_MAJOR = 1, TTYAUX_MAJOR = 5, PTMX_MINOR = 2 };
 enum { NOWAIT = 8 }; /* RWF_NOWAIT: musl's headers lack it, and preadv2 */
 
+/* Opening again would give a right that the descriptor does not have: the write end of a pipe would
+ * become a second reader of it. Without, every call says EBADF, as it does to any process. */
+static bool has_right(int fd, enum stream_use use)
+{
+    int flags = fcntl(fd, F_GETFL);
+    int mode = flags & O_ACCMODE;
+
+    return flags >= 0 && !(flags & O_PATH) &&
+           (mode == O_RDWR || mode == (use == STREAM_READS ? O_RDONLY : O_WRONLY));
+}
+
 /* Opening a device can have effects: the master of a pseudo-terminal would be a new terminal. So
  * only terminals proper and the likes of /dev/null. */
-static bool may_reopen(int fd, const struct stat *st)
+static bool may_reopen(int fd, const struct stat *st, enum stream_use use)
 {
+    if (!has_right(fd, use))
+        return false;
     if (S_ISFIFO(st->st_mode))
         return true;
     if (!S_ISCHR(st->st_mode))
@@ -59,7 +72,7 @@ int stream_open(struct stream_fd *stream, int fd, enum stream_use use, struct er
     *stream = STREAM_CLOSED;
     if (fstat(fd, &st) != 0)
         return err_sys(err, "file descriptor %d", fd);
-    if (may_reopen(fd, &st))
+    if (may_reopen(fd, &st, use))
         stream->fd = reopen(fd, use);
     if (stream->fd < 0) {
         stream->kind = shared_kind(&st);

@@ -9,6 +9,7 @@
  * - What cannot be opened again gets RWF_NOWAIT, or where the kernel knows no such thing poll()
  *   first, then at most PIPE_BUF bytes.
  *
+ * A descriptor that was not opened for this direction says EBADF, as it does to any process.
  * Writing to a pipe without reader raises SIGPIPE: the process has to ignore it.
  */
 #ifndef SAMARA_DEVICES_STREAM_FD_H

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "devices/stream_fd.h"
@@ -139,6 +140,56 @@ Test(stream_fd, an_empty_shared_description_says_later)
 
     stream = (struct stream_fd){.fd = ends[0], .kind = STREAM_CAREFUL};
     cr_assert_eq(read_some(&stream, &byte, 1), -EAGAIN);
+}
+
+/* Through /proc/self/fd either end would open as the other, and take the reader's data. */
+Test(stream_fd, the_wrong_end_of_a_pipe_fails_as_it_does_for_any_process)
+{
+    char byte;
+
+    cr_assert_eq(write(ends[1], "x", 1), 1);
+    cr_assert_eq(stream_open(&stream, ends[1], STREAM_READS, NULL), 0);
+    cr_assert_eq(read_some(&stream, &byte, 1), -EBADF);
+    cr_assert_eq(read(ends[0], &byte, 1), 1, "its reader gets it");
+    stream_close(&stream);
+    cr_assert_eq(stream_open(&stream, ends[0], STREAM_WRITES, NULL), 0);
+    cr_assert_eq(write_some(&stream, "x", 1), -EBADF);
+}
+
+Test(stream_fd, a_device_opened_for_the_other_direction_fails)
+{
+    int sink = open("/dev/null", O_WRONLY), source = open("/dev/null", O_RDONLY);
+    char byte;
+
+    cr_assert_eq(stream_open(&stream, sink, STREAM_READS, NULL), 0);
+    cr_assert_eq(read_some(&stream, &byte, 1), -EBADF);
+    cr_assert_eq(stream_open(&stream, source, STREAM_WRITES, NULL), 0);
+    cr_assert_eq(write_some(&stream, "x", 1), -EBADF);
+}
+
+Test(stream_fd, a_path_alone_cannot_be_read)
+{
+    int path = open("/dev/zero", O_PATH);
+    char byte;
+
+    cr_assert_eq(stream_open(&stream, path, STREAM_READS, NULL), 0);
+    cr_assert_eq(read_some(&stream, &byte, 1), -EBADF);
+}
+
+Test(stream_fd, both_directions_of_a_fifo_serve)
+{
+    char path[] = "/tmp/samara-fifo-XXXXXX", byte;
+    int fifo;
+
+    cr_assert_not_null(mkdtemp(path));
+    cr_assert_eq(rmdir(path), 0);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    fifo = open(path, O_RDWR);
+    unlink(path);
+    cr_assert_eq(stream_open(&stream, fifo, STREAM_READS, NULL), 0);
+    cr_assert_eq(stream.kind, STREAM_NONBLOCKING);
+    cr_assert_eq(write(fifo, "x", 1), 1);
+    cr_assert_eq(read_some(&stream, &byte, 1), 1);
 }
 
 Test(stream_fd, a_socket_stays_as_it_is)
