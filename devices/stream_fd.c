@@ -65,6 +65,15 @@ static enum stream_kind shared_kind(const struct stat *st)
     return STREAM_CAREFUL;
 }
 
+/* Never smaller: the pipe may be large because its owner wants it so. */
+static void enlarge_pipe(int fd)
+{
+    int now = fcntl(fd, F_GETPIPE_SZ);
+
+    if (now >= 0 && now < PIPE_BYTES)
+        (void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
+}
+
 int stream_open(struct stream_fd *stream, int fd, enum stream_use use, struct err *err)
 {
     struct stat st;
@@ -81,7 +90,7 @@ int stream_open(struct stream_fd *stream, int fd, enum stream_use use, struct er
     if (stream->fd < 0)
         return err_sys(err, "file descriptor %d: duplicate", fd);
     if (S_ISFIFO(st.st_mode))
-        (void)fcntl(stream->fd, F_SETPIPE_SZ, PIPE_BYTES);
+        enlarge_pipe(stream->fd);
     return 0;
 }
 

@@ -234,6 +234,16 @@ Test(stream_fd, append_is_kept)
     cr_assert(fcntl(stream.fd, F_GETFD) & FD_CLOEXEC);
 }
 
+Test(stream_fd, pipes_grow_and_never_shrink)
+{
+    cr_assert_eq(stream_open(&stream, ends[1], STREAM_WRITES, NULL), 0);
+    cr_assert_eq(fcntl(ends[1], F_GETPIPE_SZ), 256 << 10);
+    stream_close(&stream);
+    cr_assert_eq(fcntl(ends[1], F_SETPIPE_SZ, 1 << 20), 1 << 20);
+    cr_assert_eq(stream_open(&stream, ends[1], STREAM_WRITES, NULL), 0);
+    cr_assert_eq(fcntl(ends[1], F_GETPIPE_SZ), 1 << 20);
+}
+
 Test(stream_fd, a_terminals_master_is_not_opened_again)
 {
     int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
