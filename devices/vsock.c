@@ -128,8 +128,9 @@ struct vsock *vsock_new(const struct vsock_config *config, const struct virtio_h
     vsock->guest_cid = config->guest_cid;
     vsock->listen_fd = vsock->listen_watch = -1;
     vsock->ready_end = &vsock->ready;
+    vsock->used = VSOCK_STDIO;
     vsock->work = (struct loop_task){.fn = work_task, .arg = vsock};
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < VSOCK_STDIO; i++)
         vsock->stdio[i] = STREAM_CLOSED;
     if (!buffer_pool_open(vsock)) {
         err_sys(err, "vsock: memory for buffers");
@@ -156,7 +157,7 @@ void vsock_free(struct vsock *vsock)
     for (unsigned i = 0; i < vsock->used; i++)
         if (vsock->conns[i].state != CONN_FREE)
             conn_free(&vsock->conns[i]);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < VSOCK_STDIO; i++)
         stream_close(&vsock->stdio[i]);
     buffer_pool_close(vsock);
     free(vsock);

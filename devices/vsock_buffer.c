@@ -1,8 +1,8 @@
 /*
- * Buffers for what the host did not take at once: chunks of one mapping, reserved at creation and
- * backed as they are touched. A connection has a chunk while it holds data. Free chunks are a
- * stack; the few on top keep their memory for the next connection that blocks, the rest give it
- * back.
+ * Buffers for what the host did not take at once: one for each connection, as large as the credit
+ * it gives, so that no other connection can take what was promised. They are pieces of one mapping,
+ * reserved at creation and backed as they are touched; memory is given back when all has been
+ * written, but for stdio's and that of the last other one, which are likely to be needed again.
  */
 #include "devices/vsock_state.h"
 
@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-enum { DIRTY_CHUNKS = 2 };
-
-static const size_t pool_bytes = (size_t)VSOCK_CHUNKS * VSOCK_BUF_ALLOC;
+static const size_t stdio_bytes = (size_t)VSOCK_STDIO * VSOCK_STDIO_CREDIT;
+static const size_t pool_bytes =
+    (size_t)VSOCK_STDIO * VSOCK_STDIO_CREDIT + (size_t)(VSOCK_CONNS - VSOCK_STDIO) * VSOCK_CREDIT;
 
 bool buffer_pool_open(struct vsock *vsock)
 {
@@ -32,76 +32,57 @@ void buffer_pool_close(struct vsock *vsock)
     vsock->pool = NULL;
 }
 
-static uint8_t *take_chunk(struct vsock *vsock)
+static uint8_t *buffer_of(const struct vsock_conn *conn)
 {
-    unsigned index;
+    size_t slot = (size_t)(conn - conn->vsock->conns);
 
-    if (vsock->chunks_free > 0) {
-        index = vsock->chunk[--vsock->chunks_free];
-        if (vsock->chunks_dirty > 0)
-            vsock->chunks_dirty--;
-    } else if (vsock->chunks_used < VSOCK_CHUNKS) {
-        index = vsock->chunks_used++;
-    } else {
-        return NULL;
-    }
-    return vsock->pool + (size_t)index * VSOCK_BUF_ALLOC;
-}
-
-static void give_chunk(struct vsock *vsock, uint8_t *at)
-{
-    unsigned index = (unsigned)((size_t)(at - vsock->pool) / VSOCK_BUF_ALLOC);
-
-    assert(vsock->chunks_free < VSOCK_CHUNKS);
-    if (vsock->chunks_dirty < DIRTY_CHUNKS) {
-        vsock->chunks_dirty++;
-        vsock->chunk[vsock->chunks_free++] = (uint16_t)index;
-        return;
-    }
-    /* A clean chunk goes below the dirty ones, in the place of the lowest of them. */
-    madvise(at, VSOCK_BUF_ALLOC, MADV_DONTNEED);
-    vsock->chunk[vsock->chunks_free] = vsock->chunk[vsock->chunks_free - DIRTY_CHUNKS];
-    vsock->chunk[vsock->chunks_free - DIRTY_CHUNKS] = (uint16_t)index;
-    vsock->chunks_free++;
+    if (slot < VSOCK_STDIO)
+        return conn->vsock->pool + slot * VSOCK_STDIO_CREDIT;
+    return conn->vsock->pool + stdio_bytes + (slot - VSOCK_STDIO) * VSOCK_CREDIT;
 }
 
 /* The ring as at most two pieces of len bytes from `offset` on. */
 static int pieces(const struct vsock_conn *conn, uint32_t offset, uint32_t len, struct iovec iov[2])
 {
-    uint32_t at = (conn->head + offset) % VSOCK_BUF_ALLOC;
-    uint32_t first = len < VSOCK_BUF_ALLOC - at ? len : VSOCK_BUF_ALLOC - at;
+    uint32_t size = conn_buf_alloc(conn);
+    uint32_t at = (conn->head + offset) % size;
+    uint32_t first = len < size - at ? len : size - at;
 
-    iov[0] = (struct iovec){.iov_base = conn->buffer + at, .iov_len = first};
-    iov[1] = (struct iovec){.iov_base = conn->buffer, .iov_len = len - first};
+    iov[0] = (struct iovec){.iov_base = buffer_of(conn) + at, .iov_len = first};
+    iov[1] = (struct iovec){.iov_base = buffer_of(conn), .iov_len = len - first};
     return len > first ? 2 : 1;
 }
 
-bool buffer_put(struct vsock_conn *conn, struct vq_request *req, uint32_t len)
+void buffer_put(struct vsock_conn *conn, struct vq_request *req, uint32_t len)
 {
     struct iovec iov[2];
-    int count;
+    int count = pieces(conn, conn->held, len, iov);
 
-    assert(len <= VSOCK_BUF_ALLOC - conn->held);
-    if (conn->buffer == NULL)
-        conn->buffer = take_chunk(conn->vsock);
-    if (conn->buffer == NULL)
-        return false;
-    count = pieces(conn, conn->held, len, iov);
+    assert(len <= conn_buf_alloc(conn) - conn->held && len <= vq_readable(req));
     for (int i = 0; i < count; i++)
-        if (!vq_read(req, iov[i].iov_base, iov[i].iov_len))
-            return false;
+        (void)vq_read(req, iov[i].iov_base, iov[i].iov_len);
     conn->held += len;
-    return true;
+}
+
+/* The buffer became empty: whose memory is to go? */
+static void give_back(struct vsock_conn *conn)
+{
+    struct vsock_conn *before = conn->vsock->warm;
+
+    if (conn->stdio >= 0 || before == conn)
+        return;
+    if (before != NULL && before->held == 0)
+        madvise(buffer_of(before), VSOCK_CREDIT, MADV_DONTNEED);
+    conn->vsock->warm = conn;
 }
 
 uint32_t buffer_drop(struct vsock_conn *conn)
 {
     uint32_t held = conn->held;
 
-    if (conn->buffer != NULL)
-        give_chunk(conn->vsock, conn->buffer);
-    conn->buffer = NULL;
     conn->head = conn->held = 0;
+    if (held > 0)
+        give_back(conn);
     return held;
 }
 
@@ -115,10 +96,13 @@ int buffer_flush(struct vsock_conn *conn, uint32_t *written)
         moved = stream_writev(&conn->stream, iov, pieces(conn, 0, conn->held, iov));
         if (moved <= 0)
             return moved < 0 ? (int)moved : -EAGAIN;
-        conn->head = (conn->head + (uint32_t)moved) % VSOCK_BUF_ALLOC;
-        conn->held -= (uint32_t)moved;
         *written += (uint32_t)moved;
+        if ((uint32_t)moved == conn->held) {
+            buffer_drop(conn);
+            break;
+        }
+        conn->held -= (uint32_t)moved;
+        conn->head = (conn->head + (uint32_t)moved) % conn_buf_alloc(conn);
     }
-    buffer_drop(conn);
     return 0;
 }

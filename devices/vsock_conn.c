@@ -12,6 +12,7 @@
  */
 #include "devices/vsock_state.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -69,7 +70,7 @@ static void forget_name(struct vsock_conn *conn)
 /* A slot whose connection only waits for a guest that does not answer our SHUTDOWN with RST. */
 static struct vsock_conn *reclaim(struct vsock *vsock)
 {
-    for (unsigned i = 0; i < vsock->used; i++) {
+    for (unsigned i = VSOCK_STDIO; i < vsock->used; i++) {
         struct vsock_conn *conn = &vsock->conns[i];
 
         if (conn->state == CONN_OPEN && !conn->reads && !conn->writes && conn->pending == 0) {
@@ -78,6 +79,20 @@ static struct vsock_conn *reclaim(struct vsock *vsock)
         }
     }
     return vsock->free;
+}
+
+static void conn_init(struct vsock_conn *conn, struct vsock *vsock, struct stream_fd stream,
+                      enum vsock_conn_state state)
+{
+    *conn = (struct vsock_conn){.vsock = vsock,
+                                .state = state,
+                                .stream = stream,
+                                .stdio = -1,
+                                .watch = -1,
+                                .reads = true,
+                                .writes = true,
+                                .born = vsock->births++};
+    vsock->handshakes += state == CONN_HANDSHAKE;
 }
 
 struct vsock_conn *conn_new(struct vsock *vsock, struct stream_fd stream,
@@ -93,15 +108,20 @@ struct vsock_conn *conn_new(struct vsock *vsock, struct stream_fd stream,
         return NULL;
     if (conn == vsock->free)
         vsock->free = conn->hash_next;
-    *conn = (struct vsock_conn){.vsock = vsock,
-                                .state = state,
-                                .stream = stream,
-                                .stdio = -1,
-                                .watch = -1,
-                                .reads = true,
-                                .writes = true,
-                                .born = vsock->births++};
-    vsock->handshakes += state == CONN_HANDSHAKE;
+    conn_init(conn, vsock, stream, state);
+    return conn;
+}
+
+struct vsock_conn *conn_new_stdio(struct vsock *vsock, int number)
+{
+    struct vsock_conn *conn = &vsock->conns[number];
+
+    assert(vsock->stdio[number].fd >= 0 && conn->state == CONN_FREE);
+    conn_init(conn, vsock, vsock->stdio[number], CONN_OPEN);
+    vsock->stdio[number] = STREAM_CLOSED;
+    conn->stdio = number;
+    conn->reads = number == 0;
+    conn->writes = number != 0;
     return conn;
 }
 
@@ -124,8 +144,10 @@ void conn_free(struct vsock_conn *conn)
     close_stream(conn);
     buffer_drop(conn);
     conn->state = CONN_FREE;
-    conn->hash_next = vsock->free;
-    vsock->free = conn;
+    if (conn->stdio < 0) {
+        conn->hash_next = vsock->free;
+        vsock->free = conn;
+    }
     vsock_check_finished(vsock);
 }
 
@@ -320,6 +342,11 @@ void conn_drained(struct vsock_conn *conn)
 
 /* --- credit --- */
 
+uint32_t conn_buf_alloc(const struct vsock_conn *conn)
+{
+    return conn->stdio >= 0 ? VSOCK_STDIO_CREDIT : VSOCK_CREDIT;
+}
+
 uint32_t conn_credit(const struct vsock_conn *conn)
 {
     uint32_t under_way = conn->sent - conn->peer_forwarded;
@@ -329,14 +356,14 @@ uint32_t conn_credit(const struct vsock_conn *conn)
 
 uint32_t conn_allowance(const struct vsock_conn *conn)
 {
-    return VSOCK_BUF_ALLOC - (conn->received - conn->told);
+    return conn_buf_alloc(conn) - (conn->received - conn->told);
 }
 
 void conn_forwarded(struct vsock_conn *conn, uint32_t bytes)
 {
     conn->forwarded += bytes;
     if (conn->state == CONN_OPEN && conn->forwarded != conn->told &&
-        conn_allowance(conn) < VSOCK_BUF_ALLOC / 2)
+        conn_allowance(conn) < conn_buf_alloc(conn) / 2)
         conn_post(conn, PENDING_CREDIT);
 }
 

@@ -27,7 +27,7 @@ static struct virtio_vsock_hdr header(struct vsock_conn *conn, uint16_t op, uint
         .type = VIRTIO_VSOCK_TYPE_STREAM,
         .op = op,
         .flags = op == VIRTIO_VSOCK_OP_SHUTDOWN ? conn->our_shut : 0,
-        .buf_alloc = VSOCK_BUF_ALLOC,
+        .buf_alloc = conn_buf_alloc(conn),
         .fwd_cnt = conn->forwarded,
     };
 }

@@ -10,8 +10,8 @@
  *
  * Data is never held before it is needed: what comes from the host is read straight into the
  * guest's buffers when it has credit, and what comes from the guest is written straight to the
- * host. Only what the host does not take goes to a buffer of VSOCK_BUF_ALLOC bytes, the credit we
- * give; the buffers come from a pool, and a connection that finds it empty is reset.
+ * host. Only what the host does not take goes to the connection's buffer, as large as the credit it
+ * gives.
  */
 #ifndef SAMARA_DEVICES_VSOCK_STATE_H
 #define SAMARA_DEVICES_VSOCK_STATE_H
@@ -23,10 +23,11 @@
 #include "devices/vsock.h"
 
 enum {
-    VSOCK_BUF_ALLOC = 256 << 10, /* credit of each connection */
-    VSOCK_CHUNKS = 256,          /* buffers in the pool: 64 MiB of address space */
-    VSOCK_CONNS = 1024,
-    VSOCK_BUCKETS = 1024, /* a power of two */
+    VSOCK_STDIO = 3,
+    VSOCK_CONNS = 1024,             /* the first three are stdio's: nobody else can take them */
+    VSOCK_STDIO_CREDIT = 256 << 10, /* of each stdio stream, */
+    VSOCK_CREDIT = 64 << 10,        /* of each other connection: 65 MiB of address space */
+    VSOCK_BUCKETS = 1024,           /* a power of two */
     VSOCK_HANDSHAKES = 64,
     VSOCK_REFUSALS = 64, /* resets for which there is no connection */
     VSOCK_PATH = 96,     /* leaves room in sun_path for "_4294967295" */
@@ -76,8 +77,7 @@ struct vsock_conn {
     uint32_t sent;      /* to the guest */
     uint32_t peer_alloc, peer_forwarded;
 
-    uint8_t *buffer; /* a chunk while there is something in it, else NULL */
-    uint32_t head, held;
+    uint32_t head, held; /* of its buffer: see vsock_buffer.c */
 };
 
 struct vsock_refusal {
@@ -99,14 +99,13 @@ struct vsock {
     uint32_t next_port;
 
     struct vsock_conn *free;
-    unsigned used; /* connections ever used: below it any may be in use */
+    unsigned used; /* connections ever used, stdio's included: below it any may be in use */
     struct vsock_conn *ready, **ready_end;
     unsigned refusal_head, refusals; /* a ring */
     struct vsock_refusal refusal[VSOCK_REFUSALS];
 
-    uint8_t *pool; /* VSOCK_CHUNKS of VSOCK_BUF_ALLOC bytes */
-    unsigned chunks_used, chunks_free, chunks_dirty;
-    uint16_t chunk[VSOCK_CHUNKS]; /* free ones, of which the last chunks_dirty take memory */
+    uint8_t *pool;           /* the connections' buffers */
+    struct vsock_conn *warm; /* has an empty buffer that still takes memory */
 
     struct loop_task work; /* what one turn left over */
     bool guest_gone;       /* vsock_finish: nothing is sent any more */
@@ -124,6 +123,8 @@ struct vsock {
 /* A connection over a stream, which is handed over, or NULL if the table is full. */
 struct vsock_conn *conn_new(struct vsock *vsock, struct stream_fd stream,
                             enum vsock_conn_state state);
+/* Hands over stdio stream `number` (0-2), which is there; its place is never taken. */
+struct vsock_conn *conn_new_stdio(struct vsock *vsock, int number);
 /* Gives it its ports and makes it findable. */
 void conn_name(struct vsock_conn *conn, uint32_t host_port, uint32_t guest_port);
 struct vsock_conn *conn_find(const struct vsock *vsock, uint32_t host_port, uint32_t guest_port);
@@ -149,6 +150,8 @@ void conn_schedule(struct vsock_conn *conn);
 void conn_unschedule(struct vsock_conn *conn);
 void conn_post(struct vsock_conn *conn, unsigned pending);
 bool conn_has_data(const struct vsock_conn *conn);
+/* The credit it gives. */
+uint32_t conn_buf_alloc(const struct vsock_conn *conn);
 /* Bytes the guest can take, and bytes it may still send as far as it knows. */
 uint32_t conn_credit(const struct vsock_conn *conn);
 uint32_t conn_allowance(const struct vsock_conn *conn);
@@ -159,8 +162,8 @@ void conn_forwarded(struct vsock_conn *conn, uint32_t bytes);
 
 bool buffer_pool_open(struct vsock *vsock);
 void buffer_pool_close(struct vsock *vsock);
-/* Takes len bytes of a request, at most VSOCK_BUF_ALLOC with what is held. False: no chunk. */
-bool buffer_put(struct vsock_conn *conn, struct vq_request *req, uint32_t len);
+/* Takes len bytes of a request that has them, with what is held at most conn_buf_alloc. */
+void buffer_put(struct vsock_conn *conn, struct vq_request *req, uint32_t len);
 /* Writes what it can; 0 when all is gone, else -errno. Credit is the caller's matter. */
 int buffer_flush(struct vsock_conn *conn, uint32_t *written);
 /* Drops what is held; returns how much it was. */

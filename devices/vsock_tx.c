@@ -32,43 +32,38 @@ static void refuse(struct vsock *vsock, const struct virtio_vsock_hdr *hdr)
 
 /* --- connections the guest asks for --- */
 
-/* The stdio stream at this port, handed over, and its number; closed if there is none (any more).
- */
-static struct stream_fd take_stdio(struct vsock *vsock, uint32_t port, int *number)
+static struct vsock_conn *connect_stdio(struct vsock *vsock, uint32_t port)
 {
-    struct stream_fd stream;
+    int number = (int)(port - SAMARA_STDIO_PORT);
 
-    *number = -1;
-    if (port < SAMARA_STDIO_PORT || port - SAMARA_STDIO_PORT > 2)
-        return STREAM_CLOSED;
-    *number = (int)(port - SAMARA_STDIO_PORT);
-    stream = vsock->stdio[*number];
-    vsock->stdio[*number] = STREAM_CLOSED;
-    return stream;
+    return vsock->stdio[number].fd >= 0 ? conn_new_stdio(vsock, number) : NULL;
+}
+
+static struct vsock_conn *connect_socket(struct vsock *vsock, uint32_t port)
+{
+    struct stream_fd stream = host_connect(vsock, port);
+    struct vsock_conn *conn = NULL;
+
+    if (stream.fd >= 0)
+        conn = conn_new(vsock, stream, CONN_OPEN);
+    if (conn == NULL)
+        stream_close(&stream);
+    return conn;
+}
+
+static bool is_stdio(uint32_t port)
+{
+    return port - SAMARA_STDIO_PORT < VSOCK_STDIO; /* wraps for those below */
 }
 
 static void connect_to_host(struct vsock *vsock, const struct virtio_vsock_hdr *hdr)
 {
-    int stdio;
-    struct stream_fd stream = take_stdio(vsock, hdr->dst_port, &stdio);
-    struct vsock_conn *conn = NULL;
+    struct vsock_conn *conn = is_stdio(hdr->dst_port) ? connect_stdio(vsock, hdr->dst_port)
+                                                      : connect_socket(vsock, hdr->dst_port);
 
-    if (stdio < 0)
-        stream = host_connect(vsock, hdr->dst_port);
-    if (stream.fd >= 0)
-        conn = conn_new(vsock, stream, CONN_OPEN);
     if (conn == NULL) {
-        if (stdio >= 0)
-            vsock->stdio[stdio] = stream; /* the table is full: it may try again */
-        else
-            stream_close(&stream);
         refuse(vsock, hdr);
         return;
-    }
-    conn->stdio = stdio;
-    if (stdio >= 0) {
-        conn->reads = stdio == 0;
-        conn->writes = stdio != 0;
     }
     conn->peer_alloc = hdr->buf_alloc;
     conn_name(conn, hdr->dst_port, hdr->src_port);
@@ -108,8 +103,7 @@ static bool op_rw(struct vsock_conn *conn, const struct virtio_vsock_hdr *hdr,
     else if (conn->held == 0)
         result = write_directly(conn, req, &len);
     if (result == -EAGAIN && len > 0) {
-        if (!buffer_put(conn, req, len))
-            return false;
+        buffer_put(conn, req, len);
         conn_watch(conn);
         if (conn->stream.kind == STREAM_FILE)
             conn_end_write(conn, EIO); /* refuses to be waited for */

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -176,6 +177,81 @@ Test(vsock_stdio, a_stream_is_connected_to_once)
     open_pipes();
     vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT + 1, MINE + 1);
     vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+}
+
+/* Room for both ends of a full table of connections. */
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+Test(vsock_stdio, a_full_table_has_room_for_stdio)
+{
+    static char block[65536];
+    struct packet packet = {0};
+    uint32_t sent = 0, port = 1;
+    int server;
+
+    allow_many_files();
+    cr_assert_eq(pipe(out), 0);
+    vg_open(&guest, -1, out[1], -1);
+    server = vg_server(&guest, 80);
+    do {
+        vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 80, port++);
+        cr_assert(vg_take(&guest, &packet));
+        if (packet.hdr.op == VIRTIO_VSOCK_OP_RESPONSE)
+            cr_assert_geq(accept(server, NULL, NULL), 0);
+    } while (packet.hdr.op == VIRTIO_VSOCK_OP_RESPONSE);
+    cr_assert_gt(port, 1000);
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT + 1, MINE);
+    packet = vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
+    cr_assert_eq(packet.hdr.buf_alloc, 256 << 10);
+    while (vg_held(&guest) < (256 << 10)) {
+        uint32_t left = packet.hdr.buf_alloc - (sent - packet.hdr.fwd_cnt);
+        uint32_t len = left < sizeof(block) ? left : (uint32_t)sizeof(block);
+
+        vg_data(&guest, block, len, SAMARA_STDIO_PORT + 1, MINE);
+        sent += len;
+        vg_send(&guest, VIRTIO_VSOCK_OP_CREDIT_REQUEST, SAMARA_STDIO_PORT + 1, MINE);
+        packet = vg_expect(&guest, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+    }
+    vg_expect_nothing(&guest);
+}
+
+/* A client that reads nothing must not cost the program its output. */
+Test(vsock_stdio, slow_clients_take_no_buffers_from_stdio)
+{
+    static char block[65536];
+    int server;
+
+    open_pipes();
+    fcntl(out[0], F_SETPIPE_SZ, 4096);
+    server = vg_server(&guest, 80);
+    for (uint32_t i = 0; i < 256; i++) {
+        uint64_t before = vg_held(&guest);
+
+        vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 80, 1000 + i);
+        vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
+        cr_assert_geq(accept(server, NULL, NULL), 0);
+        while (vg_held(&guest) == before) {
+            struct packet packet;
+
+            vg_data(&guest, block, 32768, 80, 1000 + i);
+            while (vg_take(&guest, &packet))
+                cr_assert_neq(packet.hdr.op, VIRTIO_VSOCK_OP_RST, "client %u", i);
+        }
+    }
+    for (uint32_t sent = 0; sent < (256 << 10); sent += sizeof(block)) {
+        struct packet packet;
+
+        vg_data(&guest, block, sizeof(block), SAMARA_STDIO_PORT + 1, MINE);
+        while (vg_take(&guest, &packet))
+            cr_assert_neq(packet.hdr.op, VIRTIO_VSOCK_OP_RST);
+    }
 }
 
 Test(vsock_stdio, streams_come_back_after_a_reset)

@@ -213,7 +213,7 @@ static void host_action(const struct record *record)
 static void check_held(void)
 {
     for (unsigned i = 0; i < vsock->used; i++)
-        must(vsock->conns[i].held <= VSOCK_BUF_ALLOC);
+        must(vsock->conns[i].held <= conn_buf_alloc(&vsock->conns[i]));
 }
 
 static void open_all(void)
