@@ -200,26 +200,38 @@ static uint32_t wanted_events(const struct vsock_conn *conn)
     return events;
 }
 
-void conn_watch(struct vsock_conn *conn)
+/* Adds or changes the watch; 0 or -1 with errno. */
+static int set_watch(struct vsock_conn *conn, uint32_t events)
 {
     struct event_loop *loop = conn->vsock->loop;
-    uint32_t events = conn->stream.fd >= 0 ? wanted_events(conn) : 0;
 
-    if (conn->stream.kind == STREAM_FILE || (conn->watch >= 0 && events == conn->watched))
-        return;
-    conn->watched = events;
-    if (events == 0) {
-        loop_del(loop, conn->watch);
-        conn->watch = -1;
-    } else if (conn->watch >= 0) {
-        loop_mod(loop, conn->watch, events);
-    } else {
-        conn->watch = loop_add(loop, conn->stream.fd, events, conn_event, conn);
-        if (conn->watch < 0 && errno == EPERM)
-            conn->stream.kind = STREAM_FILE; /* /dev/null and its like are always ready */
-        else if (conn->watch < 0)
-            device_log(&conn->vsock->device, "epoll: %s", strerror(errno));
+    if (conn->watch >= 0)
+        return loop_mod(loop, conn->watch, events);
+    conn->watch = loop_add(loop, conn->stream.fd, events, conn_event, conn);
+    if (conn->watch < 0 && errno == EPERM) {
+        conn->stream.kind = STREAM_FILE; /* /dev/null and its like are always ready */
+        return 0;
     }
+    return conn->watch < 0 ? -1 : 0;
+}
+
+int conn_watch(struct vsock_conn *conn)
+{
+    uint32_t events = conn->stream.fd >= 0 ? wanted_events(conn) : 0;
+    int reason = 0;
+
+    if (conn->stream.kind != STREAM_FILE && (conn->watch < 0 || events != conn->watched)) {
+        if (events == 0) {
+            loop_del(conn->vsock->loop, conn->watch);
+            conn->watch = -1;
+        } else if (set_watch(conn, events) != 0) {
+            reason = errno;
+            device_log(&conn->vsock->device, "epoll: %s", strerror(reason));
+            return reason;
+        }
+        conn->watched = events;
+    }
+    return conn->stream.kind == STREAM_FILE && conn->held > 0 ? EIO : 0;
 }
 
 /* --- life --- */
@@ -228,8 +240,10 @@ void conn_open(struct vsock_conn *conn)
 {
     conn->state = CONN_OPEN;
     conn->readable = conn->reads; /* something may be there; reading will tell */
-    conn_watch(conn);
-    conn_schedule(conn);
+    if (conn_watch(conn) != 0)
+        conn_reset(conn);
+    else
+        conn_schedule(conn);
 }
 
 void conn_reset(struct vsock_conn *conn)
@@ -257,7 +271,7 @@ void conn_abandon(struct vsock_conn *conn)
     conn->pending = 0; /* the guest may use the ports for another by now */
     conn->state = CONN_DRAINING;
     conn->reads = false;
-    conn_watch(conn);
+    (void)conn_watch(conn); /* for less than before, here and below: failing does no harm */
 }
 
 /* One direction of the stream is over; how is SHUT_RD or SHUT_WR. */
@@ -273,7 +287,7 @@ static void close_direction(struct vsock_conn *conn, int how)
     }
     if (is_socket(conn))
         shutdown(conn->stream.fd, how);
-    conn_watch(conn);
+    (void)conn_watch(conn);
 }
 
 static void tell_shutdown(struct vsock_conn *conn, uint8_t flag)
@@ -335,7 +349,7 @@ void conn_drained(struct vsock_conn *conn)
         conn_reset(conn); /* a clean end is answered with RST as well (5.10.6.6) */
         return;
     }
-    conn_watch(conn);
+    (void)conn_watch(conn);
     conn_schedule(conn);
     vsock_check_finished(conn->vsock);
 }

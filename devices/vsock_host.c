@@ -80,6 +80,7 @@ static bool accept_one(struct vsock *vsock)
 {
     struct stream_fd stream = {.kind = STREAM_SOCKET};
     struct vsock_conn *conn;
+    int reason;
 
     stream.fd = accept4(vsock->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (stream.fd < 0)
@@ -92,8 +93,12 @@ static bool accept_one(struct vsock *vsock)
         errno = EMFILE; /* as good a name for a full table */
         return false;
     }
-    conn_watch(conn); /* tells at once if the line is there already */
-    return true;
+    reason = conn_watch(conn); /* tells at once if the line is there already */
+    if (reason == 0)
+        return true;
+    conn_free(conn);
+    errno = reason;
+    return false;
 }
 
 static void listen_event(void *arg, uint32_t events)
@@ -185,7 +190,7 @@ void host_handshake(struct vsock_conn *conn)
     conn->vsock->handshakes--;
     conn->state = CONN_REQUESTED;
     conn_name(conn, free_port(conn->vsock, port), port);
-    conn_watch(conn);
+    (void)conn_watch(conn); /* for less than before */
     conn_post(conn, PENDING_REQUEST);
 }
 

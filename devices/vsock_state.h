@@ -130,7 +130,7 @@ void conn_name(struct vsock_conn *conn, uint32_t host_port, uint32_t guest_port)
 struct vsock_conn *conn_find(const struct vsock *vsock, uint32_t host_port, uint32_t guest_port);
 /* Closes everything at once and forgets it. */
 void conn_free(struct vsock_conn *conn);
-/* Makes it open: reading begins. */
+/* Makes it open: reading begins. Resets it if it cannot be watched. */
 void conn_open(struct vsock_conn *conn);
 /* Closes it here and tells the guest. */
 void conn_reset(struct vsock_conn *conn);
@@ -143,8 +143,9 @@ void conn_end_write(struct vsock_conn *conn, int reason);
 void conn_guest_shutdown(struct vsock_conn *conn, uint32_t flags);
 /* Everything held has been written: does what was waiting for that. May free it. */
 void conn_drained(struct vsock_conn *conn);
-/* Brings the loop's watch in line with the state. */
-void conn_watch(struct vsock_conn *conn);
+/* Brings the loop's watch in line with the state. 0, or a positive errno: it cannot be waited for,
+ * so what is held will never go. Watching for less than before does not fail. */
+int conn_watch(struct vsock_conn *conn);
 /* Puts it in the ready list if it has something to send. */
 void conn_schedule(struct vsock_conn *conn);
 void conn_unschedule(struct vsock_conn *conn);

@@ -104,9 +104,9 @@ static bool op_rw(struct vsock_conn *conn, const struct virtio_vsock_hdr *hdr,
         result = write_directly(conn, req, &len);
     if (result == -EAGAIN && len > 0) {
         buffer_put(conn, req, len);
-        conn_watch(conn);
-        if (conn->stream.kind == STREAM_FILE)
-            conn_end_write(conn, EIO); /* refuses to be waited for */
+        result = conn_watch(conn);
+        if (result != 0)
+            conn_end_write(conn, result);
     } else if (result != 0 && len > 0) {
         conn_forwarded(conn, len);
         conn_end_write(conn, -result);

@@ -217,6 +217,20 @@ Test(vsock_connect, connections_are_bounded_and_places_come_back)
     vg_assert_alive(&guest);
 }
 
+Test(vsock_connect, what_cannot_be_watched_is_refused)
+{
+    int server = vg_server(&guest, 80), client;
+
+    vg_use_up_watches(&guest);
+    client = vg_client(&guest, "CONNECT 52\n");
+    vg_expect_nothing(&guest);
+    cr_assert(vg_host_eof(&guest, client));
+    vg_use_up_watches(&guest); /* that of the listener, which pauses */
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 80, 1000);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+    cr_assert(vg_host_eof(&guest, accept(server, NULL, NULL)));
+}
+
 Test(vsock_connect, clients_wait_while_the_device_is_not_started)
 {
     int client;

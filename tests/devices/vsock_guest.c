@@ -199,6 +199,12 @@ void vg_expect_nothing(struct vsock_guest *guest)
         cr_assert(!vg_take(guest, &packet), "operation %u", packet.hdr.op);
 }
 
+void vg_use_up_watches(struct vsock_guest *guest)
+{
+    guest->loop.used = LOOP_WATCHES;
+    guest->loop.free = -1;
+}
+
 uint64_t vg_held(const struct vsock_guest *guest)
 {
     uint64_t held = 0;

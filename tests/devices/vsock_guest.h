@@ -57,6 +57,8 @@ bool vg_take(struct vsock_guest *guest, struct packet *packet);
 struct packet vg_expect(struct vsock_guest *guest, uint16_t op);
 /* Asserts that nothing comes. */
 void vg_expect_nothing(struct vsock_guest *guest);
+/* From now on the loop watches nothing more. */
+void vg_use_up_watches(struct vsock_guest *guest);
 /* Bytes received from the guest and not yet written to the host. */
 uint64_t vg_held(const struct vsock_guest *guest);
 /* Asserts that the device still works: a request to nowhere gets its RST. */

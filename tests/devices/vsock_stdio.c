@@ -154,6 +154,33 @@ Test(vsock_stdio, nothing_is_sent_for_a_connection_the_guest_forgot)
     }
 }
 
+Test(vsock_stdio, output_that_cannot_be_waited_for_ends)
+{
+    static char block[65536];
+    struct packet packet = {0};
+
+    open_pipes();
+    vg_use_up_watches(&guest);
+    while (!vg_take(&guest, &packet) || packet.hdr.op == VIRTIO_VSOCK_OP_CREDIT_UPDATE)
+        vg_data(&guest, block, sizeof(block), SAMARA_STDIO_PORT + 1, MINE);
+    cr_assert_eq(packet.hdr.op, VIRTIO_VSOCK_OP_SHUTDOWN);
+    cr_assert_eq(packet.hdr.flags, RCV);
+    cr_assert_eq(vg_held(&guest), 0);
+    cr_assert_eq(guest.fake.lines, 2, "why, and whose it was: %s", guest.fake.line);
+    vsock_finish(guest.vsock, done, &guest);
+    cr_assert(finished);
+}
+
+Test(vsock_stdio, input_that_cannot_be_waited_for_is_reset)
+{
+    cr_assert_eq(pipe(in), 0);
+    vg_open(&guest, in[0], -1, -1);
+    vg_use_up_watches(&guest);
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT, MINE);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+    vg_assert_alive(&guest);
+}
+
 Test(vsock_stdio, closing_output_is_seen_by_its_reader)
 {
     char text[8];
