@@ -246,9 +246,15 @@ void conn_open(struct vsock_conn *conn)
         conn_schedule(conn);
 }
 
+/* The guest has heard of it. */
+static bool is_known(const struct vsock_conn *conn)
+{
+    return conn->state != CONN_HANDSHAKE && !(conn->pending & PENDING_REQUEST);
+}
+
 void conn_reset(struct vsock_conn *conn)
 {
-    if (conn->state == CONN_HANDSHAKE) {
+    if (!is_known(conn)) {
         conn_free(conn);
         return;
     }

@@ -182,7 +182,7 @@ void host_handshake(struct vsock_conn *conn)
         return;
     if (end == NULL && got > 0 && got < LINE_BYTES && !conn->hung_up)
         return; /* the rest is to come */
-    if (end == NULL || !parse_connect(line, len, &port) ||
+    if (conn->hung_up || end == NULL || !parse_connect(line, len, &port) ||
         recv(conn->stream.fd, line, len + 1, MSG_DONTWAIT) != (ssize_t)len + 1) {
         conn_free(conn);
         return;

@@ -132,7 +132,7 @@ struct vsock_conn *conn_find(const struct vsock *vsock, uint32_t host_port, uint
 void conn_free(struct vsock_conn *conn);
 /* Makes it open: reading begins. Resets it if it cannot be watched. */
 void conn_open(struct vsock_conn *conn);
-/* Closes it here and tells the guest. */
+/* Closes it here and tells the guest, if that has heard of it. May free it. */
 void conn_reset(struct vsock_conn *conn);
 /* The guest forgot it: writes out what it holds and is gone. */
 void conn_abandon(struct vsock_conn *conn);

@@ -222,6 +222,11 @@ static void handle_packet(struct vsock *vsock, const struct virtio_vsock_hdr *hd
     }
     if (conn->state == CONN_RESETTING)
         return; /* RST is on its way */
+    if (conn->pending & PENDING_REQUEST) {
+        refuse(vsock, hdr); /* the ports were a guess: the guest has not been told of them */
+        conn_reset(conn);
+        return;
+    }
     if (hdr->type != VIRTIO_VSOCK_TYPE_STREAM || !known_op || !take_credit(conn, hdr) ||
         !ops[hdr->op](conn, hdr, req)) {
         conn_reset(conn);

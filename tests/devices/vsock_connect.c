@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "devices/vsock_state.h"
 #include "tests/devices/vsock_guest.h"
 
 static struct vsock_guest guest;
@@ -140,6 +141,53 @@ Test(vsock_connect, a_client_that_does_not_wait_is_reset)
     vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
     vg_send(&guest, VIRTIO_VSOCK_OP_RESPONSE, port, 52);
     vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+}
+
+static unsigned connections(void)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < VSOCK_CONNS; i++)
+        count += guest.vsock->conns[i].state != CONN_FREE;
+    return count;
+}
+
+Test(vsock_connect, a_client_that_leaves_before_the_guest_is_asked_costs_nothing)
+{
+    vg_start(&guest, 0, 0); /* no buffer to ask in */
+    for (unsigned i = 0; i < 20; i++) {
+        int client = vg_client(&guest, "CONNECT 52\n");
+
+        vg_expect_nothing(&guest);
+        cr_assert_eq(connections(), 1);
+        close(client);
+        vg_expect_nothing(&guest);
+        cr_assert_eq(connections(), 0);
+    }
+    for (unsigned i = 0; i < 20; i++)
+        close(vg_client(&guest, "CONNECT 52\n")); /* line and end at once */
+    vg_expect_nothing(&guest);
+    cr_assert_eq(connections(), 0);
+    vg_offer(&guest, 0);
+    fake_kick(&guest.fake, RX);
+    vg_expect_nothing(&guest);
+}
+
+Test(vsock_connect, a_guess_at_a_connection_not_yet_asked_for_is_refused)
+{
+    int client;
+    uint32_t port = request(&client);
+
+    vg_send(&guest, VIRTIO_VSOCK_OP_RST, port, 52);
+    vg_start(&guest, 0, 0);
+    client = vg_client(&guest, "CONNECT 52\n");
+    vg_expect_nothing(&guest);
+    vg_send(&guest, VIRTIO_VSOCK_OP_RESPONSE, port + 1, 52);
+    cr_assert(vg_host_eof(&guest, client));
+    vg_offer(&guest, 0);
+    fake_kick(&guest.fake, RX);
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_RST).hdr.src_port, port + 1);
+    vg_expect_nothing(&guest);
 }
 
 Test(vsock_connect, before_the_response_nothing_else_counts)
