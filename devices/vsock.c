@@ -129,6 +129,7 @@ struct vsock *vsock_new(const struct vsock_config *config, const struct virtio_h
     vsock->listen_fd = vsock->listen_watch = -1;
     vsock->ready_end = &vsock->ready;
     vsock->used = VSOCK_STDIO;
+    vsock->answer_ns = VSOCK_ANSWER_MS * UINT64_C(1000000);
     vsock->work = (struct loop_task){.fn = work_task, .arg = vsock};
     for (int i = 0; i < VSOCK_STDIO; i++)
         vsock->stdio[i] = STREAM_CLOSED;
@@ -152,6 +153,7 @@ void vsock_free(struct vsock *vsock)
         return;
     vsock->finishing = false;
     loop_timer_cancel(vsock->loop, &vsock->patience);
+    loop_timer_cancel(vsock->loop, &vsock->due);
     loop_unpost(vsock->loop, &vsock->work);
     host_unlisten(vsock);
     for (unsigned i = 0; i < vsock->used; i++)

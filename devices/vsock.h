@@ -5,6 +5,8 @@
  *     host to guest: connect to PATH, send "CONNECT <port>\n", read "OK <hostport>\n", talk
  *     guest to host: port N reaches the UNIX socket PATH_N; nobody there is a reset
  *
+ * A client is hung up on if the guest has not answered after VSOCK_ANSWER_MS.
+ *
  * Ports SAMARA_STDIO_PORT + 0, 1, 2 of the host are the program's stdin, stdout, stderr.
  *
  * The device is opaque and runs under the device lock: register accesses in the vCPU thread, the
@@ -19,6 +21,8 @@
 #include "devices/virtio_mmio.h"
 #include "monitor/err.h"
 #include "monitor/event_loop.h"
+
+#define VSOCK_ANSWER_MS 10000
 
 struct vsock;
 

@@ -239,6 +239,7 @@ int conn_watch(struct vsock_conn *conn)
 void conn_open(struct vsock_conn *conn)
 {
     conn->state = CONN_OPEN;
+    conn->due_ns = 0;
     conn->readable = conn->reads; /* something may be there; reading will tell */
     if (conn_watch(conn) != 0)
         conn_reset(conn);
@@ -261,6 +262,7 @@ void conn_reset(struct vsock_conn *conn)
     buffer_drop(conn);
     close_stream(conn);
     conn->state = CONN_RESETTING;
+    conn->due_ns = 0;
     conn->pending = 0;
     conn_post(conn, PENDING_RST);
     vsock_check_finished(conn->vsock);
@@ -279,6 +281,48 @@ void conn_abandon(struct vsock_conn *conn)
     conn->reads = false;
     (void)conn_watch(conn); /* for less than before, here and below: failing does no harm */
 }
+
+/* --- waiting --- */
+
+/* The guest did not answer. */
+static void conn_due(struct vsock_conn *conn)
+{
+    conn_reset(conn);
+}
+
+/* Serves the connections that are due; the timer goes on with the first of the others. */
+static void connections_due(void *arg)
+{
+    struct vsock *vsock = arg;
+    uint64_t now = loop_now_ns(), next = UINT64_MAX;
+
+    for (unsigned i = VSOCK_STDIO; i < vsock->used; i++) {
+        struct vsock_conn *conn = &vsock->conns[i];
+
+        if (conn->state == CONN_FREE || conn->due_ns == 0)
+            continue;
+        if (conn->due_ns <= now)
+            conn_due(conn);
+        else if (conn->due_ns < next)
+            next = conn->due_ns;
+    }
+    if (next != UINT64_MAX && (!vsock->due.armed || next < vsock->due.at_ns))
+        loop_timer_set(vsock->loop, &vsock->due, next);
+    vsock_work(vsock);
+}
+
+void conn_set_due(struct vsock_conn *conn, uint64_t at_ns)
+{
+    struct vsock *vsock = conn->vsock;
+
+    conn->due_ns = at_ns;
+    vsock->due.fn = connections_due;
+    vsock->due.arg = vsock;
+    if (!vsock->due.armed || at_ns < vsock->due.at_ns)
+        loop_timer_set(vsock->loop, &vsock->due, at_ns);
+}
+
+/* --- ends --- */
 
 /* One direction of the stream is over; how is SHUT_RD or SHUT_WR. */
 static void close_direction(struct vsock_conn *conn, int how)

@@ -191,6 +191,7 @@ void host_handshake(struct vsock_conn *conn)
     conn->state = CONN_REQUESTED;
     conn_name(conn, free_port(conn->vsock, port), port);
     (void)conn_watch(conn); /* for less than before */
+    conn_set_due(conn, loop_now_ns() + conn->vsock->answer_ns);
     conn_post(conn, PENDING_REQUEST);
 }
 

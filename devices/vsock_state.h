@@ -36,7 +36,7 @@ enum {
 enum vsock_conn_state {
     CONN_FREE = 0,
     CONN_HANDSHAKE, /* a client that has not said CONNECT; no ports yet */
-    CONN_REQUESTED, /* the guest has been asked */
+    CONN_REQUESTED, /* the guest has been asked, or is about to be */
     CONN_OPEN,
     CONN_RESETTING, /* closed here; RST is still to be sent */
     CONN_DRAINING,  /* unknown to the guest; the host still has to take what it sent */
@@ -58,7 +58,8 @@ struct vsock_conn {
     struct vsock_conn *hash_next;                /* also the list of free ones */
     struct vsock_conn *ready_next, **ready_link; /* in the list of those with something to send */
     unsigned pending;
-    uint64_t born; /* order of acceptance, for handshakes */
+    uint64_t born;   /* order of acceptance, for handshakes */
+    uint64_t due_ns; /* what it waits for ends then; 0: it does not wait */
 
     struct stream_fd stream;
     int stdio; /* 0-2, or -1 */
@@ -97,6 +98,8 @@ struct vsock {
     unsigned handshakes;
     uint64_t births;
     uint32_t next_port;
+    uint64_t answer_ns;    /* the time a guest has to answer a REQUEST */
+    struct loop_timer due; /* the first of the connections' */
 
     struct vsock_conn *free;
     unsigned used; /* connections ever used, stdio's included: below it any may be in use */
@@ -134,6 +137,8 @@ void conn_free(struct vsock_conn *conn);
 void conn_open(struct vsock_conn *conn);
 /* Closes it here and tells the guest, if that has heard of it. May free it. */
 void conn_reset(struct vsock_conn *conn);
+/* Something is to be done about it at this time at the latest: see conn_due. */
+void conn_set_due(struct vsock_conn *conn, uint64_t at_ns);
 /* The guest forgot it: writes out what it holds and is gone. */
 void conn_abandon(struct vsock_conn *conn);
 /* The host's end of file, and its refusal of more data (reason: a positive errno). */

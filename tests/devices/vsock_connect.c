@@ -173,6 +173,64 @@ Test(vsock_connect, a_client_that_leaves_before_the_guest_is_asked_costs_nothing
     vg_expect_nothing(&guest);
 }
 
+static void wait_ms(unsigned ms)
+{
+    uint64_t end = loop_now_ns() + ms * 1000000ull;
+
+    while (loop_now_ns() < end)
+        loop_turn(&guest.loop, 1, NULL);
+}
+
+Test(vsock_connect, a_guest_that_does_not_answer_hangs_up_in_the_end)
+{
+    int first, second;
+    uint32_t port[2];
+
+    cr_assert_eq(guest.vsock->answer_ns, 10 * 1000000000ull);
+    guest.vsock->answer_ns = 100000000;
+    port[0] = request(&first);
+    wait_ms(50);
+    port[1] = request(&second);
+    wait_ms(20);
+    cr_assert(!vg_host_eof(&guest, first));
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_RST).hdr.src_port, port[0]);
+    cr_assert(vg_host_eof(&guest, first));
+    cr_assert(!vg_host_eof(&guest, second));
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_RST).hdr.src_port, port[1]);
+    cr_assert(vg_host_eof(&guest, second));
+    cr_assert_eq(connections(), 0);
+}
+
+Test(vsock_connect, a_guest_that_cannot_be_asked_hangs_up_in_the_end)
+{
+    int client;
+
+    guest.vsock->answer_ns = 20000000;
+    vg_start(&guest, 0, 0);
+    client = vg_client(&guest, "CONNECT 52\n");
+    wait_ms(50);
+    cr_assert(vg_host_eof(&guest, client));
+    cr_assert_eq(connections(), 0);
+}
+
+Test(vsock_connect, an_answered_client_stays)
+{
+    int client;
+    uint32_t port;
+
+    guest.vsock->answer_ns = 20000000;
+    port = request(&client);
+    vg_send(&guest, VIRTIO_VSOCK_OP_RESPONSE, port, 52);
+    wait_ms(50);
+    vg_expect_nothing(&guest);
+    vg_start(&guest, 0, VG_QUEUE);
+    request(&client);
+    vg_start(&guest, 0, VG_QUEUE);
+    wait_ms(50);
+    vg_expect_nothing(&guest);
+    vg_assert_alive(&guest);
+}
+
 Test(vsock_connect, a_guess_at_a_connection_not_yet_asked_for_is_refused)
 {
     int client;
