@@ -2,6 +2,7 @@
  * The connections of a vsock device: see vsock_state.h.
  *
  *   client ──> HANDSHAKE ──CONNECT──> REQUESTED ──RESPONSE──> OPEN <──REQUEST── guest
+ *   guest ──REQUEST, server busy──> CONNECTING ──connected──> OPEN
  *
  *   OPEN ──violation──> RESETTING ──RST sent──> free
  *   OPEN ──both directions shut by the guest, all written──> RESETTING
@@ -44,8 +45,8 @@ struct vsock_conn *conn_find(const struct vsock *vsock, uint32_t host_port, uint
 
 static bool is_named(const struct vsock_conn *conn)
 {
-    return conn->state == CONN_REQUESTED || conn->state == CONN_OPEN ||
-           conn->state == CONN_RESETTING;
+    return conn->state == CONN_CONNECTING || conn->state == CONN_REQUESTED ||
+           conn->state == CONN_OPEN || conn->state == CONN_RESETTING;
 }
 
 void conn_name(struct vsock_conn *conn, uint32_t host_port, uint32_t guest_port)
@@ -247,6 +248,12 @@ void conn_open(struct vsock_conn *conn)
         conn_schedule(conn);
 }
 
+void conn_respond(struct vsock_conn *conn)
+{
+    conn->pending = PENDING_RESPONSE;
+    conn_open(conn);
+}
+
 /* The guest has heard of it. */
 static bool is_known(const struct vsock_conn *conn)
 {
@@ -284,10 +291,18 @@ void conn_abandon(struct vsock_conn *conn)
 
 /* --- waiting --- */
 
-/* The guest did not answer. */
 static void conn_due(struct vsock_conn *conn)
 {
-    conn_reset(conn);
+    if (conn->state == CONN_CONNECTING)
+        host_try_again(conn);
+    else
+        conn_reset(conn); /* the guest did not answer */
+}
+
+static void set_timer(struct vsock *vsock, uint64_t at_ns)
+{
+    if (!vsock->due.armed || at_ns < vsock->due.at_ns)
+        loop_timer_set(vsock->loop, &vsock->due, at_ns);
 }
 
 /* Serves the connections that are due; the timer goes on with the first of the others. */
@@ -306,8 +321,8 @@ static void connections_due(void *arg)
         else if (conn->due_ns < next)
             next = conn->due_ns;
     }
-    if (next != UINT64_MAX && (!vsock->due.armed || next < vsock->due.at_ns))
-        loop_timer_set(vsock->loop, &vsock->due, next);
+    if (next != UINT64_MAX)
+        set_timer(vsock, next);
     vsock_work(vsock);
 }
 
@@ -318,8 +333,7 @@ void conn_set_due(struct vsock_conn *conn, uint64_t at_ns)
     conn->due_ns = at_ns;
     vsock->due.fn = connections_due;
     vsock->due.arg = vsock;
-    if (!vsock->due.armed || at_ns < vsock->due.at_ns)
-        loop_timer_set(vsock->loop, &vsock->due, at_ns);
+    set_timer(vsock, at_ns);
 }
 
 /* --- ends --- */

@@ -21,9 +21,11 @@ enum {
     LINE_BYTES = 32, /* "CONNECT 4294967295\n" is 19 */
     PORTS_FIRST = 1 << 30,
     PORTS_LAST = INT32_MAX,
+    TRIES = 100, /* to connect: one second, while Linux's guests wait for two */
 };
 
 static const uint64_t accept_pause_ns = 100 * 1000 * 1000;
+static const uint64_t try_again_ns = 10 * 1000 * 1000;
 
 _Static_assert(VSOCK_PATH + 11 <= sizeof(((struct sockaddr_un *)0)->sun_path), "sun_path");
 
@@ -206,17 +208,43 @@ bool host_accepted(struct vsock_conn *conn)
 
 /* --- connecting --- */
 
-struct stream_fd host_connect(const struct vsock *vsock, uint32_t port)
+/* 0 or a positive errno; EAGAIN: the server's queue is full. A path's socket never says
+ * EINPROGRESS, and there is nothing to wait for but time. */
+static int try_to_connect(const struct vsock *vsock, int fd, uint32_t port)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u", vsock->path, port);
+    return connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
+}
+
+struct vsock_conn *host_connect(struct vsock *vsock, uint32_t port)
+{
     struct stream_fd stream = {.kind = STREAM_SOCKET};
+    struct vsock_conn *conn = NULL;
+    int reason;
 
     if (vsock->path[0] == '\0')
-        return STREAM_CLOSED;
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u", vsock->path, port);
+        return NULL;
     stream.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (stream.fd >= 0 &&
-        connect(stream.fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
+    if (stream.fd < 0)
+        return NULL;
+    reason = try_to_connect(vsock, stream.fd, port);
+    if (reason == 0 || reason == EAGAIN)
+        conn = conn_new(vsock, stream, reason == 0 ? CONN_OPEN : CONN_CONNECTING);
+    if (conn == NULL)
         stream_close(&stream);
-    return stream;
+    return conn;
+}
+
+void host_try_again(struct vsock_conn *conn)
+{
+    int reason = try_to_connect(conn->vsock, conn->stream.fd, conn->host_port);
+
+    if (reason == 0)
+        conn_respond(conn);
+    else if (reason == EAGAIN && ++conn->tries < TRIES)
+        conn_set_due(conn, loop_now_ns() + try_again_ns);
+    else
+        conn_reset(conn);
 }

@@ -35,8 +35,9 @@ enum {
 
 enum vsock_conn_state {
     CONN_FREE = 0,
-    CONN_HANDSHAKE, /* a client that has not said CONNECT; no ports yet */
-    CONN_REQUESTED, /* the guest has been asked, or is about to be */
+    CONN_HANDSHAKE,  /* a client that has not said CONNECT; no ports yet */
+    CONN_CONNECTING, /* the host's server has a full queue and is tried again */
+    CONN_REQUESTED,  /* the guest has been asked, or is about to be */
     CONN_OPEN,
     CONN_RESETTING, /* closed here; RST is still to be sent */
     CONN_DRAINING,  /* unknown to the guest; the host still has to take what it sent */
@@ -60,6 +61,7 @@ struct vsock_conn {
     unsigned pending;
     uint64_t born;   /* order of acceptance, for handshakes */
     uint64_t due_ns; /* what it waits for ends then; 0: it does not wait */
+    unsigned tries;  /* of connecting */
 
     struct stream_fd stream;
     int stdio; /* 0-2, or -1 */
@@ -135,6 +137,8 @@ struct vsock_conn *conn_find(const struct vsock *vsock, uint32_t host_port, uint
 void conn_free(struct vsock_conn *conn);
 /* Makes it open: reading begins. Resets it if it cannot be watched. */
 void conn_open(struct vsock_conn *conn);
+/* The host accepted what the guest asked for: opens it and tells the guest. */
+void conn_respond(struct vsock_conn *conn);
 /* Closes it here and tells the guest, if that has heard of it. May free it. */
 void conn_reset(struct vsock_conn *conn);
 /* Something is to be done about it at this time at the latest: see conn_due. */
@@ -192,8 +196,11 @@ void host_unlisten(struct vsock *vsock);
 /* Accepting goes on while the device is active. */
 void host_start(struct vsock *vsock);
 void host_stop(struct vsock *vsock);
-/* A stream to PATH_port, closed if nobody is there. */
-struct stream_fd host_connect(const struct vsock *vsock, uint32_t port);
+/* A connection to PATH_port without ports yet, open or, if the server's queue is full, CONNECTING.
+ * NULL if nobody is there or the table is full. */
+struct vsock_conn *host_connect(struct vsock *vsock, uint32_t port);
+/* One that is CONNECTING, named: tries again, and sees to it that this goes on for a while. */
+void host_try_again(struct vsock_conn *conn);
 /* A client's CONNECT line may have arrived. */
 void host_handshake(struct vsock_conn *conn);
 /* The guest accepted: says OK. False if the client is gone. */

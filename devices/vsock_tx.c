@@ -39,18 +39,6 @@ static struct vsock_conn *connect_stdio(struct vsock *vsock, uint32_t port)
     return vsock->stdio[number].fd >= 0 ? conn_new_stdio(vsock, number) : NULL;
 }
 
-static struct vsock_conn *connect_socket(struct vsock *vsock, uint32_t port)
-{
-    struct stream_fd stream = host_connect(vsock, port);
-    struct vsock_conn *conn = NULL;
-
-    if (stream.fd >= 0)
-        conn = conn_new(vsock, stream, CONN_OPEN);
-    if (conn == NULL)
-        stream_close(&stream);
-    return conn;
-}
-
 static bool is_stdio(uint32_t port)
 {
     return port - SAMARA_STDIO_PORT < VSOCK_STDIO; /* wraps for those below */
@@ -59,7 +47,7 @@ static bool is_stdio(uint32_t port)
 static void connect_to_host(struct vsock *vsock, const struct virtio_vsock_hdr *hdr)
 {
     struct vsock_conn *conn = is_stdio(hdr->dst_port) ? connect_stdio(vsock, hdr->dst_port)
-                                                      : connect_socket(vsock, hdr->dst_port);
+                                                      : host_connect(vsock, hdr->dst_port);
 
     if (conn == NULL) {
         refuse(vsock, hdr);
@@ -67,8 +55,10 @@ static void connect_to_host(struct vsock *vsock, const struct virtio_vsock_hdr *
     }
     conn->peer_alloc = hdr->buf_alloc;
     conn_name(conn, hdr->dst_port, hdr->src_port);
-    conn->pending = PENDING_RESPONSE;
-    conn_open(conn);
+    if (conn->state == CONN_CONNECTING)
+        host_try_again(conn);
+    else
+        conn_respond(conn);
 }
 
 /* --- operations on a connection; false resets it --- */

@@ -293,6 +293,70 @@ Test(vsock_connect, nobody_there_is_a_reset)
     cr_assert_eq(packet.hdr.dst_port, 1000);
 }
 
+/* Connects to port 80 until the server's queue is full; returns the guest's port that waits. */
+static uint32_t fill_backlog(void)
+{
+    struct packet packet;
+    uint32_t port = 1000;
+
+    do
+        vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 80, ++port);
+    while (vg_take(&guest, &packet) && packet.hdr.op == VIRTIO_VSOCK_OP_RESPONSE);
+    return port;
+}
+
+Test(vsock_connect, a_server_that_is_slow_to_accept_is_tried_again)
+{
+    int server = vg_server(&guest, 80);
+    uint32_t port = fill_backlog();
+
+    vg_expect_nothing(&guest);
+    cr_assert_geq(accept(server, NULL, NULL), 0);
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE).hdr.dst_port, port);
+    vg_data(&guest, "x", 1, 80, port);
+    vg_expect_nothing(&guest);
+}
+
+Test(vsock_connect, a_server_that_never_accepts_is_a_reset)
+{
+    uint64_t start = loop_now_ns();
+    uint32_t port;
+
+    vg_server(&guest, 80);
+    port = fill_backlog();
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_RST).hdr.dst_port, port);
+    cr_assert_geq(loop_now_ns() - start, 900000000u);
+}
+
+Test(vsock_connect, a_server_that_goes_while_it_is_tried_is_a_reset)
+{
+    int server = vg_server(&guest, 80);
+    uint32_t port = fill_backlog();
+    struct packet packet = {0};
+
+    close(server); /* which also hangs up on those it had not accepted */
+    while (!vg_take(&guest, &packet) || packet.hdr.dst_port != port)
+        ;
+    cr_assert_eq(packet.hdr.op, VIRTIO_VSOCK_OP_RST);
+}
+
+Test(vsock_connect, a_guest_may_stop_waiting_for_a_server)
+{
+    uint32_t port;
+    unsigned before;
+
+    vg_server(&guest, 80);
+    port = fill_backlog();
+    before = connections();
+    vg_send(&guest, VIRTIO_VSOCK_OP_RST, 80, port);
+    cr_assert_eq(connections(), before - 1);
+    wait_ms(30);
+    vg_expect_nothing(&guest);
+    port = fill_backlog();
+    vg_data(&guest, "x", 1, 80, port);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+}
+
 Test(vsock_connect, stdio_that_is_not_there_is_a_reset)
 {
     for (uint32_t i = 0; i < 4; i++) {
