@@ -64,16 +64,16 @@ static void write_device_features_sel(struct virtio_device *dev, uint32_t value)
 
 static void write_driver_features(struct virtio_device *dev, uint32_t value)
 {
-    unsigned shift = 32 * dev->state.driver_features_sel;
+    uint32_t half = dev->state.driver_features_sel;
 
-    if (shift > 32)
+    if (half > 1)
         return;
     if (dev->state.status & VIRTIO_STATUS_FEATURES_OK) {
         device_fault(dev, "features changed after FEATURES_OK");
         return;
     }
-    dev->state.driver_features &= ~((uint64_t)UINT32_MAX << shift);
-    dev->state.driver_features |= (uint64_t)value << shift;
+    dev->state.driver_features &= ~((uint64_t)UINT32_MAX << (32 * half));
+    dev->state.driver_features |= (uint64_t)value << (32 * half);
 }
 
 static void write_driver_features_sel(struct virtio_device *dev, uint32_t value)

@@ -1,6 +1,8 @@
 /* The transport against drivers that do things in the wrong order. */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/devices/fake_guest.h"
 
@@ -279,4 +281,14 @@ Test(virtio_mmio, interrupts_are_sent_whether_acknowledged_or_not)
     cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_QUEUE);
     set(VIRTIO_MMIO_INTERRUPT_ACK, 1);
     cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+}
+
+Test(virtio_mmio, halves_of_features_that_do_not_exist_take_nothing)
+{
+    set(VIRTIO_MMIO_STATUS, 0);
+    set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0x08000000); /* times 32 is 0 */
+    set(VIRTIO_MMIO_DRIVER_FEATURES, 1u << VIRTIO_F_EVENT_IDX);
+    set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0x08000001);
+    set(VIRTIO_MMIO_DRIVER_FEATURES, 1);
+    cr_assert_eq(dev.state.driver_features, 0);
 }
