@@ -28,7 +28,7 @@ struct vsock;
 
 struct vsock_config {
     uint64_t guest_cid;
-    const char *path;          /* of the listening socket, created here; NULL: stdio only */
+    const char *path;          /* of the socket to listen on, created here; NULL: stdio only */
     struct stream_fd stdio[3]; /* stdin, stdout, stderr, fd -1 for those not wanted; handed over */
 };
 
@@ -49,8 +49,8 @@ struct virtio_device *vsock_device(struct vsock *vsock);
 void vsock_finish(struct vsock *vsock, loop_fn done, void *arg);
 #define VSOCK_FINISH_MS 1000
 
-/* Resets every connection, closes everything, removes the listening socket. NULL is allowed. The
- * loop must still exist. */
+/* Resets every connection, closes everything, removes the listening socket (ours alone: not one
+ * that has come to its path since). NULL is allowed. The loop must still exist. */
 void vsock_free(struct vsock *vsock);
 
 #endif

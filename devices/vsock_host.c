@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -31,6 +32,27 @@ _Static_assert(VSOCK_PATH + 11 <= sizeof(((struct sockaddr_un *)0)->sun_path), "
 
 /* --- listening --- */
 
+/* What lies at the path has been made by us just now, and is ours to remove. */
+static void remember_path(struct vsock *vsock)
+{
+    struct stat st;
+
+    if (lstat(vsock->path, &st) != 0)
+        return;
+    vsock->path_dev = st.st_dev;
+    vsock->path_ino = st.st_ino;
+}
+
+/* Somebody may have removed ours, and another VM have made its own. */
+static void remove_path(const struct vsock *vsock)
+{
+    struct stat st;
+
+    if (lstat(vsock->path, &st) == 0 && st.st_dev == vsock->path_dev &&
+        st.st_ino == vsock->path_ino)
+        unlink(vsock->path);
+}
+
 int host_listen(struct vsock *vsock, const char *path, struct err *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -46,7 +68,8 @@ int host_listen(struct vsock *vsock, const char *path, struct err *err)
             return err_set(err, "vsock %s: it exists; remove it if no VM uses it", path);
         return err_sys(err, "vsock %s: bind", path);
     }
-    memcpy(vsock->path, path, strlen(path) + 1); /* from here on it is ours to remove */
+    memcpy(vsock->path, path, strlen(path) + 1);
+    remember_path(vsock);
     if (listen(vsock->listen_fd, BACKLOG) != 0)
         return err_sys(err, "vsock %s: listen", path);
     return 0;
@@ -55,12 +78,12 @@ int host_listen(struct vsock *vsock, const char *path, struct err *err)
 void host_unlisten(struct vsock *vsock)
 {
     host_stop(vsock);
-    if (vsock->listen_fd >= 0)
-        close(vsock->listen_fd);
-    vsock->listen_fd = -1;
     if (vsock->path[0] != '\0')
-        unlink(vsock->path);
+        remove_path(vsock);
     vsock->path[0] = '\0';
+    if (vsock->listen_fd >= 0)
+        close(vsock->listen_fd); /* not before: until then no other file has its inode number */
+    vsock->listen_fd = -1;
 }
 
 /* Makes place for one more client that has not said what it wants. */

@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "abi/virtio_vsock.h"
 #include "devices/vsock.h"
@@ -30,7 +31,7 @@ enum {
     VSOCK_BUCKETS = 1024,           /* a power of two */
     VSOCK_HANDSHAKES = 64,
     VSOCK_REFUSALS = 64, /* resets for which there is no connection */
-    VSOCK_PATH = 96,     /* leaves room in sun_path for "_4294967295" */
+    VSOCK_PATH = 96,                /* leaves room in sun_path for "_4294967295" */
 };
 
 enum vsock_conn_state {
@@ -95,6 +96,8 @@ struct vsock {
     struct stream_fd stdio[3]; /* until the guest connects to them */
 
     char path[VSOCK_PATH];
+    dev_t path_dev; /* what was made there */
+    ino_t path_ino;
     int listen_fd, listen_watch;
     struct loop_timer listen_again;
     unsigned handshakes;

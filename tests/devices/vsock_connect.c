@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "devices/vsock_state.h"
@@ -440,4 +441,25 @@ Test(vsock_connect, a_taken_path_says_what_to_do)
     snprintf(want, sizeof(want), "vsock %s: it exists; remove it if no VM uses it", guest.path);
     cr_assert_str_eq(err.text, want);
     cr_assert_eq(access(guest.path, F_OK), 0, "and leaves it alone");
+}
+
+Test(vsock_connect, only_our_own_socket_is_removed_at_the_end)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int other = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    strcpy(address.sun_path, guest.path);
+    cr_assert_eq(unlink(guest.path), 0);
+    cr_assert_eq(bind(other, (struct sockaddr *)&address, sizeof(address)), 0);
+    vsock_free(guest.vsock);
+    guest.vsock = NULL;
+    cr_assert_eq(access(guest.path, F_OK), 0, "another VM's");
+    unlink(guest.path);
+}
+
+Test(vsock_connect, our_socket_is_removed_at_the_end)
+{
+    vsock_free(guest.vsock);
+    guest.vsock = NULL;
+    cr_assert_eq(access(guest.path, F_OK), -1);
 }
