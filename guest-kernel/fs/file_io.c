@@ -18,11 +18,37 @@ struct transfer {
     bool write;
 };
 
+/* How much of the range, from its start, the program may access; it is prepared. */
+static size_t accessible(u64 addr, size_t len, bool write)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        size_t part = MIN(len - done, PAGE_SIZE - (addr + done) % PAGE_SIZE);
+
+        if (user_prepare(addr + done, part, write) != 0)
+            break;
+        done += part;
+    }
+    return done;
+}
+
+/* A file moves what lies before a bad address, as on Linux; a pipe moves all or nothing. */
+static size_t prepare(const struct transfer *t, const void *buf, size_t len)
+{
+    u64 addr = (u64)(uintptr_t)buf;
+
+    if (t->kind == MEMORY_KERNEL || user_prepare(addr, len, !t->write) == 0)
+        return len;
+    return t->file->ops->lseek ? accessible(addr, len, !t->write) : 0;
+}
+
 static long move_once(const struct transfer *t, void *buf, size_t len)
 {
     const struct file_ops *ops = t->file->ops;
 
-    if (t->kind == MEMORY_USER && user_prepare((u64)(uintptr_t)buf, len, !t->write) != 0)
+    len = prepare(t, buf, len);
+    if (len == 0)
         return -EFAULT;
     if (t->write)
         return ops->write(t->file, buf, len, t->pos);

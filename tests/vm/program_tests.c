@@ -137,6 +137,7 @@ VARIANTS(lua_bench, all)
 VARIANTS(sqlite, all)
 VARIANTS(mmap, all)
 VARIANTS(files, all)
+VARIANTS(file_edges, all)
 VARIANTS(clock, all)
 VARIANTS(getrandom, all)
 VARIANTS(segv, all)
@@ -158,6 +159,7 @@ const struct vm_test program_tests[] = {
     {"program/sqlite_does_as_on_the_host", sqlite_does_as_on_the_host},
     {"program/mmap_does_as_on_the_host", mmap_does_as_on_the_host},
     {"program/files_does_as_on_the_host", files_does_as_on_the_host},
+    {"program/file_edges_does_as_on_the_host", file_edges_does_as_on_the_host},
     {"program/clock_does_as_on_the_host", clock_does_as_on_the_host},
     {"program/getrandom_does_as_on_the_host", getrandom_does_as_on_the_host},
     {"program/segv_does_as_on_the_host", segv_does_as_on_the_host},
