@@ -51,6 +51,7 @@ enum {
     INODE_POPULATED = 1 << 1, /* populate has run */
     INODE_MAPPED = 1 << 2,    /* pages were handed to mmap: truncation clears, does not free */
     INODE_BUSY_TEXT = 1 << 3, /* the running program: writing fails with ETXTBSY */
+    INODE_MEMORY = 1 << 4,    /* memory rather than a file (memfd): not counted as files are */
 };
 
 struct dir_entries {
@@ -110,5 +111,10 @@ extern const struct file_ops dir_file_ops;
 
 /* Give a range of a regular file back: pages freed or cleared, the edges zeroed. */
 int regular_punch(struct inode *inode, u64 at, u64 len);
+
+/* Files may take half of RAM, as on a tmpfs: the rest is the program's. Pages they may have at
+ * most, and how many more they can get now. */
+u64 regular_pages_limit(void);
+u64 regular_pages_left(void);
 
 #endif

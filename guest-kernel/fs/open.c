@@ -118,6 +118,8 @@ struct file *open_unnamed(struct dentry *dir, const char *name, u32 mode, u32 fl
     struct file *f = NULL;
 
     *error = -ENOMEM;
+    if (inode && !dir)
+        inode->flags |= INODE_MEMORY;
     if (inode)
         d = dentry_new(dir ? dir : dentry_root(), name, strlen(name), inode);
     if (d)

@@ -8,6 +8,7 @@
 #include "guest-kernel/fs/inode.h"
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/lib/string.h"
+#include "guest-kernel/mm/page.h"
 #include "guest-kernel/mm/user.h"
 
 /* Where the page tree ends. */
@@ -15,9 +16,39 @@
 
 /* --- pages --- */
 
+static u64 pages_used; /* by files that have names, or could */
+
+u64 regular_pages_limit(void)
+{
+    return pages_total() / 2;
+}
+
+u64 regular_pages_left(void)
+{
+    u64 limit = regular_pages_limit();
+
+    return MIN(limit - MIN(pages_used, limit), (u64)pages_free_count());
+}
+
+/* The file had `before` pages. */
+static void account(const struct inode *inode, u64 before)
+{
+    if (!(inode->flags & INODE_MEMORY))
+        pages_used += inode->pages.count - before;
+}
+
 static void *ram_page(struct inode *inode, u64 index, bool make)
 {
-    return make ? page_tree_make(&inode->pages, index) : page_tree_find(&inode->pages, index);
+    void *page = page_tree_find(&inode->pages, index);
+    u64 before = inode->pages.count;
+
+    if (page || !make)
+        return page;
+    if (!(inode->flags & INODE_MEMORY) && regular_pages_left() == 0)
+        return NULL;
+    page = page_tree_make(&inode->pages, index);
+    account(inode, before);
+    return page;
 }
 
 static void *fixed_page(struct inode *inode, u64 index, bool make)
@@ -36,12 +67,20 @@ static void zero_within_page(struct inode *inode, u64 at, u64 len)
         memset(page + at % PAGE_SIZE, 0, len);
 }
 
+static void free_pages(struct inode *inode, u64 first, u64 end)
+{
+    u64 before = inode->pages.count;
+
+    page_tree_free(&inode->pages, first, end);
+    account(inode, before);
+}
+
 static void drop_pages(struct inode *inode, u64 first, u64 end)
 {
     if (inode->flags & INODE_MAPPED)
         page_tree_clear(&inode->pages, first, end);
     else
-        page_tree_free(&inode->pages, first, end);
+        free_pages(inode, first, end);
 }
 
 static int ram_truncate(struct inode *inode, u64 size)
@@ -85,7 +124,7 @@ static void ram_attr(struct inode *inode, struct file_attr *out)
 
 static void ram_release(struct inode *inode)
 {
-    page_tree_free(&inode->pages, 0, UINT64_MAX);
+    free_pages(inode, 0, UINT64_MAX);
 }
 
 /* --- file operations --- */

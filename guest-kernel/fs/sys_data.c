@@ -50,7 +50,7 @@ static long reserve_range(struct file *f, u64 end, bool keep_size)
     const struct inode *inode = file_inode(f);
     u64 more = end > inode->size ? (end - inode->size + PAGE_SIZE - 1) / PAGE_SIZE : 0;
 
-    if (more > pages_free_count())
+    if (more > (inode->flags & INODE_MEMORY ? pages_free_count() : regular_pages_left()))
         return -ENOSPC;
     return keep_size || more == 0 ? 0 : f->ops->truncate(f, end);
 }

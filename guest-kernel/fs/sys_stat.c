@@ -146,8 +146,10 @@ static long put_statfs(const struct target *t, u64 address)
     st.bsize = st.frsize = (i64)PAGE_SIZE;
     st.namelen = FS_NAME_MAX;
     if (!proc) {
-        st.blocks = st.files = pages_total();
-        st.bfree = st.bavail = st.ffree = pages_free_count();
+        st.blocks = regular_pages_limit();
+        st.bfree = st.bavail = regular_pages_left();
+        st.files = pages_total();
+        st.ffree = pages_free_count();
     }
     return copy_to_user(address, &st, sizeof(st));
 }

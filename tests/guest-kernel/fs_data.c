@@ -126,6 +126,25 @@ Test(fs_data, out_of_memory_is_enospc_after_what_fitted)
     cr_expect_eq(CALL(write, fd, U(buf), sizeof(buf)), -ENOSPC);
 }
 
+Test(fs_data, files_take_half_of_memory_at_most)
+{
+    static char buf[6 * 4096];
+    int fd = open_new("/tmp/f", "");
+    int memory = (int)CALL(memfd_create, U("m"), 0);
+    struct linux_statfs st;
+
+    fake_pages_total = 8;
+    cr_expect_eq(CALL(write, fd, U(buf), sizeof(buf)), 4 * 4096);
+    cr_expect_eq(CALL(write, fd, U(buf), sizeof(buf)), -ENOSPC);
+    cr_expect_eq(CALL(fallocate, fd, 0, 0, sizeof(buf)), -ENOSPC);
+    cr_expect_eq(CALL(pwrite64, fd, U(buf), 4096, 0), 4096); /* pages it has */
+    cr_expect_eq(CALL(write, memory, U(buf), sizeof(buf)), sizeof(buf));
+    CALL(ftruncate, fd, 4096);
+    cr_expect_eq(CALL(fstatfs, fd, U(&st)), 0);
+    cr_expect_eq(st.blocks, 4);
+    cr_expect_eq(st.bavail, 3);
+}
+
 Test(fs_data, vectors_are_read_and_written_in_order)
 {
     int fd = open_new("/tmp/f", "");

@@ -20,6 +20,7 @@ void (*fake_other_thread)(void);
 unsigned fake_sleeps;
 int fake_signal;
 u64 fake_now_ns = 1000000000;
+size_t fake_pages_total = 100000;
 size_t fake_pages_left = 100000;
 size_t fake_pages_used;
 
@@ -66,7 +67,7 @@ void page_free(void *page)
 
 size_t pages_total(void)
 {
-    return fake_pages_left + fake_pages_used;
+    return fake_pages_total;
 }
 
 size_t pages_free_count(void)

@@ -15,8 +15,8 @@ extern unsigned fake_sleeps;
 /* Last signal the kernel sent to the caller, 0 for none. */
 extern int fake_signal;
 extern u64 fake_now_ns;
-/* Pages that can still be allocated, and how many are. */
-extern size_t fake_pages_left, fake_pages_used;
+/* Pages there are, that can still be allocated, and how many are. */
+extern size_t fake_pages_total, fake_pages_left, fake_pages_used;
 
 /* CALL(open, path, O_RDONLY): the system call with its arguments as registers. */
 #define CALL(name, ...) sys_##name((const u64[6]){__VA_ARGS__})

@@ -79,6 +79,17 @@ static void output_goes_on_without_memory(void)
     ERROR_HAS(&o, "no more threads\n");
 }
 
+static void full_files_leave_memory_to_the_program(void)
+{
+    struct job job = {.argv = {samara(), "run", "--mem", "64M", program("fill_files")}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "No space left on device after what statfs said\n"
+               "room 0, reserving more: No space left on device\nthere is memory\ngiven back\n");
+}
+
 static void run_kernel(const char *kernel, struct outcome *o)
 {
     struct job job = {
@@ -124,6 +135,7 @@ const struct vm_test failure_tests[] = {
     {"failure/out_of_memory_kills_the_program_and_says_so",
      out_of_memory_kills_the_program_and_says_so},
     {"failure/output_goes_on_without_memory", output_goes_on_without_memory},
+    {"failure/full_files_leave_memory_to_the_program", full_files_leave_memory_to_the_program},
     {"failure/a_guest_panic_is_reported_with_125", a_guest_panic_is_reported_with_125},
     {"failure/a_triple_fault_is_reported_with_125", a_triple_fault_is_reported_with_125},
     {"failure/a_text_file_is_no_kernel", a_text_file_is_no_kernel},
