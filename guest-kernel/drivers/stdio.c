@@ -163,6 +163,7 @@ static const struct file_ops stdio_ops = {
     .poll = stdio_poll,
     .attr = stdio_attr,
     .release = stdio_release,
+    .gathers = true,
 };
 
 /* ---- the fallback console ---- */

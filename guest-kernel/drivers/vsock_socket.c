@@ -161,6 +161,7 @@ static const struct file_ops socket_ops = {
     .poll = socket_poll,
     .attr = socket_attr,
     .release = socket_release,
+    .gathers = true,
 };
 
 static struct file *socket_new(u32 flags)

@@ -53,6 +53,8 @@ struct file_ops {
     void *(*page)(struct file *f, u64 index);
     /* The last reference is gone. */
     void (*release)(struct file *f);
+    /* A stream: a short writev is one write, so that others' data does not come between. */
+    bool gathers;
 };
 
 struct file {

@@ -178,6 +178,7 @@ static const struct file_ops write_end_ops = {
     .poll = pipe_poll_write,
     .attr = pipe_attr,
     .release = pipe_release_write,
+    .gathers = true,
 };
 
 bool file_is_pipe(const struct file *f)
