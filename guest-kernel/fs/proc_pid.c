@@ -112,19 +112,9 @@ static long maps_read(struct file *f, void *buf, size_t len, u64 *pos)
     return n;
 }
 
-static long block_lseek(struct file *f, long offset, int whence)
-{
-    if (whence == WHENCE_CUR)
-        offset += (long)f->offset;
-    if (whence > WHENCE_CUR || offset < 0)
-        return -EINVAL;
-    f->offset = (u64)offset;
-    return offset;
-}
-
-static const struct file_ops cmdline_ops = {.read = cmdline_read, .lseek = block_lseek};
-static const struct file_ops environ_ops = {.read = environ_read, .lseek = block_lseek};
-static const struct file_ops maps_ops = {.read = maps_read, .lseek = block_lseek};
+static const struct file_ops cmdline_ops = {.read = cmdline_read, .lseek = file_lseek_endless};
+static const struct file_ops environ_ops = {.read = environ_read, .lseek = file_lseek_endless};
+static const struct file_ops maps_ops = {.read = maps_read, .lseek = file_lseek_endless};
 static const struct inode_ops cmdline_inode_ops = {.file_ops = &cmdline_ops};
 static const struct inode_ops environ_inode_ops = {.file_ops = &environ_ops};
 static const struct inode_ops maps_inode_ops = {.file_ops = &maps_ops};
