@@ -35,7 +35,7 @@ static long counter_write(struct file *f, const void *buf, size_t len, u64 *pos)
     u64 added;
 
     (void)pos;
-    if (len < sizeof(added))
+    if (len != sizeof(added))
         return -EINVAL;
     memcpy(&added, buf, sizeof(added));
     if (added > COUNT_MAX)
@@ -44,7 +44,7 @@ static long counter_write(struct file *f, const void *buf, size_t len, u64 *pos)
         return -EAGAIN;
     c->count += added;
     file_wake(&c->wait);
-    return (long)len; /* one write adds once, however long */
+    return sizeof(added);
 }
 
 static u32 counter_poll(struct file *f)
