@@ -177,6 +177,7 @@ struct copy {
     u64 *in_at, *out_at; /* the files' own offsets, or these: */
     u64 in_given, out_given;
     u64 left;
+    bool apart; /* ranges must not overlap */
 };
 
 /* What was read but could not be written is given back by moving the input's offset. */
@@ -190,6 +191,16 @@ static long copy_piece(const struct copy *c, void *buf)
     put = file_write(c->out, buf, (size_t)got, c->out_at, MEMORY_KERNEL);
     *c->in_at -= (u64)(got - MAX(put, 0));
     return put;
+}
+
+/* Linux refuses a range of a file that would be copied into itself. */
+static bool overlaps(const struct copy *c)
+{
+    const struct inode *inode = file_inode(c->in);
+    u64 in = *c->in_at, out = *c->out_at;
+    u64 len = MIN(c->left, inode->size - MIN(in, inode->size));
+
+    return inode == file_inode(c->out) && in < out + len && out < in + len;
 }
 
 static long copy_between(struct copy *c)
@@ -236,6 +247,8 @@ static long copy_files(struct copy *c, u64 in_offset, u64 out_offset)
 
     if (n == 0)
         n = get_offset(out_offset, c->out, &c->out_given, &c->out_at);
+    if (n == 0 && c->apart && overlaps(c))
+        n = -EINVAL;
     if (n == 0)
         n = copy_between(c);
     if (n >= 0 && (put_offset(in_offset, *c->in_at) || put_offset(out_offset, *c->out_at)))
@@ -282,7 +295,7 @@ static long copy_range(struct copy *c, const u64 a[6])
 
 long sys_copy_file_range(const u64 a[6])
 {
-    struct copy c = {.in = sys_file(a[0]), .out = sys_file(a[2]), .left = a[4]};
+    struct copy c = {.in = sys_file(a[0]), .out = sys_file(a[2]), .left = a[4], .apart = true};
     long n = c.in && c.out ? copy_range(&c, a) : -EBADF;
 
     drop_files(&c);
