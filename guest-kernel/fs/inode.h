@@ -52,6 +52,7 @@ enum {
     INODE_MAPPED = 1 << 2,    /* pages were handed to mmap: truncation clears, does not free */
     INODE_BUSY_TEXT = 1 << 3, /* the running program: writing fails with ETXTBSY */
     INODE_MEMORY = 1 << 4,    /* memory rather than a file (memfd): not counted as files are */
+    INODE_LINKABLE = 1 << 5,  /* never had a name, but may get one (O_TMPFILE) */
 };
 
 struct dir_entries {

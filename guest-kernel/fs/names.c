@@ -71,6 +71,8 @@ int names_create(struct path *path, u32 mode, struct dentry **out)
 
 int names_link(struct dentry *target, struct path *path)
 {
+    int err;
+
     if (path->found)
         return -EEXIST;
     if (inode_is(target->inode, MODE_DIR))
@@ -79,10 +81,13 @@ int names_link(struct dentry *target, struct path *path)
         return -ENOENT;
     if ((target->inode->flags ^ path->dir->inode->flags) & INODE_PROC)
         return -EXDEV;
-    if (target->inode->nlink == 0)
+    if (target->inode->nlink == 0 && !(target->inode->flags & INODE_LINKABLE))
         return -ENOENT;
     inode_touch_meta(target->inode);
-    return names_add(path, target->inode);
+    err = names_add(path, target->inode);
+    if (err == 0)
+        target->inode->flags &= ~(u32)INODE_LINKABLE;
+    return err;
 }
 
 /* Procfs and the root stay as they are. */

@@ -131,14 +131,19 @@ struct file *open_unnamed(struct dentry *dir, const char *name, u32 mode, u32 fl
 
 static struct file *open_tmpfile(struct dentry *dir, u32 flags, u32 mode, int *error)
 {
+    struct file *f;
+
     *error = -EINVAL;
     if (!(flags & FLAGS_WRITE))
         return NULL;
     *error = -EOPNOTSUPP;
     if (dir->inode->flags & INODE_PROC)
         return NULL;
-    return open_unnamed(dir, "#tmpfile", mode & ~current_fs()->umask,
-                        flags & FLAGS_KEPT & ~O_TMPFILE, error);
+    f = open_unnamed(dir, "#tmpfile", mode & ~current_fs()->umask, flags & FLAGS_KEPT & ~O_TMPFILE,
+                     error);
+    if (f && !(flags & O_EXCL))
+        file_inode(f)->flags |= INODE_LINKABLE;
+    return f;
 }
 
 struct file *open_path(struct dentry *base, const char *text, u32 flags, u32 mode, u32 walk_flags,
