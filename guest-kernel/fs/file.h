@@ -19,7 +19,8 @@ struct dentry;
 struct file;
 struct inode;
 
-/* What stat() tells of a file; see stat.h for the Linux layouts. Times are ns since 1970. */
+/* What stat() tells of a file; see stat.h for the Linux layouts. Times are ns since 1970, as
+ * signed numbers. */
 struct file_attr {
     u64 ino;
     u64 size;

@@ -70,7 +70,7 @@ struct inode {
     u64 ino;
     u64 size;
     u64 rdev;
-    u64 atime, mtime, ctime, btime; /* ns since 1970 */
+    u64 atime, mtime, ctime, btime; /* ns since 1970, negative before */
     const struct inode_ops *ops;
     union {
         struct page_tree pages;                 /* regular file */

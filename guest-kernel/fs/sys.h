@@ -51,6 +51,8 @@ void target_attr(const struct target *t, struct file_attr *out);
 
 /* Time arguments. 0 or -errno; EINVAL if not normalized or negative. */
 int timespec_to_ns(const struct linux_timespec *ts, u64 *ns);
+/* The same for a file's time, which may be before 1970; what is centuries away is cut. */
+int file_time_to_ns(const struct linux_timespec *ts, u64 *ns);
 struct linux_timespec timespec_from_ns(u64 ns);
 
 #endif

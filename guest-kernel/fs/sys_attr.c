@@ -139,7 +139,7 @@ static long set_time(u64 *field, const struct linux_timespec *ts)
         *field = clock_realtime_ns();
         return 0;
     }
-    return timespec_to_ns(ts, field);
+    return file_time_to_ns(ts, field);
 }
 
 static long set_times(const struct target *t, const struct time_pair *times)

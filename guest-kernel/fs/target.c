@@ -77,7 +77,21 @@ int timespec_to_ns(const struct linux_timespec *ts, u64 *ns)
     return 0;
 }
 
+int file_time_to_ns(const struct linux_timespec *ts, u64 *ns)
+{
+    const i64 limit = INT64_MAX / (i64)NS_PER_SECOND - 1;
+
+    if (ts->nsec < 0 || (u64)ts->nsec >= NS_PER_SECOND)
+        return -EINVAL;
+    *ns = (u64)(MAX(MIN(ts->sec, limit), -limit) * (i64)NS_PER_SECOND + ts->nsec);
+    return 0;
+}
+
 struct linux_timespec timespec_from_ns(u64 ns)
 {
-    return (struct linux_timespec){(i64)(ns / NS_PER_SECOND), (i64)(ns % NS_PER_SECOND)};
+    i64 sec = (i64)ns / (i64)NS_PER_SECOND, nsec = (i64)ns % (i64)NS_PER_SECOND;
+
+    if (nsec < 0)
+        return (struct linux_timespec){sec - 1, nsec + (i64)NS_PER_SECOND};
+    return (struct linux_timespec){sec, nsec};
 }
