@@ -67,6 +67,7 @@ struct inode {
     u32 mode;
     u32 nlink;
     u32 uid, gid;
+    u32 seals; /* SEAL_*, of a memfd; mmap does not heed them */
     u64 ino;
     u64 size;
     u64 rdev;

@@ -105,6 +105,16 @@ enum {
     FCNTL_GET_SEALS = 1034,
 };
 
+enum {
+    SEAL_SEAL = 1,
+    SEAL_SHRINK = 2,
+    SEAL_GROW = 4,
+    SEAL_WRITE = 8,
+    SEAL_FUTURE_WRITE = 16,
+    SEAL_EXEC = 32,
+    SEALS_KNOWN = 63,
+};
+
 enum { LOCK_KIND_READ = 0, LOCK_KIND_WRITE = 1, LOCK_KIND_UNLOCK = 2 };
 
 enum {

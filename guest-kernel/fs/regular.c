@@ -87,6 +87,8 @@ static int ram_truncate(struct inode *inode, u64 size)
 {
     if (size > REGULAR_SIZE_MAX)
         return -EFBIG;
+    if (inode->seals & (size < inode->size ? SEAL_SHRINK : SEAL_GROW) && size != inode->size)
+        return -EPERM;
     if (size < inode->size) {
         if (size % PAGE_SIZE)
             zero_within_page(inode, size, PAGE_SIZE - size % PAGE_SIZE);
@@ -104,6 +106,8 @@ int regular_punch(struct inode *inode, u64 at, u64 len)
 
     if (inode->ops != &regular_inode_ops)
         return -EOPNOTSUPP;
+    if (inode->seals & (SEAL_WRITE | SEAL_FUTURE_WRITE))
+        return -EPERM;
     if (end / PAGE_SIZE < first) { /* within one page */
         zero_within_page(inode, at, len);
     } else {
@@ -152,10 +156,21 @@ static long regular_read(struct file *f, void *buf, size_t len, u64 *pos)
     return (long)done;
 }
 
+/* The page to write `part` bytes at `pos` to, or NULL and *error. */
+static u8 *page_to_write(struct inode *inode, u64 pos, size_t part, long *error)
+{
+    bool sealed = inode->seals & (SEAL_WRITE | SEAL_FUTURE_WRITE) ||
+                  (inode->seals & SEAL_GROW && pos + part > inode->size);
+
+    *error = sealed ? -EPERM : -ENOSPC;
+    return sealed ? NULL : inode->ops->page(inode, pos / PAGE_SIZE, true);
+}
+
 static long regular_write(struct file *f, const void *buf, size_t len, u64 *pos)
 {
     struct inode *inode = file_inode(f);
     size_t done = 0;
+    long error = 0;
 
     if (f->flags & O_APPEND)
         *pos = inode->size;
@@ -165,7 +180,7 @@ static long regular_write(struct file *f, const void *buf, size_t len, u64 *pos)
     while (done < len) {
         size_t in_page = *pos % PAGE_SIZE;
         size_t part = MIN(len - done, PAGE_SIZE - in_page);
-        u8 *page = inode->ops->page(inode, *pos / PAGE_SIZE, true);
+        u8 *page = page_to_write(inode, *pos, part, &error);
 
         if (!page)
             break;
@@ -175,7 +190,7 @@ static long regular_write(struct file *f, const void *buf, size_t len, u64 *pos)
         inode->size = MAX(inode->size, *pos);
     }
     if (done == 0)
-        return -ENOSPC;
+        return error;
     inode_touch_data(inode);
     return (long)done;
 }

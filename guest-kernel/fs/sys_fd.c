@@ -1,4 +1,5 @@
 /* Descriptors: dup, fcntl, flock, ioctl, lseek. */
+#include "guest-kernel/fs/inode.h"
 #include "guest-kernel/fs/pipe.h"
 #include "guest-kernel/fs/sys.h"
 
@@ -96,6 +97,21 @@ static long pipe_size(const struct file *f, int command, u64 size)
     return PIPE_CAPACITY;
 }
 
+static long seal(const struct file *f, int command, u64 more)
+{
+    struct inode *inode = file_inode(f);
+
+    if (!inode || !(inode->flags & INODE_MEMORY) ||
+        (command == FCNTL_ADD_SEALS && more > SEALS_KNOWN))
+        return -EINVAL;
+    if (command == FCNTL_GET_SEALS)
+        return inode->seals;
+    if (!file_writable(f) || inode->seals & SEAL_SEAL)
+        return -EPERM;
+    inode->seals |= (u32)more;
+    return 0;
+}
+
 static long fcntl_on(struct file *f, u64 fd, int command, u64 arg)
 {
     struct fd_slot *slot = fd_slot((int)fd);
@@ -136,6 +152,9 @@ static long fcntl_on(struct file *f, u64 fd, int command, u64 arg)
     case FCNTL_GETPIPE_SZ:
     case FCNTL_SETPIPE_SZ:
         return pipe_size(f, command, arg);
+    case FCNTL_ADD_SEALS:
+    case FCNTL_GET_SEALS:
+        return seal(f, command, arg);
     default:
         return -EINVAL;
     }

@@ -1,4 +1,5 @@
 /* open and its relatives, close, and files without a name. */
+#include "guest-kernel/fs/inode.h"
 #include "guest-kernel/fs/open.h"
 #include "guest-kernel/fs/pipe.h"
 #include "guest-kernel/fs/sys.h"
@@ -161,6 +162,13 @@ enum {
     MFD_NAME_MAX = 249
 };
 
+static u32 first_seals(u32 flags)
+{
+    if (flags & MFD_NOEXEC_SEAL)
+        return SEAL_EXEC;
+    return flags & MFD_ALLOW_SEALING ? 0 : SEAL_SEAL;
+}
+
 long sys_memfd_create(const u64 a[6])
 {
     char name[sizeof("memfd:") + MFD_NAME_MAX] = "memfd:";
@@ -175,5 +183,7 @@ long sys_memfd_create(const u64 a[6])
     if (len < 0)
         return len == -ENAMETOOLONG ? -EINVAL : len;
     f = open_unnamed(NULL, name, 0777, O_RDWR, &err);
+    if (f)
+        file_inode(f)->seals = first_seals(flags);
     return f ? sys_new_fd(f, flags & MFD_CLOEXEC ? O_CLOEXEC : 0) : err;
 }
