@@ -1,0 +1,152 @@
+/*
+ * Sending. Data goes as far as the peer's credit and the pool of buffers allow; control packets
+ * that find no room are remembered in `owed` and sent when there is.
+ */
+#include "guest-kernel/drivers/vsock_state.h"
+#include "guest-kernel/fs/file.h"
+#include "guest-kernel/lib/errno.h"
+
+bool stream_send_packet(struct vsock_stream *s, u16 op, u32 flags, const void *data, u32 len)
+{
+    const struct virtio_vsock_hdr header = {
+        .src_cid = vsock.cid,
+        .dst_cid = VSOCK_CID_HOST,
+        .src_port = s->local_port,
+        .dst_port = s->peer_port,
+        .len = len,
+        .type = VIRTIO_VSOCK_TYPE_STREAM,
+        .op = op,
+        .flags = flags,
+        .buf_alloc = s->credit,
+        .fwd_cnt = s->consumed,
+    };
+
+    if (!vsockq_send(&header, data))
+        return false;
+    s->consumed_told = s->consumed;
+    return true;
+}
+
+void vsock_send_reset(u32 local_port, u32 peer_port)
+{
+    struct vsock_stream nobody = {.local_port = local_port, .peer_port = peer_port};
+
+    stream_send_packet(&nobody, VIRTIO_VSOCK_OP_RST, 0, NULL, 0);
+}
+
+static const struct {
+    u8 owed;
+    u16 op;
+} control[] = {
+    {OWED_RESPONSE, VIRTIO_VSOCK_OP_RESPONSE},
+    {OWED_CREDIT, VIRTIO_VSOCK_OP_CREDIT_UPDATE},
+    {OWED_ASK, VIRTIO_VSOCK_OP_CREDIT_REQUEST},
+    {OWED_SHUTDOWN, VIRTIO_VSOCK_OP_SHUTDOWN},
+};
+
+static void pay(struct vsock_stream *s)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(control) && s->owed != 0; i++) {
+        u32 flags = control[i].owed == OWED_SHUTDOWN ? s->shut_own : 0;
+
+        if (!(s->owed & control[i].owed))
+            continue;
+        if (!stream_send_packet(s, control[i].op, flags, NULL, 0)) {
+            vsock.owing = true;
+            return;
+        }
+        s->owed &= (u8)~control[i].owed;
+    }
+}
+
+void stream_owe(struct vsock_stream *s, u8 what)
+{
+    s->owed |= what;
+    pay(s);
+}
+
+void vsock_pay_all(void)
+{
+    if (!vsock.owing)
+        return;
+    vsock.owing = false;
+    for (struct vsock_stream *s = vsock.streams; s != NULL && !vsock.owing; s = s->next)
+        pay(s);
+}
+
+void vsock_room_came(void)
+{
+    for (struct vsock_stream *s = vsock.streams; s != NULL && vsock.stalled; s = s->next) {
+        if (!s->stalled)
+            continue;
+        s->stalled = false;
+        file_wake(&s->wait);
+    }
+    vsock.stalled = false;
+}
+
+bool stream_send_ended(const struct vsock_stream *s)
+{
+    return s->state == RESET || (s->shut_own & VSOCK_SHUT_SEND) ||
+           (s->shut_peer & VSOCK_SHUT_RECEIVE);
+}
+
+u32 stream_send_credit(const struct vsock_stream *s)
+{
+    u32 under_way = s->sent - s->peer_consumed;
+
+    return under_way < s->peer_credit ? s->peer_credit - under_way : 0;
+}
+
+/* Fills the ring as far as credit and pool go. */
+static size_t send_some(struct vsock_stream *s, const u8 *from, size_t len)
+{
+    size_t done = 0;
+
+    while (done < len && s->state == ESTABLISHED && !stream_send_ended(s)) {
+        u32 n = MIN(stream_send_credit(s), vsockq_buffer_size());
+
+        n = (u32)MIN((size_t)n, len - done);
+        if (n == 0 || !stream_send_packet(s, VIRTIO_VSOCK_OP_RW, 0, from + done, n))
+            break;
+        s->sent += n;
+        done += n;
+    }
+    return done;
+}
+
+/* Nothing could be sent: have the reason, whichever it is, end in a wake-up. */
+static void expect_room(struct vsock_stream *s)
+{
+    if (s->state == ESTABLISHED && stream_send_credit(s) == 0 && !s->asked) {
+        s->asked = true;
+        stream_owe(s, OWED_ASK);
+    }
+    vsock_arm();
+    if (!vsockq_can_send()) {
+        s->stalled = vsock.stalled = true;
+        if (vsockq_arm_send() && vsockq_reclaim())
+            vsock_room_came();
+    }
+}
+
+long vsock_send(struct vsock_stream *s, const void *from, size_t len)
+{
+    size_t done = 0, n;
+
+    vsock_take_packets();
+    do {
+        n = send_some(s, (const u8 *)from + done, len - done);
+        done += n;
+        vsock_flush();
+    } while (n > 0 && done < len);
+    if (done == 0 && !stream_send_ended(s)) {
+        expect_room(s);
+        done = send_some(s, from, len);
+        if (done > 0)
+            vsock_flush();
+    }
+    if (done > 0)
+        return (long)done;
+    return stream_send_ended(s) ? -EPIPE : -EAGAIN;
+}
