@@ -1,5 +1,4 @@
 /* The table of file descriptors. */
-#include "guest-kernel/fs/dentry.h"
 #include "guest-kernel/fs/file.h"
 #include "guest-kernel/fs/fs_context.h"
 #include "guest-kernel/lib/errno.h"
@@ -11,15 +10,6 @@ enum { FIRST_SLOTS = 32 };
 void fs_context_init(struct fs_context *fs)
 {
     *fs = (struct fs_context){.umask = 022, .fd_limit = FD_LIMIT_DEFAULT};
-}
-
-void fs_context_release(struct fs_context *fs)
-{
-    for (u32 i = 0; i < fs->fd_size; i++)
-        file_put(fs->fds[i].file);
-    kfree(fs->fds);
-    dentry_put(fs->cwd);
-    fs_context_init(fs);
 }
 
 struct fd_slot *fd_slot(int fd)

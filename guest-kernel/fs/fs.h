@@ -4,8 +4,6 @@
 
 #include "guest-kernel/lib/base.h"
 
-struct file;
-
 /* All memory named here must stay. The blocks are NUL-terminated strings one after another. */
 struct fs_boot {
     const char *exec_path; /* absolute: where the program's file is visible */
@@ -20,8 +18,5 @@ struct fs_boot {
 
 /* Set up the root directory. Everything below it is made when somebody first looks. */
 int fs_init(const struct fs_boot *boot);
-
-/* Open by absolute path or relative to the current directory, as open(2). NULL and *error. */
-struct file *fs_open(const char *path, u32 flags, u32 mode, int *error);
 
 #endif

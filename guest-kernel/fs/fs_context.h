@@ -33,8 +33,6 @@ struct fs_context *current_fs(void);
 
 /* After fs_init: cwd /, umask 022, no descriptors. */
 void fs_context_init(struct fs_context *fs);
-/* Close every descriptor and drop the working directory: the process is over. */
-void fs_context_release(struct fs_context *fs);
 
 /* The open file at fd with a reference that the caller drops, or NULL (EBADF). */
 struct file *fd_get(int fd);

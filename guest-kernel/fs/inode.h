@@ -58,7 +58,6 @@ enum {
 struct dir_entries {
     struct dentry *first, *last; /* in order of their cookies */
     u64 next_cookie;
-    u32 subdirs;
 };
 
 struct inode {

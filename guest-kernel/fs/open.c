@@ -1,6 +1,5 @@
 /* Opening files. */
 #include "guest-kernel/fs/open.h"
-#include "guest-kernel/fs/fs.h"
 #include "guest-kernel/fs/fs_context.h"
 #include "guest-kernel/fs/names.h"
 #include "guest-kernel/lib/errno.h"
@@ -169,9 +168,4 @@ struct file *open_path(struct dentry *base, const char *text, u32 flags, u32 mod
         f = open_dentry(d, flags, error);
     dentry_put(d);
     return f;
-}
-
-struct file *fs_open(const char *path, u32 flags, u32 mode, int *error)
-{
-    return open_path(NULL, path, flags, mode, 0, error);
 }
