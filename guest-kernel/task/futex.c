@@ -6,9 +6,9 @@
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/mm/user.h"
 #include "guest-kernel/task/clock_id.h"
+#include "guest-kernel/task/futex_queue.h"
 #include "guest-kernel/task/task.h"
 #include "guest-kernel/task/task_syscalls.h"
-#include "guest-kernel/task/wait.h"
 
 enum {
     FUTEX_WAIT = 0,
@@ -26,22 +26,7 @@ enum {
     FUTEX_CLOCK_REALTIME = 256,
 };
 
-#define FUTEX_WAITERS    0x80000000u
-#define FUTEX_OWNER_DIED 0x40000000u
-#define FUTEX_TID_MASK   0x3fffffffu
-#define FUTEX_ANY        0xffffffffu
-
-enum { BUCKETS = 64, ROBUST_LIST_LIMIT = 2048, ROBUST_LIST_HEAD = 24 };
-
-/* Lives on the kernel stack of the thread that waits. */
-struct futex_waiter {
-    struct futex_waiter *next;
-    u64 addr;
-    u32 bits;
-    u32 tid;
-    bool queued;
-    struct wait_queue queue;
-};
+enum { BUCKETS = 64 };
 
 static struct futex_waiter *buckets[BUCKETS];
 
@@ -71,8 +56,7 @@ static void dequeue(struct futex_waiter *waiter)
     waiter->queued = false;
 }
 
-/* The longest waiting at addr whose bits match, or NULL. */
-static struct futex_waiter *first_at(u64 addr, u32 bits)
+struct futex_waiter *futex_first(u64 addr, u32 bits)
 {
     struct futex_waiter *waiter = *bucket_of(addr);
 
@@ -81,7 +65,7 @@ static struct futex_waiter *first_at(u64 addr, u32 bits)
     return waiter;
 }
 
-static void wake(struct futex_waiter *waiter)
+void futex_wake_waiter(struct futex_waiter *waiter)
 {
     dequeue(waiter);
     wake_all(&waiter->queue);
@@ -92,15 +76,14 @@ int futex_wake(u64 addr, int count, u32 bits)
     struct futex_waiter *waiter;
     int woken = 0;
 
-    while (woken < count && (waiter = first_at(addr, bits))) {
-        wake(waiter);
+    while (woken < count && (waiter = futex_first(addr, bits))) {
+        futex_wake_waiter(waiter);
         woken++;
     }
     return woken;
 }
 
-/* The word at addr, prepared for reading or writing; NULL with *error. */
-static u32 *word_at(u64 addr, bool write, int *error)
+u32 *futex_word(u64 addr, bool write, int *error)
 {
     if (addr % sizeof(u32)) {
         *error = -EINVAL;
@@ -110,8 +93,7 @@ static u32 *word_at(u64 addr, bool write, int *error)
     return *error ? NULL : user_pointer(addr);
 }
 
-/* 0 when woken by futex_wake, else -EINTR or -ETIMEDOUT. */
-static int sleep_at(u64 addr, u32 bits, u64 deadline)
+int futex_sleep(u64 addr, u32 bits, u64 deadline)
 {
     struct futex_waiter waiter = {.addr = addr, .bits = bits, .tid = (u32)task_current()->tid};
     int err;
@@ -129,7 +111,7 @@ static int sleep_at(u64 addr, u32 bits, u64 deadline)
 static long futex_wait(u64 addr, u32 expected, u32 bits, u64 deadline)
 {
     int error;
-    const u32 *word = word_at(addr, false, &error);
+    const u32 *word = futex_word(addr, false, &error);
 
     if (!word)
         return error;
@@ -137,7 +119,7 @@ static long futex_wait(u64 addr, u32 expected, u32 bits, u64 deadline)
         return -EINVAL;
     if (*word != expected)
         return -EAGAIN;
-    return sleep_at(addr, bits, deadline);
+    return futex_sleep(addr, bits, deadline);
 }
 
 static long futex_wake_checked(u64 addr, int count, u32 bits)
@@ -151,7 +133,7 @@ static long futex_requeue(u64 from, u64 to, int wakes, int moves, const u32 *exp
 {
     struct futex_waiter *waiter;
     int error, woken, moved = 0;
-    const u32 *word = word_at(from, false, &error);
+    const u32 *word = futex_word(from, false, &error);
 
     if (!word)
         return error;
@@ -160,7 +142,7 @@ static long futex_requeue(u64 from, u64 to, int wakes, int moves, const u32 *exp
     if (expected && *word != *expected)
         return -EAGAIN;
     woken = futex_wake(from, wakes, FUTEX_ANY);
-    while (from != to && moved < moves && (waiter = first_at(from, FUTEX_ANY))) {
+    while (from != to && moved < moves && (waiter = futex_first(from, FUTEX_ANY))) {
         dequeue(waiter);
         waiter->addr = to;
         enqueue(waiter);
@@ -227,7 +209,7 @@ static long futex_wake_op(u64 first, u64 second, int wakes, int wakes_second, u3
 {
     int error, woken;
     bool compares = false;
-    u32 *word = word_at(second, true, &error);
+    u32 *word = futex_word(second, true, &error);
 
     if (!word)
         return error;
@@ -239,47 +221,6 @@ static long futex_wake_op(u64 first, u64 second, int wakes, int wakes_second, u3
     if (compares)
         woken += futex_wake(second, MAX(wakes_second, 1), FUTEX_ANY);
     return woken;
-}
-
-/* Priorities do not exist here, so inheriting them is no work: what is left is that the kernel
- * hands the lock over by writing the next owner's tid. */
-static long futex_lock_pi(u64 addr, u64 deadline, bool try)
-{
-    u32 tid = (u32)task_current()->tid;
-    int error;
-    u32 *word = word_at(addr, true, &error);
-
-    if (!word)
-        return error;
-    if (!(*word & FUTEX_TID_MASK)) {
-        *word = (*word & ~FUTEX_TID_MASK) | tid;
-        return 0;
-    }
-    if ((*word & FUTEX_TID_MASK) == tid)
-        return -EDEADLK;
-    if (try)
-        return -EAGAIN;
-    *word |= FUTEX_WAITERS;
-    return sleep_at(addr, FUTEX_ANY, deadline);
-}
-
-static long futex_unlock_pi(u64 addr)
-{
-    int error;
-    u32 *word = word_at(addr, true, &error);
-    struct futex_waiter *next;
-
-    if (!word)
-        return error;
-    if ((*word & FUTEX_TID_MASK) != (u32)task_current()->tid)
-        return -EPERM;
-    next = first_at(addr, FUTEX_ANY);
-    if (next)
-        wake(next);
-    *word = next ? next->tid : 0;
-    if (first_at(addr, FUTEX_ANY))
-        *word |= FUTEX_WAITERS;
-    return 0;
 }
 
 /* The deadline of a waiting command; only WAIT takes a relative time. */
@@ -343,57 +284,4 @@ long sys_futex(const u64 a[6])
     default:
         return -ENOSYS;
     }
-}
-
-static void owner_died(u64 addr, u32 tid)
-{
-    int error;
-    u32 *word = word_at(addr, true, &error);
-
-    if (!word || (*word & FUTEX_TID_MASK) != tid)
-        return;
-    *word = (*word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
-    futex_wake(addr, 1, FUTEX_ANY);
-}
-
-/* struct robust_list_head: list, offset from an entry to its word, entry being taken or released.
- * Bit 0 of an entry's address marks a PI mutex. */
-void futex_exit_robust_list(struct task *task)
-{
-    u64 head[3], entry, next;
-    u32 tid = (u32)task->tid;
-
-    if (!task->robust_list || copy_from_user(head, task->robust_list, sizeof(head)) != 0)
-        return;
-    entry = head[0];
-    for (unsigned i = 0; i < ROBUST_LIST_LIMIT && (entry & ~1ull) != task->robust_list; i++) {
-        if (copy_from_user(&next, entry & ~1ull, sizeof(next)) != 0)
-            break;
-        if ((entry & ~1ull) != (head[2] & ~1ull))
-            owner_died((entry & ~1ull) + head[1], tid);
-        entry = next;
-    }
-    if (head[2])
-        owner_died((head[2] & ~1ull) + head[1], tid);
-}
-
-long sys_set_robust_list(const u64 a[6])
-{
-    if (a[1] != ROBUST_LIST_HEAD)
-        return -EINVAL;
-    task_current()->robust_list = a[0];
-    task_current()->robust_list_size = a[1];
-    return 0;
-}
-
-long sys_get_robust_list(const u64 a[6])
-{
-    const u64 size = ROBUST_LIST_HEAD;
-    struct task *task = (int)a[0] == 0 ? task_current() : task_find((int)a[0]);
-
-    if (!task)
-        return -ESRCH;
-    if (copy_to_user(a[1], &task->robust_list, sizeof(u64)) != 0)
-        return -EFAULT;
-    return copy_to_user(a[2], &size, sizeof(size));
 }
