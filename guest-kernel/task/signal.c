@@ -7,6 +7,7 @@
 #include "guest-kernel/task/process.h"
 #include "guest-kernel/task/sched.h"
 #include "guest-kernel/task/signal_action.h"
+#include "guest-kernel/task/signal_timer.h"
 
 /* What came with a signal, in order of arrival. */
 struct signal_entry {
@@ -44,7 +45,8 @@ static bool add(struct signal_pending *pending, const struct siginfo *info)
     struct signal_entry **end = &pending->first;
     struct signal_entry *entry;
 
-    if (info->signo < SIGRTMIN && pending->set & sig_bit(info->signo))
+    /* A timer's is queued beside one from elsewhere: the timer stands still until it is taken. */
+    if (info->signo < SIGRTMIN && pending->set & sig_bit(info->signo) && info->code != SI_TIMER)
         return true;
     entry = queued < QUEUE_MAX ? kmalloc(sizeof(*entry)) : NULL;
     if (!entry && info->signo >= SIGRTMIN && info->code != SI_USER)
@@ -70,7 +72,7 @@ static void unlink_entry(struct signal_entry **link)
     queued--;
 }
 
-/* Removes one instance of sig; more of a real-time signal stay pending. */
+/* Removes one instance of sig; more of a real-time signal stay pending, and of a timer's. */
 static void take(struct signal_pending *pending, int sig, struct siginfo *info)
 {
     struct signal_entry **link = &pending->first;
@@ -91,6 +93,10 @@ static void take(struct signal_pending *pending, int sig, struct siginfo *info)
     }
     if (!more)
         pending->set &= ~sig_bit(sig);
+    if (sig == SIGALRM)
+        itimer_signal_taken();
+    if (info->code == SI_TIMER)
+        posix_timer_signal_taken(info);
 }
 
 void signal_flush(struct signal_pending *pending)
@@ -198,23 +204,21 @@ bool signal_send_process(const struct siginfo *info)
     return true;
 }
 
-static bool add_overrun(struct signal_pending *pending, int id, int more)
+static bool holds_timer(const struct signal_pending *pending, int id)
 {
-    for (struct signal_entry *entry = pending->first; entry; entry = entry->next) {
-        if (entry->info.code != SI_TIMER || entry->info.timer.id != id)
-            continue;
-        entry->info.timer.overrun += more;
-        return true;
-    }
-    return false;
+    const struct signal_entry *entry = pending->first;
+
+    while (entry && (entry->info.code != SI_TIMER || entry->info.timer.id != id))
+        entry = entry->next;
+    return entry;
 }
 
-bool signal_timer_overrun(int id, int more)
+bool signal_timer_pending(int id)
 {
-    if (add_overrun(&process.pending, id, more))
+    if (holds_timer(&process.pending, id))
         return true;
-    for (struct task *task = process.tasks; task; task = task->next)
-        if (add_overrun(&task->signals.pending, id, more))
+    for (const struct task *task = process.tasks; task; task = task->next)
+        if (holds_timer(&task->signals.pending, id))
             return true;
     return false;
 }

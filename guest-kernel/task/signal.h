@@ -166,9 +166,8 @@ bool signal_send_process(const struct siginfo *info);
 void signal_self(int sig);
 void signal_process(int sig);
 
-/* A timer's signal is queued once: if the one of timer id is still pending, adds to its overrun
- * count and returns true. */
-bool signal_timer_overrun(int id, int more);
+/* True while the signal of a POSIX timer waits to be taken. */
+bool signal_timer_pending(int id);
 
 /* A fault of the calling thread: delivered even if blocked or ignored, then with default action. */
 void signal_force(const struct siginfo *info);

@@ -1,137 +1,30 @@
-/*
- * Timers that send signals: setitimer, alarm, and POSIX timers. Those of CPU time are wall-clock
- * timers that look, when they fire, how much CPU time is still missing.
- */
+/* POSIX timers. See signal_timer.h for when they fire again. */
 #include "guest-kernel/arch/clock.h"
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/mm/heap.h"
 #include "guest-kernel/mm/user.h"
 #include "guest-kernel/task/clock_id.h"
 #include "guest-kernel/task/process.h"
+#include "guest-kernel/task/signal_timer.h"
 #include "guest-kernel/task/task_syscalls.h"
 #include "guest-kernel/task/timer.h"
 
-enum { ITIMER_REAL = 0, ITIMER_VIRTUAL = 1, ITIMER_PROF = 2, ITIMERS = 3 };
 enum { SIGEV_SIGNAL = 0, SIGEV_NONE = 1, SIGEV_THREAD_ID = 4 };
 enum { TIMER_ABSTIME = 1, POSIX_TIMERS_MAX = 4096 };
-
-/* A CPU-time timer looks again no sooner than this. */
-#define CPU_POLL_NS 1000000ull
-
-struct itimer {
-    struct timer timer;
-    u64 interval; /* ns, 0: once */
-    u64 due;      /* on the timer's clock, 0: not running */
-};
-
-static struct itimer itimers[ITIMERS];
-
-static u64 itimer_clock(int which)
-{
-    return which == ITIMER_REAL ? clock_monotonic_ns() : process_cpu_ns();
-}
-
-static void itimer_start(int which)
-{
-    struct itimer *it = &itimers[which];
-    u64 now = itimer_clock(which);
-    u64 left = it->due > now ? it->due - now : 0;
-
-    if (which == ITIMER_REAL)
-        timer_set(&it->timer, it->due);
-    else
-        timer_set(&it->timer, clock_monotonic_ns() + MAX(left, CPU_POLL_NS));
-}
-
-static void itimer_fire(struct timer *timer)
-{
-    static const int signals[ITIMERS] = {SIGALRM, SIGVTALRM, SIGPROF};
-    struct itimer *it = container_of(timer, struct itimer, timer);
-    int which = (int)(it - itimers);
-    u64 now = itimer_clock(which);
-
-    if (now < it->due) {
-        itimer_start(which);
-        return;
-    }
-    it->due = it->interval ? it->due + ((now - it->due) / it->interval + 1) * it->interval : 0;
-    if (it->due)
-        itimer_start(which);
-    const struct siginfo info = {.signo = signals[which], .code = SI_KERNEL};
-    signal_send_process(&info);
-}
-
-static u64 itimer_left(int which)
-{
-    u64 due = itimers[which].due, now = itimer_clock(which);
-
-    if (!due)
-        return 0;
-    return due > now ? due - now : 1000; /* a running timer never reads as stopped */
-}
-
-static void itimer_set(int which, u64 value, u64 interval)
-{
-    struct itimer *it = &itimers[which];
-
-    timer_cancel(&it->timer);
-    it->timer.fire = itimer_fire;
-    it->interval = interval;
-    it->due = value ? itimer_clock(which) + value : 0;
-    if (value)
-        itimer_start(which);
-}
-
-long sys_alarm(const u64 a[6])
-{
-    u64 left = (itimer_left(ITIMER_REAL) + NS_PER_SECOND - 1) / NS_PER_SECOND;
-
-    itimer_set(ITIMER_REAL, (u32)a[0] * NS_PER_SECOND, 0);
-    return (long)left;
-}
-
-/* struct itimerval: interval, value */
-static long itimer_tell(int which, u64 addr)
-{
-    if (timeval_to_user(addr, itimers[which].interval) != 0)
-        return -EFAULT;
-    return timeval_to_user(addr + sizeof(struct timespec64), itimer_left(which));
-}
-
-long sys_getitimer(const u64 a[6])
-{
-    return a[0] < ITIMERS ? itimer_tell((int)a[0], a[1]) : -EINVAL;
-}
-
-long sys_setitimer(const u64 a[6])
-{
-    u64 interval = 0, value = 0;
-    int err;
-
-    if (a[0] >= ITIMERS)
-        return -EINVAL;
-    if (a[1]) {
-        err = timeval_from_user(a[1], &interval);
-        if (err == 0)
-            err = timeval_from_user(a[1] + sizeof(struct timespec64), &value);
-        if (err)
-            return err;
-    }
-    if (a[2] && itimer_tell((int)a[0], a[2]) != 0)
-        return -EFAULT;
-    itimer_set((int)a[0], value, interval);
-    return 0;
-}
 
 struct posix_timer {
     struct posix_timer *next;
     struct timer timer;
-    int id, clock, notify, signo, tid, overrun;
-    u64 value; /* sigev_value */
-    u64 interval;
+    int id, clock, notify, signo, tid;
+    int overrun;    /* of the signal taken last */
+    bool signalled; /* its signal is pending: the next period starts when that is taken */
+    u64 value;      /* sigev_value */
+    u64 interval;   /* ns, 0: once */
+    u64 due;        /* CLOCK_MONOTONIC, 0: not running */
 };
 
 static struct posix_timer *posix_timers;
+static unsigned posix_count;
 
 /* struct sigevent */
 struct sigevent64 {
@@ -150,20 +43,30 @@ static struct posix_timer *posix_find(u64 id)
     return pt;
 }
 
-static void posix_notify(struct posix_timer *pt, int missed)
+/* Fires at due, but no sooner than floor from now. */
+static void posix_start(struct posix_timer *pt, u64 floor)
 {
-    const struct siginfo info = {.signo = pt->signo,
-                                 .code = SI_TIMER,
-                                 .timer = {.id = pt->id, .overrun = missed, .value = pt->value}};
+    timer_set(&pt->timer, MAX(pt->due, clock_monotonic_ns() + floor));
+}
+
+/* To the first period that ends in the future; how many others ended meanwhile. */
+static int posix_advance(struct posix_timer *pt)
+{
+    u64 now = clock_monotonic_ns(), missed = 0;
+
+    if (now >= pt->due) {
+        missed = (now - pt->due) / pt->interval;
+        pt->due += (missed + 1) * pt->interval;
+    }
+    return (int)MIN(missed, (u64)INT32_MAX);
+}
+
+static void posix_send(const struct posix_timer *pt)
+{
+    const struct siginfo info = {
+        .signo = pt->signo, .code = SI_TIMER, .timer = {.id = pt->id, .value = pt->value}};
     struct task *task;
 
-    if (pt->notify == SIGEV_NONE)
-        return;
-    if (signal_timer_overrun(pt->id, missed + 1)) {
-        pt->overrun += missed + 1;
-        return;
-    }
-    pt->overrun = missed;
     if (pt->notify == SIGEV_SIGNAL) {
         signal_send_process(&info);
         return;
@@ -176,15 +79,36 @@ static void posix_notify(struct posix_timer *pt, int missed)
 static void posix_fire(struct timer *timer)
 {
     struct posix_timer *pt = container_of(timer, struct posix_timer, timer);
-    u64 missed = 0;
 
+    /* One that was set anew may have its old signal still pending. */
+    if (pt->notify != SIGEV_NONE && !signal_timer_pending(pt->id))
+        posix_send(pt);
+    pt->signalled = pt->notify != SIGEV_NONE && signal_timer_pending(pt->id);
+    if (pt->signalled)
+        return;
     if (pt->interval) {
-        u64 now = clock_monotonic_ns();
-
-        missed = now > timer->deadline ? (now - timer->deadline) / pt->interval : 0;
-        timer_set(timer, timer->deadline + (missed + 1) * pt->interval);
+        posix_advance(pt);
+        posix_start(pt, TIMER_FLOOR_NS);
+    } else {
+        pt->due = 0;
     }
-    posix_notify(pt, (int)MIN(missed, (u64)INT32_MAX / 2));
+}
+
+void posix_timer_signal_taken(struct siginfo *info)
+{
+    struct posix_timer *pt = posix_find((u64)info->timer.id);
+
+    if (!pt || !pt->signalled)
+        return;
+    pt->signalled = false;
+    pt->overrun = 0;
+    if (pt->interval) {
+        pt->overrun = posix_advance(pt);
+        posix_start(pt, TIMER_FLOOR_NS);
+    } else {
+        pt->due = 0;
+    }
+    info->timer.overrun = pt->overrun;
 }
 
 static bool valid_event(const struct sigevent64 *event)
@@ -197,13 +121,16 @@ static bool valid_event(const struct sigevent64 *event)
            (event->notify == (SIGEV_SIGNAL | SIGEV_THREAD_ID) && task_find(event->tid));
 }
 
+/* Not one used lately: the signal of a deleted timer may still be pending. */
 static int free_id(void)
 {
-    int id = 0;
+    static u32 next;
+    u32 id;
 
-    while (posix_find((u64)id))
-        id++;
-    return id;
+    do {
+        id = next++ & INT32_MAX;
+    } while (posix_find(id));
+    return (int)id;
 }
 
 long sys_timer_create(const u64 a[6])
@@ -222,7 +149,7 @@ long sys_timer_create(const u64 a[6])
         return -EINVAL;
     if (copy_to_user(a[2], &id, sizeof(id)) != 0)
         return -EFAULT;
-    pt = id < POSIX_TIMERS_MAX ? kzalloc(sizeof(*pt)) : NULL;
+    pt = posix_count < POSIX_TIMERS_MAX ? kzalloc(sizeof(*pt)) : NULL;
     if (!pt)
         return -EAGAIN;
     pt->timer.fire = posix_fire;
@@ -234,19 +161,28 @@ long sys_timer_create(const u64 a[6])
     pt->value = event.value;
     pt->next = posix_timers;
     posix_timers = pt;
+    posix_count++;
     return 0;
+}
+
+static u64 posix_left(const struct posix_timer *pt)
+{
+    u64 now = clock_monotonic_ns();
+
+    if (!pt->due || (pt->signalled && !pt->interval))
+        return 0;
+    if (pt->due > now)
+        return pt->due - now;
+    /* A running timer never reads as stopped. */
+    return pt->interval ? pt->interval - (now - pt->due) % pt->interval : 1;
 }
 
 /* struct itimerspec: interval, value */
 static long posix_tell(const struct posix_timer *pt, u64 addr)
 {
-    u64 now = clock_monotonic_ns(), left = 0;
-
-    if (pt->timer.armed)
-        left = pt->timer.deadline > now ? pt->timer.deadline - now : 1;
     if (timespec_to_user(addr, pt->interval) != 0)
         return -EFAULT;
-    return timespec_to_user(addr + sizeof(struct timespec64), left);
+    return timespec_to_user(addr + sizeof(struct timespec64), posix_left(pt));
 }
 
 long sys_timer_gettime(const u64 a[6])
@@ -274,8 +210,12 @@ long sys_timer_settime(const u64 a[6])
     timer_cancel(&pt->timer);
     pt->interval = interval;
     pt->overrun = 0;
-    if (value)
-        timer_set(&pt->timer, clock_deadline(pt->clock, value, a[1] & TIMER_ABSTIME));
+    pt->signalled = false;
+    pt->due = 0;
+    if (value) {
+        pt->due = MAX(clock_deadline(pt->clock, value, a[1] & TIMER_ABSTIME), 1ull);
+        posix_start(pt, 0);
+    }
     return 0;
 }
 
@@ -297,6 +237,7 @@ long sys_timer_delete(const u64 a[6])
         link = &(*link)->next;
     *link = pt->next;
     timer_cancel(&pt->timer);
+    posix_count--;
     kfree(pt);
     return 0;
 }

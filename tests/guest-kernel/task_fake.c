@@ -61,6 +61,14 @@ void *kmalloc(size_t size)
     return malloc(size);
 }
 
+void *kzalloc(size_t size)
+{
+    void *block = malloc(size);
+
+    memset(block, 0, size);
+    return block;
+}
+
 void kfree(void *block)
 {
     free(block);

@@ -93,18 +93,6 @@ Test(signal, faults_come_first)
     cr_assert_eq(signal_take(&fake_tasks[0], ~0ull, &taken), SIGHUP);
 }
 
-Test(signal, a_timer_signal_still_pending_counts_overruns)
-{
-    const struct siginfo info = {.signo = RT, .code = SI_TIMER, .timer = {.id = 3, .overrun = 0}};
-
-    fake_tasks[0].signals.blocked = fake_tasks[1].signals.blocked = ~0ull;
-    cr_assert_not(signal_timer_overrun(3, 1));
-    signal_send_process(&info);
-    cr_assert(signal_timer_overrun(3, 2));
-    signal_take(&fake_tasks[0], ~0ull, &taken);
-    cr_assert_eq(taken.timer.overrun, 2);
-}
-
 Test(signal_frame, it_lies_below_the_stack_pointer_and_is_aligned)
 {
     struct signal_frame_place place;

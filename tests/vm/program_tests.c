@@ -139,6 +139,7 @@ VARIANTS(mmap, all)
 VARIANTS(files, all)
 VARIANTS(file_edges, all)
 VARIANTS(clock, all)
+VARIANTS(timers, all)
 VARIANTS(getrandom, all)
 VARIANTS(segv, all)
 VARIANTS(div0, all)
@@ -161,6 +162,7 @@ const struct vm_test program_tests[] = {
     {"program/files_does_as_on_the_host", files_does_as_on_the_host},
     {"program/file_edges_does_as_on_the_host", file_edges_does_as_on_the_host},
     {"program/clock_does_as_on_the_host", clock_does_as_on_the_host},
+    {"program/timers_does_as_on_the_host", timers_does_as_on_the_host},
     {"program/getrandom_does_as_on_the_host", getrandom_does_as_on_the_host},
     {"program/segv_does_as_on_the_host", segv_does_as_on_the_host},
     {"program/div0_does_as_on_the_host", div0_does_as_on_the_host},
