@@ -1,9 +1,12 @@
 /*
- * See futex.h. Waiters sit in hash buckets by address, in the order they came. The kernel is not
+ * See futex.h. Waiters sit in hash buckets by key, in the order they came. The kernel is not
  * preempted, so reading the word and queueing is one step by itself.
  */
 #include "guest-kernel/task/futex.h"
 #include "guest-kernel/lib/errno.h"
+#include "guest-kernel/mm/map.h"
+#include "guest-kernel/mm/page.h"
+#include "guest-kernel/mm/pagetable.h"
 #include "guest-kernel/mm/user.h"
 #include "guest-kernel/task/clock_id.h"
 #include "guest-kernel/task/futex_queue.h"
@@ -30,14 +33,14 @@ enum { BUCKETS = 64 };
 
 static struct futex_waiter *buckets[BUCKETS];
 
-static struct futex_waiter **bucket_of(u64 addr)
+static struct futex_waiter **bucket_of(u64 key)
 {
-    return &buckets[(addr >> 2 ^ addr >> 8 ^ addr >> 14) % BUCKETS];
+    return &buckets[(key >> 2 ^ key >> 8 ^ key >> 14) % BUCKETS];
 }
 
 static void enqueue(struct futex_waiter *waiter)
 {
-    struct futex_waiter **end = bucket_of(waiter->addr);
+    struct futex_waiter **end = bucket_of(waiter->key);
 
     while (*end)
         end = &(*end)->next;
@@ -48,7 +51,7 @@ static void enqueue(struct futex_waiter *waiter)
 
 static void dequeue(struct futex_waiter *waiter)
 {
-    struct futex_waiter **link = bucket_of(waiter->addr);
+    struct futex_waiter **link = bucket_of(waiter->key);
 
     while (*link != waiter)
         link = &(*link)->next;
@@ -56,11 +59,11 @@ static void dequeue(struct futex_waiter *waiter)
     waiter->queued = false;
 }
 
-struct futex_waiter *futex_first(u64 addr, u32 bits)
+struct futex_waiter *futex_first(u64 key, u32 bits, bool pi)
 {
-    struct futex_waiter *waiter = *bucket_of(addr);
+    struct futex_waiter *waiter = *bucket_of(key);
 
-    while (waiter && !(waiter->addr == addr && waiter->bits & bits))
+    while (waiter && !(waiter->key == key && waiter->bits & bits && waiter->pi == pi))
         waiter = waiter->next;
     return waiter;
 }
@@ -71,84 +74,140 @@ void futex_wake_waiter(struct futex_waiter *waiter)
     wake_all(&waiter->queue);
 }
 
-int futex_wake(u64 addr, int count, u32 bits)
+int futex_wake_key(u64 key, int count, u32 bits)
 {
     struct futex_waiter *waiter;
     int woken = 0;
 
-    while (woken < count && (waiter = futex_first(addr, bits))) {
+    while (woken < count && (waiter = futex_first(key, bits, false))) {
         futex_wake_waiter(waiter);
         woken++;
     }
     return woken;
 }
 
-u32 *futex_word(u64 addr, bool write, int *error)
+/* A file's page may be mapped in several places: there the key is where it lies in the physical
+ * window, which no program address is. */
+static u64 shared_key(u64 addr)
 {
-    if (addr % sizeof(u32)) {
-        *error = -EINVAL;
-        return NULL;
-    }
-    *error = user_prepare(addr, sizeof(u32), write);
-    return *error ? NULL : user_pointer(addr);
+    const struct area *a = area_find(&mm_areas, addr);
+
+    if (!a || a->kind != AREA_FILE || !(a->flags & AREA_SHARED))
+        return addr;
+    return (u64)(uintptr_t)page_at(*pt_find(addr) & PTE_FRAME) + addr % PAGE_SIZE;
 }
 
-int futex_sleep(u64 addr, u32 bits, u64 deadline)
+int futex_at(struct futex *f, u64 addr, bool shared, bool write)
 {
-    struct futex_waiter waiter = {.addr = addr, .bits = bits, .tid = (u32)task_current()->tid};
+    if (addr % sizeof(u32))
+        return -EINVAL;
+    if (user_prepare(addr, sizeof(u32), write) != 0)
+        return -EFAULT;
+    *f = (struct futex){user_pointer(addr), addr, shared ? shared_key(addr) : addr};
+    return 0;
+}
+
+/* For waking alone: a private word need not be there. */
+static int key_at(u64 *key, u64 addr, bool shared)
+{
+    struct futex f;
+    int error;
+
+    *key = addr;
+    if (!shared)
+        return addr % sizeof(u32) ? -EINVAL : 0;
+    error = futex_at(&f, addr, true, false);
+    if (!error)
+        *key = f.key;
+    return error;
+}
+
+int futex_wake(u64 addr, int count, u32 bits)
+{
+    u64 key;
+
+    return key_at(&key, addr, true) == 0 ? futex_wake_key(key, count, bits) : 0;
+}
+
+int futex_sleep(const struct futex *f, struct futex_waiter *waiter, u64 deadline)
+{
     int err;
 
-    enqueue(&waiter);
+    waiter->key = f->key;
+    waiter->addr = f->addr;
+    waiter->tid = (u32)task_current()->tid;
+    enqueue(waiter);
     do {
-        err = wait_on(&waiter.queue, deadline);
-    } while (err == 0 && waiter.queued);
-    if (!waiter.queued)
+        err = wait_on(&waiter->queue, deadline);
+    } while (err == 0 && waiter->queued);
+    if (!waiter->queued)
         return 0;
-    dequeue(&waiter);
+    dequeue(waiter);
     return err;
 }
 
-static long futex_wait(u64 addr, u32 expected, u32 bits, u64 deadline)
+static long futex_wait(u64 addr, bool shared, u32 expected, u32 bits, u64 deadline)
 {
-    int error;
-    const u32 *word = futex_word(addr, false, &error);
+    struct futex_waiter waiter = {.bits = bits};
+    struct futex f;
+    int error = futex_at(&f, addr, shared, false);
 
-    if (!word)
+    if (error)
         return error;
     if (bits == 0)
         return -EINVAL;
-    if (*word != expected)
+    if (*f.word != expected)
         return -EAGAIN;
-    return futex_sleep(addr, bits, deadline);
+    return futex_sleep(&f, &waiter, deadline);
 }
 
-static long futex_wake_checked(u64 addr, int count, u32 bits)
+static long futex_wake_checked(u64 addr, bool shared, int count, u32 bits)
 {
-    if (addr % sizeof(u32) || bits == 0)
-        return -EINVAL;
-    return futex_wake(addr, MAX(count, 1), bits);
+    u64 key;
+    int error = bits ? key_at(&key, addr, shared) : -EINVAL;
+
+    return error ? error : futex_wake_key(key, MAX(count, 1), bits);
 }
 
-static long futex_requeue(u64 from, u64 to, int wakes, int moves, const u32 *expected)
+/* What a requeue does, beside its two words. */
+struct requeue {
+    bool shared;
+    int wakes, moves;
+    const u32 *expected; /* of the first word, or NULL */
+};
+
+static int move_waiters(u64 from, u64 to, u64 to_addr, int moves)
 {
     struct futex_waiter *waiter;
-    int error, woken, moved = 0;
-    const u32 *word = futex_word(from, false, &error);
+    int moved = 0;
 
-    if (!word)
-        return error;
-    if (to % sizeof(u32) || wakes < 0 || moves < 0)
-        return -EINVAL;
-    if (expected && *word != *expected)
-        return -EAGAIN;
-    woken = futex_wake(from, wakes, FUTEX_ANY);
-    while (from != to && moved < moves && (waiter = futex_first(from, FUTEX_ANY))) {
+    while (from != to && moved < moves && (waiter = futex_first(from, FUTEX_ANY, false))) {
         dequeue(waiter);
-        waiter->addr = to;
+        waiter->key = to;
+        waiter->addr = to_addr;
         enqueue(waiter);
         moved++;
     }
-    return woken + moved;
+    return moved;
+}
+
+static long futex_requeue(u64 addr, u64 to_addr, const struct requeue *r)
+{
+    struct futex from;
+    u64 to;
+    int error = futex_at(&from, addr, r->shared, false);
+    int woken;
+
+    if (error == 0)
+        error = key_at(&to, to_addr, r->shared);
+    if (error)
+        return error;
+    if (r->wakes < 0 || r->moves < 0)
+        return -EINVAL;
+    if (r->expected && *from.word != *r->expected)
+        return -EAGAIN;
+    woken = futex_wake_key(from.key, r->wakes, FUTEX_ANY);
+    return woken + move_waiters(from.key, to, to_addr, r->moves);
 }
 
 /* FUTEX_OP_*: op in bits 28-30, its argument in 12-23, comparison in 24-27 with 0-11. */
@@ -205,22 +264,35 @@ static bool apply_op(u32 *word, u32 op, bool *compares)
     return true;
 }
 
-static long futex_wake_op(u64 first, u64 second, int wakes, int wakes_second, u32 op)
+static long futex_wake_op(u64 first, u64 second, bool shared, int wakes, int wakes_second, u32 op)
 {
-    int error, woken;
+    struct futex f;
+    u64 key;
     bool compares = false;
-    u32 *word = futex_word(second, true, &error);
+    int woken, error = key_at(&key, first, shared);
 
-    if (!word)
+    if (error == 0)
+        error = futex_at(&f, second, shared, true);
+    if (error)
         return error;
-    if (first % sizeof(u32))
-        return -EINVAL;
-    if (!apply_op(word, op, &compares))
+    if (!apply_op(f.word, op, &compares))
         return -ENOSYS;
-    woken = futex_wake(first, MAX(wakes, 1), FUTEX_ANY);
+    woken = futex_wake_key(key, MAX(wakes, 1), FUTEX_ANY);
     if (compares)
-        woken += futex_wake(second, MAX(wakes_second, 1), FUTEX_ANY);
+        woken += futex_wake_key(f.key, MAX(wakes_second, 1), FUTEX_ANY);
     return woken;
+}
+
+static long pi_command(int command, u64 addr, bool shared, u64 deadline)
+{
+    struct futex f;
+    int error = futex_at(&f, addr, shared, true);
+
+    if (error)
+        return error;
+    if (command == FUTEX_UNLOCK_PI)
+        return futex_unlock_pi(&f);
+    return futex_lock_pi(&f, deadline, command == FUTEX_TRYLOCK_PI);
 }
 
 /* The deadline of a waiting command; only WAIT takes a relative time. */
@@ -250,8 +322,11 @@ long sys_futex(const u64 a[6])
 {
     u64 addr = a[0], second = a[4], deadline = WAIT_FOREVER;
     int command = (int)a[1] & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
+    bool shared = !(a[1] & FUTEX_PRIVATE_FLAG);
     u32 value = (u32)a[2], value3 = (u32)a[5];
     int count = (int)a[2], count2 = (int)a[3];
+    const struct requeue requeue = {shared, count, count2,
+                                    command == FUTEX_CMP_REQUEUE ? &value3 : NULL};
 
     if (takes_timeout(command)) {
         int err = read_deadline(command, a[1] & FUTEX_CLOCK_REALTIME, a[3], &deadline);
@@ -261,26 +336,23 @@ long sys_futex(const u64 a[6])
     }
     switch (command) {
     case FUTEX_WAIT:
-        return futex_wait(addr, value, FUTEX_ANY, deadline);
+        return futex_wait(addr, shared, value, FUTEX_ANY, deadline);
     case FUTEX_WAIT_BITSET:
-        return futex_wait(addr, value, value3, deadline);
+        return futex_wait(addr, shared, value, value3, deadline);
     case FUTEX_WAKE:
-        return futex_wake_checked(addr, count, FUTEX_ANY);
+        return futex_wake_checked(addr, shared, count, FUTEX_ANY);
     case FUTEX_WAKE_BITSET:
-        return futex_wake_checked(addr, count, value3);
+        return futex_wake_checked(addr, shared, count, value3);
     case FUTEX_REQUEUE:
-        return futex_requeue(addr, second, count, count2, NULL);
     case FUTEX_CMP_REQUEUE:
-        return futex_requeue(addr, second, count, count2, &value3);
+        return futex_requeue(addr, second, &requeue);
     case FUTEX_WAKE_OP:
-        return futex_wake_op(addr, second, count, count2, value3);
+        return futex_wake_op(addr, second, shared, count, count2, value3);
     case FUTEX_LOCK_PI:
     case FUTEX_LOCK_PI2:
-        return futex_lock_pi(addr, deadline, false);
     case FUTEX_TRYLOCK_PI:
-        return futex_lock_pi(addr, deadline, true);
     case FUTEX_UNLOCK_PI:
-        return futex_unlock_pi(addr);
+        return pi_command(command, addr, shared, deadline);
     default:
         return -ENOSYS;
     }

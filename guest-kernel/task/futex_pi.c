@@ -6,41 +6,34 @@
 #include "guest-kernel/task/futex_queue.h"
 #include "guest-kernel/task/task.h"
 
-long futex_lock_pi(u64 addr, u64 deadline, bool try)
+long futex_lock_pi(const struct futex *f, u64 deadline, bool try)
 {
+    struct futex_waiter waiter = {.bits = FUTEX_ANY, .pi = true};
     u32 tid = (u32)task_current()->tid;
-    int error;
-    u32 *word = futex_word(addr, true, &error);
 
-    if (!word)
-        return error;
-    if (!(*word & FUTEX_TID_MASK)) {
-        *word = (*word & ~FUTEX_TID_MASK) | tid;
+    if (!(*f->word & FUTEX_TID_MASK)) {
+        *f->word = (*f->word & ~FUTEX_TID_MASK) | tid;
         return 0;
     }
-    if ((*word & FUTEX_TID_MASK) == tid)
+    if ((*f->word & FUTEX_TID_MASK) == tid)
         return -EDEADLK;
     if (try)
         return -EAGAIN;
-    *word |= FUTEX_WAITERS;
-    return futex_sleep(addr, FUTEX_ANY, deadline);
+    *f->word |= FUTEX_WAITERS;
+    return futex_sleep(f, &waiter, deadline);
 }
 
-long futex_unlock_pi(u64 addr)
+long futex_unlock_pi(const struct futex *f)
 {
-    int error;
-    u32 *word = futex_word(addr, true, &error);
     struct futex_waiter *next;
 
-    if (!word)
-        return error;
-    if ((*word & FUTEX_TID_MASK) != (u32)task_current()->tid)
+    if ((*f->word & FUTEX_TID_MASK) != (u32)task_current()->tid)
         return -EPERM;
-    next = futex_first(addr, FUTEX_ANY);
+    next = futex_first(f->key, FUTEX_ANY, true);
     if (next)
         futex_wake_waiter(next);
-    *word = next ? next->tid : 0;
-    if (futex_first(addr, FUTEX_ANY))
-        *word |= FUTEX_WAITERS;
+    *f->word = next ? next->tid : 0;
+    if (futex_first(f->key, FUTEX_ANY, true))
+        *f->word |= FUTEX_WAITERS;
     return 0;
 }

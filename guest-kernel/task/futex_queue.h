@@ -13,27 +13,40 @@
 /* Lives on the kernel stack of the thread that waits. */
 struct futex_waiter {
     struct futex_waiter *next;
-    u64 addr;
+    u64 key;
+    u64 addr; /* where its thread sees the word */
     u32 bits;
     u32 tid;
+    bool pi; /* waits for a mutex that is handed over: nobody else wakes it */
     bool queued;
     struct wait_queue queue;
 };
 
-/* The word at addr, prepared for reading or writing; NULL with *error. */
-u32 *futex_word(u64 addr, bool write, int *error);
+/* A word of the program's memory and what its waiters are found by. */
+struct futex {
+    u32 *word; /* prepared for reading, or for writing if asked for */
+    u64 addr;
+    u64 key;
+};
 
-/* 0 when woken by futex_wake, else -EINTR or -ETIMEDOUT. */
-int futex_sleep(u64 addr, u32 bits, u64 deadline);
+/* 0, -EINVAL or -EFAULT. A shared word (no FUTEX_PRIVATE_FLAG) is the same wherever it is mapped.
+ */
+int futex_at(struct futex *f, u64 addr, bool shared, bool write);
 
-/* The longest waiting at addr whose bits match, or NULL. */
-struct futex_waiter *futex_first(u64 addr, u32 bits);
+/* Waits with what the caller set of bits and pi. 0 when woken, else -EINTR or -ETIMEDOUT. */
+int futex_sleep(const struct futex *f, struct futex_waiter *waiter, u64 deadline);
+
+/* The longest waiting of a kind whose bits match, or NULL. */
+struct futex_waiter *futex_first(u64 key, u32 bits, bool pi);
+
+/* Wakes up to count ordinary waiters whose bits match. Returns how many. */
+int futex_wake_key(u64 key, int count, u32 bits);
 
 /* Takes a waiter out of its queue and makes its thread runnable. */
 void futex_wake_waiter(struct futex_waiter *waiter);
 
 /* Mutexes that the kernel hands over, in futex_pi.c: 0 or -errno. */
-long futex_lock_pi(u64 addr, u64 deadline, bool try);
-long futex_unlock_pi(u64 addr);
+long futex_lock_pi(const struct futex *f, u64 deadline, bool try);
+long futex_unlock_pi(const struct futex *f);
 
 #endif

@@ -10,13 +10,12 @@ enum { ROBUST_LIST_LIMIT = 2048, ROBUST_LIST_HEAD = 24 };
 
 static void owner_died(u64 addr, u32 tid)
 {
-    int error;
-    u32 *word = futex_word(addr, true, &error);
+    struct futex f;
 
-    if (!word || (*word & FUTEX_TID_MASK) != tid)
+    if (futex_at(&f, addr, true, true) != 0 || (*f.word & FUTEX_TID_MASK) != tid)
         return;
-    *word = (*word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
-    futex_wake(addr, 1, FUTEX_ANY);
+    *f.word = (*f.word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+    futex_wake_key(f.key, 1, FUTEX_ANY);
 }
 
 /* struct robust_list_head: list, offset from an entry to its word, entry being taken or released.

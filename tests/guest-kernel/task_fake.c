@@ -6,6 +6,8 @@
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/heap.h"
+#include "guest-kernel/mm/map.h"
+#include "guest-kernel/mm/pagetable.h"
 #include "guest-kernel/mm/user.h"
 #include "guest-kernel/task/sched.h"
 #include "guest-kernel/task/wait.h"
@@ -35,6 +37,7 @@ void fake_reset(void)
     process.task_count = 2;
     task_running = fake_tasks;
     fake_while_asleep = NULL;
+    fake_area = NULL;
     fake_armed = 0;
     fake_arms = 0;
     work_pending = 0;
@@ -72,6 +75,22 @@ void *kzalloc(size_t size)
 void kfree(void *block)
 {
     free(block);
+}
+
+struct area_set mm_areas;
+struct area *fake_area;
+pte fake_pte;
+
+struct area *area_find(const struct area_set *set, u64 addr)
+{
+    (void)set;
+    return fake_area && addr >= fake_area->start && addr < fake_area->end ? fake_area : NULL;
+}
+
+pte *pt_find(u64 va)
+{
+    (void)va;
+    return &fake_pte;
 }
 
 int user_prepare(u64 addr, size_t len, bool write)

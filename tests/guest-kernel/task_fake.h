@@ -2,6 +2,7 @@
 #ifndef TESTS_GUEST_KERNEL_TASK_FAKE_H
 #define TESTS_GUEST_KERNEL_TASK_FAKE_H
 
+#include "guest-kernel/mm/area.h"
 #include "guest-kernel/task/process.h"
 
 extern u64 fake_now;       /* CLOCK_MONOTONIC */
@@ -10,6 +11,10 @@ extern unsigned fake_arms; /* and how often */
 
 /* Runs while the thread sleeps in wait_on, before it looks whether it was woken. */
 extern void (*fake_while_asleep)(void);
+
+/* The one area there is, if any, and the page of all its addresses. */
+extern struct area *fake_area;
+extern u64 fake_pte;
 
 /* Clears all state; two threads, of which the first runs. */
 void fake_reset(void);

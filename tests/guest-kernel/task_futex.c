@@ -43,6 +43,44 @@ static void wake_other(void)
 
 TestSuite(futex, .init = fake_reset);
 
+enum { PRIVATE = 128 };
+static _Alignas(8192) u32 two_pages[2048];
+
+static void wake_second_place(void)
+{
+    woken = futex(&two_pages[1024], WAKE, 1, 0, NULL, 0);
+}
+
+static void wake_second_place_private(void)
+{
+    woken = futex(&two_pages[1024], WAKE | PRIVATE, 1, 0, NULL, 0);
+}
+
+Test(futex, a_shared_word_is_the_same_wherever_its_page_is_mapped)
+{
+    struct area a = {.start = at(two_pages),
+                     .end = at(two_pages + 2048),
+                     .kind = AREA_FILE,
+                     .flags = AREA_SHARED};
+
+    fake_area = &a;
+    fake_pte = 0x1234000;
+    fake_while_asleep = wake_second_place;
+    cr_assert_eq(futex(two_pages, WAIT, 0, 0, NULL, 0), 0);
+    cr_assert_eq(woken, 1);
+    fake_while_asleep = wake_second_place_private;
+    cr_assert_eq(futex(two_pages, WAIT | PRIVATE, 0, 0, NULL, 0), -EINTR);
+    cr_assert_eq(woken, 0);
+}
+
+Test(futex, a_wake_leaves_those_who_are_handed_a_mutex)
+{
+    word = (u32)fake_tasks[1].tid;
+    fake_while_asleep = wake_word;
+    cr_assert_eq(futex(&word, LOCK_PI, 0, 0, NULL, 0), -EINTR);
+    cr_assert_eq(woken, 0);
+}
+
 Test(futex, a_word_that_changed_is_not_waited_for)
 {
     word = 1;
@@ -132,7 +170,11 @@ Test(futex, bad_addresses_are_refused)
     const u64 absent[6] = {16, WAIT};
 
     cr_assert_eq(sys_futex(unaligned), -EINVAL);
+    const u64 wake_absent[6] = {16, WAKE, 1}, wake_private[6] = {16, WAKE | PRIVATE, 1};
+
     cr_assert_eq(sys_futex(absent), -EFAULT);
+    cr_assert_eq(sys_futex(wake_absent), -EFAULT);
+    cr_assert_eq(sys_futex(wake_private), 0);
 }
 
 Test(futex, a_robust_mutex_learns_that_its_owner_died)
