@@ -68,6 +68,23 @@ struct futex_waiter *futex_first(u64 key, u32 bits, bool pi)
     return waiter;
 }
 
+struct futex_waiter *futex_waits_for(u32 tid)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct futex_waiter *waiter = buckets[i]; waiter; waiter = waiter->next)
+            if (waiter->pi && waiter->owner == tid)
+                return waiter;
+    }
+    return NULL;
+}
+
+void futex_set_owner(u64 key, u32 tid)
+{
+    for (struct futex_waiter *waiter = *bucket_of(key); waiter; waiter = waiter->next)
+        if (waiter->key == key && waiter->pi)
+            waiter->owner = tid;
+}
+
 void futex_wake_waiter(struct futex_waiter *waiter)
 {
     dequeue(waiter);
@@ -295,6 +312,11 @@ static long pi_command(int command, u64 addr, bool shared, u64 deadline)
     return futex_lock_pi(&f, deadline, command == FUTEX_TRYLOCK_PI);
 }
 
+static int command_of(u64 operation)
+{
+    return (int)operation & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
+}
+
 /* The deadline of a waiting command; only WAIT takes a relative time. */
 static int read_deadline(int command, bool realtime, u64 addr, u64 *deadline)
 {
@@ -318,10 +340,17 @@ static bool takes_timeout(int command)
            command == FUTEX_LOCK_PI2;
 }
 
+bool futex_takes_mutex(u64 operation)
+{
+    int command = command_of(operation);
+
+    return command == FUTEX_LOCK_PI || command == FUTEX_LOCK_PI2;
+}
+
 long sys_futex(const u64 a[6])
 {
     u64 addr = a[0], second = a[4], deadline = WAIT_FOREVER;
-    int command = (int)a[1] & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
+    int command = command_of(a[1]);
     bool shared = !(a[1] & FUTEX_PRIVATE_FLAG);
     u32 value = (u32)a[2], value3 = (u32)a[5];
     int count = (int)a[2], count2 = (int)a[3];

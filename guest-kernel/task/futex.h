@@ -10,7 +10,12 @@ struct task;
  * Returns how many. */
 int futex_wake(u64 addr, int count, u32 bits);
 
-/* Marks the robust mutexes that a dying thread still holds, and wakes a waiter of each. */
-void futex_exit_robust_list(struct task *task);
+/* Marks the robust mutexes that a dying thread still holds, wakes a waiter of each, and hands over
+ * those that are handed over. */
+void futex_exit(const struct task *task);
+
+/* True for the operations (second argument of the system call) that wait until the mutex is theirs:
+ * a signal must not make them return without it. */
+bool futex_takes_mutex(u64 operation);
 
 #endif

@@ -8,32 +8,41 @@
 
 long futex_lock_pi(const struct futex *f, u64 deadline, bool try)
 {
-    struct futex_waiter waiter = {.bits = FUTEX_ANY, .pi = true};
-    u32 tid = (u32)task_current()->tid;
+    u32 tid = (u32)task_current()->tid, owner = *f->word & FUTEX_TID_MASK;
+    struct futex_waiter waiter = {.bits = FUTEX_ANY, .pi = true, .owner = owner};
 
-    if (!(*f->word & FUTEX_TID_MASK)) {
-        *f->word = (*f->word & ~FUTEX_TID_MASK) | tid;
+    if (!owner) {
+        *f->word |= tid;
         return 0;
     }
-    if ((*f->word & FUTEX_TID_MASK) == tid)
+    if (owner == tid)
         return -EDEADLK;
+    if (!task_find((int)owner))
+        return -ESRCH; /* nobody would ever hand it over */
     if (try)
         return -EAGAIN;
     *f->word |= FUTEX_WAITERS;
     return futex_sleep(f, &waiter, deadline);
 }
 
-long futex_unlock_pi(const struct futex *f)
+void futex_hand_over(const struct futex *f, u32 mark)
 {
-    struct futex_waiter *next;
+    struct futex_waiter *next = futex_first(f->key, FUTEX_ANY, true);
 
-    if ((*f->word & FUTEX_TID_MASK) != (u32)task_current()->tid)
-        return -EPERM;
-    next = futex_first(f->key, FUTEX_ANY, true);
-    if (next)
-        futex_wake_waiter(next);
-    *f->word = next ? next->tid : 0;
+    *f->word = mark;
+    if (!next)
+        return;
+    *f->word |= next->tid;
+    futex_wake_waiter(next);
+    futex_set_owner(f->key, next->tid);
     if (futex_first(f->key, FUTEX_ANY, true))
         *f->word |= FUTEX_WAITERS;
+}
+
+long futex_unlock_pi(const struct futex *f)
+{
+    if ((*f->word & FUTEX_TID_MASK) != (u32)task_current()->tid)
+        return -EPERM;
+    futex_hand_over(f, 0);
     return 0;
 }

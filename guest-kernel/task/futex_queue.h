@@ -17,7 +17,8 @@ struct futex_waiter {
     u64 addr; /* where its thread sees the word */
     u32 bits;
     u32 tid;
-    bool pi; /* waits for a mutex that is handed over: nobody else wakes it */
+    bool pi;   /* waits for a mutex that is handed over: nobody else wakes it */
+    u32 owner; /* pi: of the mutex */
     bool queued;
     struct wait_queue queue;
 };
@@ -33,11 +34,17 @@ struct futex {
  */
 int futex_at(struct futex *f, u64 addr, bool shared, bool write);
 
-/* Waits with what the caller set of bits and pi. 0 when woken, else -EINTR or -ETIMEDOUT. */
+/* Waits with what the caller set of bits, pi and owner. 0 when woken, else -EINTR or -ETIMEDOUT. */
 int futex_sleep(const struct futex *f, struct futex_waiter *waiter, u64 deadline);
 
 /* The longest waiting of a kind whose bits match, or NULL. */
 struct futex_waiter *futex_first(u64 key, u32 bits, bool pi);
+
+/* A waiter for a mutex that tid owns, or NULL. */
+struct futex_waiter *futex_waits_for(u32 tid);
+
+/* Tells those who wait to be handed a mutex that it has another owner. */
+void futex_set_owner(u64 key, u32 tid);
 
 /* Wakes up to count ordinary waiters whose bits match. Returns how many. */
 int futex_wake_key(u64 key, int count, u32 bits);
@@ -48,5 +55,8 @@ void futex_wake_waiter(struct futex_waiter *waiter);
 /* Mutexes that the kernel hands over, in futex_pi.c: 0 or -errno. */
 long futex_lock_pi(const struct futex *f, u64 deadline, bool try);
 long futex_unlock_pi(const struct futex *f);
+
+/* Makes the longest waiting thread the owner, or nobody; mark is FUTEX_OWNER_DIED or 0. */
+void futex_hand_over(const struct futex *f, u32 mark);
 
 #endif

@@ -83,7 +83,7 @@ _Noreturn void task_exit(int status)
     struct task *task = task_current();
     const u32 zero = 0;
 
-    futex_exit_robust_list(task);
+    futex_exit(task);
     if (task->clear_child_tid && copy_to_user(task->clear_child_tid, &zero, sizeof(zero)) == 0)
         futex_wake(task->clear_child_tid, 1, UINT32_MAX);
     if (task->tid == PROCESS_PID)

@@ -187,6 +187,36 @@ Test(futex, a_robust_mutex_learns_that_its_owner_died)
 
     entry.next = (u64)(uintptr_t)head;
     fake_tasks[0].robust_list = (u64)(uintptr_t)head;
-    futex_exit_robust_list(&fake_tasks[0]);
+    futex_exit(&fake_tasks[0]);
     cr_assert_eq(entry.lock, 0xc0000000u);
+}
+
+static struct {
+    u64 next;
+    u32 lock;
+} held;
+
+static void owner_exits(void)
+{
+    static u64 head[3];
+
+    head[0] = (u64)(uintptr_t)&held | 1;
+    head[1] = sizeof(u64);
+    held.next = (u64)(uintptr_t)head;
+    fake_tasks[1].robust_list = (u64)(uintptr_t)head;
+    futex_exit(&fake_tasks[1]);
+}
+
+Test(futex, the_next_waiter_owns_a_robust_pi_mutex_whose_owner_died)
+{
+    held.lock = (u32)fake_tasks[1].tid;
+    fake_while_asleep = owner_exits;
+    cr_assert_eq(futex(&held.lock, LOCK_PI, 0, 0, NULL, 0), 0);
+    cr_assert_eq(held.lock, (u32)fake_tasks[0].tid | 0x40000000u);
+}
+
+Test(futex, a_pi_mutex_of_nobody_is_not_waited_for)
+{
+    word = 12345678;
+    cr_assert_eq(futex(&word, LOCK_PI, 0, 0, NULL, 0), -ESRCH);
 }

@@ -140,6 +140,7 @@ VARIANTS(files, all)
 VARIANTS(file_edges, all)
 VARIANTS(clock, all)
 VARIANTS(timers, all)
+VARIANTS(mutexes, all)
 VARIANTS(getrandom, all)
 VARIANTS(segv, all)
 VARIANTS(div0, all)
@@ -163,6 +164,7 @@ const struct vm_test program_tests[] = {
     {"program/file_edges_does_as_on_the_host", file_edges_does_as_on_the_host},
     {"program/clock_does_as_on_the_host", clock_does_as_on_the_host},
     {"program/timers_does_as_on_the_host", timers_does_as_on_the_host},
+    {"program/mutexes_does_as_on_the_host", mutexes_does_as_on_the_host},
     {"program/getrandom_does_as_on_the_host", getrandom_does_as_on_the_host},
     {"program/segv_does_as_on_the_host", segv_does_as_on_the_host},
     {"program/div0_does_as_on_the_host", div0_does_as_on_the_host},
