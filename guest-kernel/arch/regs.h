@@ -14,6 +14,9 @@ struct regs {
     u64 rip, cs, rflags, rsp, ss;
 };
 _Static_assert(sizeof(struct regs) == 168, "entry.S relies on it");
+
+/* Does the system call that orig_rax names; its result is in rax. */
+void syscall_dispatch(struct regs *regs);
 #endif
 
 #define REGS_SIZE 168

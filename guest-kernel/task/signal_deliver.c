@@ -8,12 +8,13 @@
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/user.h"
+#include "guest-kernel/task/futex.h"
 #include "guest-kernel/task/process.h"
 #include "guest-kernel/task/signal_action.h"
 #include "guest-kernel/task/signal_frame.h"
 #include "guest-kernel/task/task_syscalls.h"
 
-enum { SYSCALL_BYTES = 2 };
+enum { SYSCALL_BYTES = 2, SYS_FUTEX = 202, SYS_RESTART_SYSCALL = 219 };
 
 size_t signal_frame_max(void)
 {
@@ -43,9 +44,28 @@ static bool interrupted(const struct regs *regs)
     return (s64)regs->orig_rax >= 0 && (s64)regs->rax == -EINTR;
 }
 
+/* After a handler: a wait that had a deadline is never resumed, a mutex that the kernel hands over
+ * is always waited for. */
+static bool goes_on_after(const struct regs *regs, const struct sigaction *action)
+{
+    if (regs->orig_rax == SYS_FUTEX && futex_takes_mutex(regs->rsi))
+        return true;
+    return action->flags & SA_RESTART && restartable(regs->orig_rax) &&
+           !task_current()->wait.interrupted;
+}
+
+/* The program executes its system call again. A wait that had a deadline must not get a new one:
+ * sys_restart_syscall brings the old one with it. */
 static void restart(struct regs *regs)
 {
+    struct task_wait *wait = &task_current()->wait;
+
     regs->rax = regs->orig_rax;
+    if (wait->interrupted) {
+        wait->number = regs->orig_rax;
+        wait->until = wait->interrupted;
+        regs->rax = SYS_RESTART_SYSCALL;
+    }
     regs->rip -= SYSCALL_BYTES;
 }
 
@@ -53,10 +73,10 @@ static void restart(struct regs *regs)
  * program must not notice that it was interrupted. */
 static void end_call(struct regs *regs, const struct sigaction *action)
 {
-    if (interrupted(regs) &&
-        (!action || (action->flags & SA_RESTART && restartable(regs->orig_rax))))
+    if (interrupted(regs) && (!action || goes_on_after(regs, action)))
         restart(regs);
     regs->orig_rax = UINT64_MAX;
+    task_current()->wait.interrupted = 0;
 }
 
 static bool on_altstack(const struct sigstack *stack, u64 sp)
@@ -184,6 +204,7 @@ void signal_deliver(struct regs *regs)
     /* Interrupted for nothing: another thread took the signal, or it is ignored by now. */
     if (interrupted(regs))
         end_call(regs, NULL);
+    task->wait.interrupted = 0;
 }
 
 /* Loads the FPU image of a frame. The thread's own save area is free while the thread runs. */
@@ -226,6 +247,7 @@ long sys_rt_sigreturn(const u64 a[6])
         signal_force(&bad);
         return 0;
     }
+    task->wait.number = 0; /* the handler may have waited itself: a call begun before it ends */
     signal_set_blocked(uc.mask);
     if (task->signals.altstack.flags & SS_DISABLE && uc.stack.flags & SS_AUTODISARM)
         task->signals.altstack = uc.stack;

@@ -255,9 +255,19 @@ long sys_sigaltstack(const u64 a[6])
     return a[1] ? copy_to_user(a[1], &old, sizeof(old)) : 0;
 }
 
-/* Nothing here leaves a call half done: interrupted calls are restarted by number. */
+/* Executed in the place of a call that a signal without a handler ended before its deadline. */
 long sys_restart_syscall(const u64 a[6])
 {
+    struct task *task = task_current();
+    struct regs *regs = task->arch.regs;
+
     (void)a;
-    return -EINTR;
+    if (!task->wait.number)
+        return -EINTR;
+    regs->orig_rax = task->wait.number;
+    task->wait.limit = task->wait.until;
+    task->wait.number = 0;
+    syscall_dispatch(regs);
+    task->wait.limit = 0;
+    return (long)regs->rax;
 }

@@ -72,9 +72,14 @@ static int sleep_until(u64 deadline)
 /* remaining: program address for what is left of an interrupted sleep, or 0. */
 static long sleep_for(u64 ns, u64 remaining)
 {
-    u64 deadline = clock_deadline(CLOCK_MONOTONIC, ns, false);
-    int err = sleep_until(deadline);
-    u64 now = clock_monotonic_ns();
+    u64 deadline = clock_deadline(CLOCK_MONOTONIC, ns, false), limit = task_current()->wait.limit;
+    int err;
+    u64 now;
+
+    if (limit)
+        deadline = MIN(deadline, limit);
+    err = sleep_until(deadline);
+    now = clock_monotonic_ns();
 
     if (err && remaining && timespec_to_user(remaining, deadline > now ? deadline - now : 0) != 0)
         return -EFAULT;

@@ -16,6 +16,15 @@ enum task_state {
     TASK_DEAD,
 };
 
+/* What a wait that a signal ended leaves for the system call to be resumed (signal_deliver.c);
+ * deadlines are of CLOCK_MONOTONIC, 0 for none. */
+struct task_wait {
+    u64 interrupted; /* the deadline of the wait that just ended in -EINTR */
+    u64 number;      /* system call that sys_restart_syscall resumes, 0 for none */
+    u64 until;       /* and the deadline it had */
+    u64 limit;       /* no wait of the resumed call lasts longer */
+};
+
 struct task {
     struct arch_thread arch;
     int tid;
@@ -30,6 +39,7 @@ struct task {
     bool woken;     /* a wake-up came since wait_block looked last */
     bool timed_out; /* deadline of the wait passed */
     struct timer sleep;
+    struct task_wait wait;
 
     u64 cpu_ns;          /* time on the CPU up to the last switch away from it */
     u64 clear_child_tid; /* program address, 0 for none */

@@ -56,6 +56,8 @@ static int block(u64 deadline_ns, bool interruptible)
     int result = 0;
 
     task->timed_out = false;
+    if (task->wait.limit)
+        deadline_ns = MIN(deadline_ns, task->wait.limit);
     if (deadline_ns != WAIT_FOREVER && !task->woken) {
         if (deadline_ns <= clock_monotonic_ns())
             return -ETIMEDOUT;
@@ -65,6 +67,7 @@ static int block(u64 deadline_ns, bool interruptible)
     while (!task->woken) {
         if (interruptible && signal_waiting(task)) {
             work_pending = 1;
+            task->wait.interrupted = deadline_ns == WAIT_FOREVER ? 0 : MAX(deadline_ns, 1ull);
             result = -EINTR;
             break;
         }

@@ -21,7 +21,9 @@ volatile u32 work_pending;
 struct process process;
 struct task *task_running;
 struct task fake_tasks[2];
-u64 fake_now, fake_armed;
+u64 fake_now, fake_armed, fake_dispatched, fake_limit;
+int fake_killed;
+jmp_buf fake_end;
 unsigned fake_arms;
 void (*fake_while_asleep)(void);
 
@@ -166,4 +168,48 @@ unsigned wake_all(struct wait_queue *queue)
 
     queue->first = queue->last = NULL;
     return somebody;
+}
+
+u32 platform_flags(void)
+{
+    return 0;
+}
+
+_Noreturn void process_kill(int sig, const char *why)
+{
+    (void)why;
+    fake_killed = sig;
+    longjmp(fake_end, 1);
+}
+
+size_t arch_fpu_size(void)
+{
+    return 512;
+}
+
+u64 arch_xfeatures(void)
+{
+    return 0;
+}
+
+void arch_fpu_save_to(void *area)
+{
+    memset(area, 0, 512);
+}
+
+void arch_fpu_restore_from(const void *area)
+{
+    (void)area;
+}
+
+void arch_fpu_clean(void *area)
+{
+    memset(area, 0, 512);
+}
+
+void syscall_dispatch(struct regs *regs)
+{
+    fake_dispatched = regs->orig_rax;
+    fake_limit = task_running->wait.limit;
+    regs->rax = 0;
 }

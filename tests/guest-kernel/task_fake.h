@@ -2,6 +2,8 @@
 #ifndef TESTS_GUEST_KERNEL_TASK_FAKE_H
 #define TESTS_GUEST_KERNEL_TASK_FAKE_H
 
+#include <setjmp.h>
+
 #include "guest-kernel/mm/area.h"
 #include "guest-kernel/task/process.h"
 
@@ -15,6 +17,13 @@ extern void (*fake_while_asleep)(void);
 /* The one area there is, if any, and the page of all its addresses. */
 extern struct area *fake_area;
 extern u64 fake_pte;
+
+/* The system call that syscall_dispatch did last, and the limit of its waits. */
+extern u64 fake_dispatched, fake_limit;
+
+/* process_kill notes the signal and jumps here. */
+extern int fake_killed;
+extern jmp_buf fake_end;
 
 /* Clears all state; two threads, of which the first runs. */
 void fake_reset(void);

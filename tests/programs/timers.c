@@ -1,7 +1,11 @@
 /* Timers, however short their period, leave the program time to run and count what went by. */
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,10 +83,54 @@ static void overruns_are_counted(void)
     timer_delete(id);
 }
 
+static long long now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+static void tick(int signal)
+{
+    (void)signal;
+}
+
+/* Signals every 20 ms must not make a wait of 100 ms begin again and again. */
+static void waits_end(const char *name, int flags)
+{
+    struct sigaction action = {.sa_handler = tick, .sa_flags = flags};
+    struct itimerval every = {{0, 20000}, {0, 20000}}, off = {0};
+    struct timespec t = {.tv_nsec = 100000000};
+    long long start = now_ms();
+    int word = 0, fds[2];
+    struct pollfd p = {.events = POLLIN};
+    long waited;
+
+    if (pipe(fds) != 0)
+        return;
+    p.fd = fds[0];
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &every, NULL);
+    waited = syscall(SYS_futex, &word, FUTEX_WAIT, 0, &t, NULL, 0) == -1 ? errno : 0;
+    printf("%s: futex %ld", name, waited);
+    waited = poll(&p, 1, 100) == -1 ? errno : 0;
+    printf(", poll %ld", waited);
+    waited = nanosleep(&t, &t) == -1 ? errno : 0;
+    printf(", nanosleep %ld", waited);
+    setitimer(ITIMER_REAL, &off, NULL);
+    waited = now_ms() - start;
+    printf(", in time %d\n", waited < 2000);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     storms_end();
     overruns_are_counted();
+    waits_end("handler", 0);
+    waits_end("restarting handler", SA_RESTART);
     return 0;
 }
