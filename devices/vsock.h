@@ -24,6 +24,9 @@
 
 #define VSOCK_ANSWER_MS 10000
 
+/* Characters of a path, which leaves room in a socket's address for "_4294967295". */
+#define VSOCK_PATH_MAX 96
+
 struct vsock;
 
 struct vsock_config {

@@ -28,7 +28,9 @@ enum {
 static const uint64_t accept_pause_ns = 100 * 1000 * 1000;
 static const uint64_t try_again_ns = 10 * 1000 * 1000;
 
-_Static_assert(VSOCK_PATH + 11 <= sizeof(((struct sockaddr_un *)0)->sun_path), "sun_path");
+_Static_assert(VSOCK_PATH_MAX + sizeof("_4294967295") <=
+                   sizeof(((struct sockaddr_un *)0)->sun_path),
+               "sun_path");
 
 /* --- listening --- */
 
@@ -57,8 +59,8 @@ int host_listen(struct vsock *vsock, const char *path, struct err *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-    if (strlen(path) >= VSOCK_PATH)
-        return err_set(err, "vsock %s: longer than %d bytes", path, VSOCK_PATH - 1);
+    if (path[0] == '\0' || strlen(path) > VSOCK_PATH_MAX)
+        return err_set(err, "vsock: the path must have 1 to %d characters", VSOCK_PATH_MAX);
     memcpy(address.sun_path, path, strlen(path));
     vsock->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (vsock->listen_fd < 0)

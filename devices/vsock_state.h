@@ -31,7 +31,6 @@ enum {
     VSOCK_BUCKETS = 1024,           /* a power of two */
     VSOCK_HANDSHAKES = 64,
     VSOCK_REFUSALS = 64, /* resets for which there is no connection */
-    VSOCK_PATH = 96,                /* leaves room in sun_path for "_4294967295" */
 };
 
 enum vsock_conn_state {
@@ -95,7 +94,7 @@ struct vsock {
     uint64_t guest_cid;
     struct stream_fd stdio[3]; /* until the guest connects to them */
 
-    char path[VSOCK_PATH];
+    char path[VSOCK_PATH_MAX + 1];
     dev_t path_dev; /* what was made there */
     ino_t path_ino;
     int listen_fd, listen_watch;

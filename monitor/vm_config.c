@@ -3,11 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-/* Room for "_4294967295" behind it, and the NUL. */
-enum { VSOCK_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 12 };
+#include "devices/vsock.h"
 
 int vm_config_check(const struct vm_config *c, struct err *err)
 {

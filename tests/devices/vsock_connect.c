@@ -463,3 +463,28 @@ Test(vsock_connect, our_socket_is_removed_at_the_end)
     guest.vsock = NULL;
     cr_assert_eq(access(guest.path, F_OK), -1);
 }
+
+/* A device that listens at a path of `len` characters; returns what it says of that. */
+static struct err open_at_length(size_t len)
+{
+    struct vsock_config config = {.guest_cid = CID};
+    struct virtio_host host = fake_host(&guest.fake);
+    struct err err = {0};
+    char path[200];
+
+    snprintf(path, sizeof(path), "/tmp/%0100d", (int)getpid());
+    path[len] = '\0';
+    config.path = path;
+    for (int i = 0; i < 3; i++)
+        config.stdio[i] = STREAM_CLOSED;
+    vsock_free(vsock_new(&config, &host, &guest.loop, &err));
+    return err;
+}
+
+Test(vsock_connect, a_path_leaves_room_for_the_port)
+{
+    cr_assert_eq(VSOCK_PATH_MAX, 96);
+    cr_assert_str_eq(open_at_length(96).text, "");
+    cr_assert_not_null(strstr(open_at_length(97).text, "1 to 96 characters"));
+    cr_assert_not_null(strstr(open_at_length(0).text, "1 to 96 characters"));
+}
