@@ -27,7 +27,7 @@ static int read_at(const struct source *s, uint64_t at, void *to, size_t len, co
     ssize_t n;
 
     if (!within(s, at, len))
-        return err_set(err, "truncated: %s lies beyond the end of the file", what);
+        return err_set(err, "truncated: the file ends before its %s", what);
     n = pread(s->fd, to, len, (off_t)(s->start + at));
     if (n < 0)
         return err_sys(err, "read %s", what);
@@ -145,9 +145,8 @@ static int take_header(struct elf_image *image, const struct source *s, const El
             image->notes[image->notes_count++] = (struct elf_notes){p->p_offset, p->p_filesz};
         return 0;
     case PT_INTERP:
-        return err_set(err,
-                       "dynamically linked: a program here has no libraries beside it; link it "
-                       "with -static");
+        return err_set(
+            err, "dynamically linked, and there are no libraries inside: link it with -static");
     default:
         return 0;
     }
@@ -161,15 +160,15 @@ int elf_read(struct elf_image *image, int fd, uint64_t start, uint64_t size, str
 
     memset(image, 0, sizeof(*image));
     if (size >= 4 && size < sizeof(h)) {
-        if (read_at(&s, 0, &h, 4, "the ELF header", err) != 0 || check_header(&h, err) != 0) {
+        if (read_at(&s, 0, &h, 4, "ELF header", err) != 0 || check_header(&h, err) != 0) {
             if (memcmp(h.e_ident, ELFMAG, SELFMAG) != 0)
                 return -1;
         }
-        return err_set(err, "truncated: the ELF header lies beyond the end of the file");
+        return err_set(err, "truncated: the file ends before its ELF header");
     }
     if (size < 4)
         return err_set(err, size ? "not an ELF file" : "not an ELF file: it is empty");
-    if (read_at(&s, 0, &h, sizeof(h), "the ELF header", err) != 0 || check_header(&h, err) != 0)
+    if (read_at(&s, 0, &h, sizeof(h), "ELF header", err) != 0 || check_header(&h, err) != 0)
         return -1;
     if (read_at(&s, h.e_phoff, p, h.e_phnum * sizeof(p[0]), "program headers", err) != 0)
         return -1;

@@ -61,7 +61,8 @@ int kvm_open(struct err *err)
     if (kvm < 0)
         return open_failed(err);
     if (ioctl(kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
-        err_set(err, "/dev/kvm: not KVM's API version %d", KVM_API_VERSION);
+        err_set(err, "/dev/kvm is not KVM with API version %d: another device, or no device?",
+                KVM_API_VERSION);
         goto fail;
     }
     for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {

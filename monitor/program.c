@@ -54,6 +54,16 @@ static int search_path(const char *name, char found[PATH_ROOM])
     return -1;
 }
 
+static bool segments_fit(const struct elf_image *elf, uint64_t memory)
+{
+    for (unsigned i = 0; i < elf->segment_count; i++) {
+        if (elf->segments[i].memory_size > memory)
+            return false;
+        memory -= elf->segments[i].memory_size;
+    }
+    return true;
+}
+
 /* Below the window, and small enough to leave room for kernel, tables and the program's own memory.
  */
 static int check_room(const struct elf_image *elf, uint64_t size, uint64_t memory, struct err *err)
@@ -61,9 +71,9 @@ static int check_room(const struct elf_image *elf, uint64_t size, uint64_t memor
     const struct elf_segment *last = &elf->segments[elf->segment_count - 1];
     uint64_t low = memory < SAMARA_RAM_LOW_END ? memory : SAMARA_RAM_LOW_END;
 
-    if (size > low - VM_MEMORY_RESERVED)
-        return err_set(err, "its %llu MiB are too much for a memory of %llu MiB (use --mem)",
-                       (unsigned long long)(size >> 20), (unsigned long long)(memory >> 20));
+    if (size > low - VM_MEMORY_RESERVED || !segments_fit(elf, memory))
+        return err_set(err, "too big for a memory of %llu MiB (use --mem)",
+                       (unsigned long long)(memory >> 20));
     if (last->vaddr + last->memory_size > SAMARA_WINDOW)
         return err_set(err, "segment at 0x%llx lies outside a program's addresses",
                        (unsigned long long)last->vaddr);

@@ -1,7 +1,9 @@
 /* What samara says when it or the guest cannot go on. */
+#include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "tests/vm/runner.h"
 
 static void fork_is_refused_in_one_sentence(void)
@@ -56,6 +58,35 @@ static void a_program_larger_than_memory_is_refused(void)
     job_run(&job, &o);
     STATUS(&o, 126);
     ERROR_HAS(&o, "memory");
+}
+
+/* hello with a terabyte behind the bytes of its last segment. */
+static void a_program_that_wants_more_than_memory_is_refused(void)
+{
+    static char image[1 << 20];
+    const char *path = scratch("vast");
+    struct job job = {.argv = {samara(), "run", path}};
+    FILE *from = fopen(program("hello-musl"), "r"), *to = fopen(path, "w");
+    Elf64_Ehdr header;
+    Elf64_Phdr *last = NULL;
+    struct outcome o;
+    size_t len;
+
+    CHECK(from && to);
+    len = fread(image, 1, sizeof(image), from);
+    memcpy(&header, image, sizeof(header));
+    for (unsigned i = 0; i < header.e_phnum; i++) {
+        Elf64_Phdr *p = (Elf64_Phdr *)(void *)(image + header.e_phoff) + i;
+
+        last = p->p_type == PT_LOAD ? p : last;
+    }
+    CHECK(last);
+    last->p_memsz = 1ull << 40;
+    CHECK(fwrite(image, 1, len, to) == len && fclose(to) == 0 && chmod(path, 0755) == 0);
+    fclose(from);
+    job_run(&job, &o);
+    STATUS(&o, 126);
+    ERROR_HAS(&o, "too big for a memory of 128 MiB");
 }
 
 static void out_of_memory_kills_the_program_and_says_so(void)
@@ -132,6 +163,8 @@ const struct vm_test failure_tests[] = {
     {"failure/missing_calls_are_named_once_when_asked", missing_calls_are_named_once_when_asked},
     {"failure/a_dynamic_program_is_told_to_be_static", a_dynamic_program_is_told_to_be_static},
     {"failure/a_program_larger_than_memory_is_refused", a_program_larger_than_memory_is_refused},
+    {"failure/a_program_that_wants_more_than_memory_is_refused",
+     a_program_that_wants_more_than_memory_is_refused},
     {"failure/out_of_memory_kills_the_program_and_says_so",
      out_of_memory_kills_the_program_and_says_so},
     {"failure/output_goes_on_without_memory", output_goes_on_without_memory},
