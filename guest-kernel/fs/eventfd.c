@@ -25,7 +25,7 @@ static long counter_read(struct file *f, void *buf, size_t len, u64 *pos)
         return -EAGAIN;
     c->count -= taken;
     memcpy(buf, &taken, sizeof(taken));
-    file_wake(&c->wait);
+    file_wake_for(&c->wait, POLLOUT | POLLWRNORM);
     return sizeof(taken);
 }
 
@@ -43,7 +43,7 @@ static long counter_write(struct file *f, const void *buf, size_t len, u64 *pos)
     if (added > COUNT_MAX - c->count)
         return -EAGAIN;
     c->count += added;
-    file_wake(&c->wait);
+    file_wake_for(&c->wait, POLLIN | POLLRDNORM);
     return sizeof(added);
 }
 

@@ -1,6 +1,7 @@
 /* Life of an open file, and the answers for operations a type leaves out. */
 #include "guest-kernel/fs/file.h"
 #include "guest-kernel/fs/dentry.h"
+#include "guest-kernel/fs/epoll.h"
 #include "guest-kernel/fs/linux.h"
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/mm/heap.h"
@@ -29,6 +30,8 @@ void file_put(struct file *f)
 {
     if (!f || --f->refs)
         return;
+    if (f->watched)
+        epoll_forget(f);
     if (f->ops->release)
         f->ops->release(f);
     dentry_put(f->dentry);
@@ -69,6 +72,12 @@ void file_attr(struct file *f, struct file_attr *out)
 
 void file_wake(struct wait_queue *q)
 {
+    file_wake_for(q, UINT32_MAX);
+}
+
+void file_wake_for(struct wait_queue *q, u32 events)
+{
+    epoll_note(q, events);
     wake_all(q);
     wake_all(&poll_waiters);
 }

@@ -66,6 +66,7 @@ struct file {
     struct wait_queue *wait; /* where the blocked sit; NULL if no operation returns -EAGAIN */
     struct dentry *dentry;   /* name it was opened by; NULL if it never had one (a pipe) */
     void *private;           /* the type's own */
+    bool watched;            /* is or was in an epoll set */
 };
 
 enum memory_kind { MEMORY_KERNEL, MEMORY_USER };
@@ -96,8 +97,9 @@ void file_attr(struct file *f, struct file_attr *out);
 long file_read(struct file *f, void *buf, size_t len, u64 *pos, enum memory_kind kind);
 long file_write(struct file *f, const void *buf, size_t len, u64 *pos, enum memory_kind kind);
 
-/* Readiness of the files that wait on q changed. */
+/* Readiness of the files that wait on q changed; or only in these POLL* events. */
 void file_wake(struct wait_queue *q);
+void file_wake_for(struct wait_queue *q, u32 events);
 /* All poll()s wait here; file_wake wakes it. */
 extern struct wait_queue poll_waiters;
 

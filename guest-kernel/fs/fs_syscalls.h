@@ -70,8 +70,11 @@
     X(197, removexattr)                                                                            \
     X(198, lremovexattr)                                                                           \
     X(199, fremovexattr)                                                                           \
+    X(213, epoll_create)                                                                           \
     X(217, getdents64)                                                                             \
     X(221, fadvise64)                                                                              \
+    X(232, epoll_wait)                                                                             \
+    X(233, epoll_ctl)                                                                              \
     X(235, utimes)                                                                                 \
     X(257, openat)                                                                                 \
     X(258, mkdirat)                                                                                \
@@ -90,9 +93,11 @@
     X(271, ppoll)                                                                                  \
     X(277, sync_file_range)                                                                        \
     X(280, utimensat)                                                                              \
+    X(281, epoll_pwait)                                                                            \
     X(284, eventfd)                                                                                \
     X(285, fallocate)                                                                              \
     X(290, eventfd2)                                                                               \
+    X(291, epoll_create1)                                                                          \
     X(292, dup3)                                                                                   \
     X(293, pipe2)                                                                                  \
     X(295, preadv)                                                                                 \
@@ -107,6 +112,7 @@
     X(436, close_range)                                                                            \
     X(437, openat2)                                                                                \
     X(439, faccessat2)                                                                             \
+    X(441, epoll_pwait2)                                                                           \
     X(452, fchmodat2)
 
 #define FS_SYSCALL_PROTOTYPE(number, name) long sys_##name(const u64 a[6]);

@@ -69,7 +69,7 @@ static long pipe_read(struct file *f, void *buf, size_t len, u64 *pos)
     }
     if (pipe_used(p) == 0) /* start again at the beginning of the page that is there */
         p->head = p->tail = p->tail & ~(u32)(PAGE_SIZE - 1);
-    file_wake(&p->wait);
+    file_wake_for(&p->wait, POLLOUT | POLLWRNORM);
     return (long)done;
 }
 
@@ -101,7 +101,7 @@ static long pipe_write(struct file *f, const void *buf, size_t len, u64 *pos)
     }
     if (done == 0)
         return -ENOMEM;
-    file_wake(&p->wait);
+    file_wake_for(&p->wait, POLLIN | POLLRDNORM);
     return (long)done;
 }
 

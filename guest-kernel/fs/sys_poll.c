@@ -4,20 +4,15 @@
  * per file and call, and a file that is closed meanwhile needs no care.
  */
 #include "guest-kernel/arch/clock.h"
+#include "guest-kernel/fs/poll.h"
 #include "guest-kernel/fs/sys.h"
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/heap.h"
 #include "guest-kernel/task/signal.h"
 
-#define NS_PER_MS 1000000ul
-
 /* --- waiting until a scan finds something --- */
 
-/* How many are ready, marking them in set. */
-typedef long (*scan_fn)(void *set);
-
-/* timeout_ns UINT64_MAX: no limit. Ready files, 0 when the time is over, or -EINTR. */
-static long wait_until_ready(scan_fn scan, void *set, u64 timeout_ns)
+long poll_until_ready(scan_fn scan, void *set, u64 timeout_ns)
 {
     u64 now = timeout_ns && timeout_ns != UINT64_MAX ? clock_monotonic_ns() : 0;
     u64 deadline = timeout_ns > UINT64_MAX - now ? WAIT_FOREVER : now + timeout_ns;
@@ -51,7 +46,12 @@ static u32 look_at(int fd, u32 wanted)
 
 /* --- timeouts as arguments --- */
 
-static long timeout_from_timespec(u64 address, u64 *timeout)
+u64 poll_timeout_ms(int ms)
+{
+    return ms < 0 ? UINT64_MAX : (u64)ms * NS_PER_MS;
+}
+
+long poll_timeout_timespec(u64 address, u64 *timeout)
 {
     struct linux_timespec ts;
 
@@ -129,7 +129,7 @@ static long poll_files(u64 address, u64 count, u64 timeout)
         return -ENOMEM;
     n = copy_from_user(set.fds, address, size);
     if (n == 0)
-        n = wait_until_ready(scan_poll, &set, timeout);
+        n = poll_until_ready(scan_poll, &set, timeout);
     if (n >= 0 && copy_to_user(address, set.fds, size) != 0)
         n = -EFAULT;
     if (set.fds != few)
@@ -139,13 +139,10 @@ static long poll_files(u64 address, u64 count, u64 timeout)
 
 long sys_poll(const u64 a[6])
 {
-    int ms = (int)a[2];
-
-    return poll_files(a[0], (u32)a[1], ms < 0 ? UINT64_MAX : (u64)ms * NS_PER_MS);
+    return poll_files(a[0], (u32)a[1], poll_timeout_ms((int)a[2]));
 }
 
-/* The mask for the time of a call, from a pointer that may be 0. */
-static long begin_mask(u64 address, u64 size)
+long poll_mask_begin(u64 address, u64 size)
 {
     sigset mask;
 
@@ -159,7 +156,7 @@ static long begin_mask(u64 address, u64 size)
     return 0;
 }
 
-static void end_mask(u64 address, long result)
+void poll_mask_end(u64 address, long result)
 {
     if (address && result != -EINTR)
         signal_mask_done();
@@ -169,14 +166,14 @@ long sys_ppoll(const u64 a[6])
 {
     u64 started = clock_monotonic_ns();
     u64 timeout;
-    long n = timeout_from_timespec(a[2], &timeout);
+    long n = poll_timeout_timespec(a[2], &timeout);
 
     if (n == 0)
-        n = begin_mask(a[3], a[4]);
+        n = poll_mask_begin(a[3], a[4]);
     if (n)
         return n;
     n = poll_files(a[0], (u32)a[1], timeout);
-    end_mask(a[3], n);
+    poll_mask_end(a[3], n);
     write_left(a[2], timeout, started, false);
     return n;
 }
@@ -248,7 +245,7 @@ static long select_sets(const u64 a[6], u64 timeout)
             n = copy_from_user(s->wanted[set], a[1 + set], size);
     }
     if (n == 0)
-        n = wait_until_ready(scan_select, s, timeout);
+        n = poll_until_ready(scan_select, s, timeout);
     for (size_t set = 0; set < SELECT_SETS && n >= 0; set++) {
         if (a[1 + set] && copy_to_user(a[1 + set], s->ready[set], size) != 0)
             n = -EFAULT;
@@ -275,16 +272,16 @@ long sys_pselect6(const u64 a[6])
     u64 started = clock_monotonic_ns();
     u64 mask[2] = {0, 0}; /* address and size */
     u64 timeout;
-    long n = timeout_from_timespec(a[4], &timeout);
+    long n = poll_timeout_timespec(a[4], &timeout);
 
     if (n == 0 && a[5])
         n = copy_from_user(mask, a[5], sizeof(mask));
     if (n == 0)
-        n = begin_mask(mask[0], mask[1]);
+        n = poll_mask_begin(mask[0], mask[1]);
     if (n)
         return n;
     n = select_sets(a, timeout);
-    end_mask(mask[0], n);
+    poll_mask_end(mask[0], n);
     write_left(a[4], timeout, started, false);
     return n;
 }
