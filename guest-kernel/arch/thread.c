@@ -72,6 +72,20 @@ void arch_fpu_restore_from(const void *area)
         __asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
 }
 
+u32 arch_fpu_exceptions(bool simd)
+{
+    enum { MXCSR_MASKS = 7, ALL = 0x3f };
+    u16 status, control;
+    u32 mxcsr;
+
+    if (simd) {
+        __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+        return mxcsr & ~(mxcsr >> MXCSR_MASKS) & ALL;
+    }
+    __asm__ volatile("fnstsw %0\n fnstcw %1" : "=m"(status), "=m"(control));
+    return status & ~(u32)control & ALL;
+}
+
 void arch_fpu_clean(void *area)
 {
     const u16 control = 0x37f; /* x87: all exceptions masked, extended precision */

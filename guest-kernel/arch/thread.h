@@ -25,6 +25,9 @@ u64 arch_xfeatures(void);
 void arch_fpu_save_to(void *area);
 void arch_fpu_restore_from(const void *area);
 
+/* Unmasked exceptions that the registers hold, bits as in MXCSR: of SSE or of the x87. */
+u32 arch_fpu_exceptions(bool simd);
+
 /* Fills area with the state a new program starts with. */
 void arch_fpu_clean(void *area);
 

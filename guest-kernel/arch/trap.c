@@ -23,9 +23,20 @@ static const char *const names[32] = {
     [21] = "control protection",
 };
 
+/* Vectors whose frame begins with an error code; below the others' lies an old one. */
+static bool has_error(unsigned vector)
+{
+    const u32 vectors =
+        1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 17 | 1 << 21;
+
+    return vectors >> vector & 1;
+}
+
 /* Called by entry.S. */
 void trap_from_program(struct regs *regs, unsigned vector, u32 error, u64 address)
 {
+    if (!has_error(vector))
+        error = 0;
     if (vector == PAGE_FAULT && mm_fault(address, error) == FAULT_OK)
         return;
     task_fault(regs, vector, error, address);

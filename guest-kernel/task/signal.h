@@ -155,6 +155,7 @@ struct task_signals {
     sigset awaited; /* sigtimedwait: these end the wait though blocked */
     struct sigstack altstack;
     struct signal_pending pending;
+    u64 trapno, err, cr2; /* of the last exception that became a signal */
 };
 
 /* Sends sig to one thread or to the process (to whichever thread does not block it). Real-time

@@ -92,11 +92,18 @@ u32 signal_altstack_flags(const struct sigstack *stack, u64 sp)
     return on_altstack(stack, sp) ? SS_ONSTACK : stack->flags & SS_AUTODISARM;
 }
 
-static u64 stack_for(const struct sigaction *action, const struct sigstack *alt, u64 sp)
+/* Where a frame goes; false if there is no room. A frame that begins on the alternate stack must
+ * not run out at its lower end. */
+static bool find_place(struct signal_frame_place *place, const struct sigaction *action,
+                       const struct sigstack *alt, u64 sp)
 {
-    if (action->flags & SA_ONSTACK && !(alt->flags & SS_DISABLE) && !on_altstack(alt, sp))
-        return alt->sp + alt->size;
-    return sp - FRAME_RED_ZONE;
+    bool nested = on_altstack(alt, sp);
+    bool enters = action->flags & SA_ONSTACK && !(alt->flags & SS_DISABLE) && !nested;
+
+    sp = enters ? alt->sp + alt->size : sp - FRAME_RED_ZONE;
+    if (!signal_frame_place(place, sp, arch_fpu_size(), arch_xfeatures()))
+        return false;
+    return (!nested && !enters) || (place->frame > alt->sp && place->end <= alt->sp + alt->size);
 }
 
 static void save_fpu(u64 addr)
@@ -110,19 +117,27 @@ static void save_fpu(u64 addr)
     signal_fpu_mark(image, arch_fpu_size(), arch_xfeatures());
 }
 
+/* The thread's own save area is free while the thread runs. */
+static void clear_fpu(void)
+{
+    void *image = task_current()->arch.fpu;
+
+    arch_fpu_clean(image);
+    arch_fpu_restore_from(image);
+}
+
 static bool build_frame(struct regs *regs, const struct sigaction *action,
                         const struct siginfo *info, sigset mask)
 {
     struct task_signals *s = &task_current()->signals;
     struct signal_frame_place place;
     struct signal_frame *frame;
-    u64 sp = stack_for(action, &s->altstack, regs->rsp);
 
-    if (!(action->flags & SA_RESTORER) ||
-        !signal_frame_place(&place, sp, arch_fpu_size(), arch_xfeatures()) ||
+    if (!(action->flags & SA_RESTORER) || !find_place(&place, action, &s->altstack, regs->rsp) ||
         user_prepare(place.frame, place.end - place.frame, true) != 0)
         return false;
     save_fpu(place.fpu);
+    clear_fpu(); /* an exception still pending in it would hit the handler */
     frame = user_pointer(place.frame);
     *frame = (struct signal_frame){.return_address = action->restorer,
                                    .uc = {.flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS |
@@ -134,8 +149,9 @@ static bool build_frame(struct regs *regs, const struct sigaction *action,
     signal_context_save(&frame->uc.context, regs);
     frame->uc.context.oldmask = mask;
     frame->uc.context.fpstate = place.fpu;
-    if (info->code > 0 && info->code != SI_KERNEL)
-        frame->uc.context.cr2 = info->fault.addr;
+    frame->uc.context.err = s->err;
+    frame->uc.context.trapno = s->trapno;
+    frame->uc.context.cr2 = s->cr2;
     if (s->altstack.flags & SS_AUTODISARM)
         s->altstack = (struct sigstack){.flags = SS_DISABLE};
 
@@ -155,6 +171,16 @@ static const char *if_verbose(const char *why)
     return platform_flags() & SAMARA_FLAG_VERBOSE ? why : NULL;
 }
 
+/* As on Linux: SIGSEGV, whose handler may have a stack of its own; unless it was that. */
+static void no_frame(int sig)
+{
+    const struct siginfo fault = {.signo = SIGSEGV, .code = SI_KERNEL};
+
+    if (sig == SIGSEGV)
+        process_kill(SIGSEGV, if_verbose("no stack for a signal handler"));
+    signal_force(&fault);
+}
+
 static void run_handler(struct regs *regs, int sig, const struct siginfo *info)
 {
     struct task_signals *s = &task_current()->signals;
@@ -162,8 +188,10 @@ static void run_handler(struct regs *regs, int sig, const struct siginfo *info)
     sigset mask = s->restore_mask ? s->saved_mask : s->blocked;
 
     end_call(regs, &action);
-    if (action.handler >= SAMARA_WINDOW || !build_frame(regs, &action, info, mask))
-        process_kill(SIGSEGV, if_verbose("no stack for a signal handler"));
+    if (action.handler >= SAMARA_WINDOW || !build_frame(regs, &action, info, mask)) {
+        no_frame(sig);
+        return;
+    }
     s->restore_mask = false;
     if (action.flags & SA_RESETHAND)
         process.actions[sig - 1].handler = SIG_DFL;
@@ -207,7 +235,7 @@ void signal_deliver(struct regs *regs)
     task->wait.interrupted = 0;
 }
 
-/* Loads the FPU image of a frame. The thread's own save area is free while the thread runs. */
+/* Loads the FPU image of a frame. */
 static bool load_fpu(u64 addr)
 {
     size_t size = arch_fpu_size();
@@ -216,8 +244,7 @@ static bool load_fpu(u64 addr)
     u32 end = 0;
 
     if (!addr) {
-        arch_fpu_clean(image);
-        arch_fpu_restore_from(image);
+        clear_fpu();
         return true;
     }
     if (copy_from_user(image, addr, FXSAVE_BYTES) != 0)

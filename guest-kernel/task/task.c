@@ -13,6 +13,7 @@
 #include "guest-kernel/task/sched.h"
 
 enum { FPU_ALIGN = 64 };
+enum { PAGE_FAULT = 14, VECTOR_X87 = 16, VECTOR_SIMD = 19 };
 
 struct task *task_new(void)
 {
@@ -109,6 +110,23 @@ void task_return_work(struct regs *regs)
     } while (work_pending);
 }
 
+static int fpu_code(unsigned vector)
+{
+    static const struct {
+        u8 flags, code;
+    } codes[] = {{1 << 0, FPE_FLTINV},
+                 {1 << 2, FPE_FLTDIV},
+                 {1 << 3, FPE_FLTOVF},
+                 {1 << 4 | 1 << 1, FPE_FLTUND}, /* underflow, denormal */
+                 {1 << 5, FPE_FLTRES}};
+    u32 raised = arch_fpu_exceptions(vector == VECTOR_SIMD);
+
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        if (raised & codes[i].flags)
+            return codes[i].code;
+    return SI_KERNEL;
+}
+
 static void fault_info(struct siginfo *info, unsigned vector, u32 error, u64 addr, u64 rip)
 {
     static const struct {
@@ -118,10 +136,8 @@ static void fault_info(struct siginfo *info, unsigned vector, u32 error, u64 add
         [0] = {SIGFPE, FPE_INTDIV},  [1] = {SIGTRAP, TRAP_TRACE}, [3] = {SIGTRAP, SI_KERNEL},
         [4] = {SIGSEGV, SI_KERNEL},  [5] = {SIGSEGV, SI_KERNEL},  [6] = {SIGILL, ILL_ILLOPN},
         [7] = {SIGILL, ILL_ILLOPN},  [11] = {SIGBUS, SI_KERNEL},  [12] = {SIGBUS, SI_KERNEL},
-        [13] = {SIGSEGV, SI_KERNEL}, [16] = {SIGFPE, FPE_FLTINV}, [17] = {SIGBUS, BUS_ADRALN},
-        [19] = {SIGFPE, FPE_FLTINV},
+        [13] = {SIGSEGV, SI_KERNEL}, [17] = {SIGBUS, BUS_ADRALN},
     };
-    enum { PAGE_FAULT = 14 };
 
     *info = (struct siginfo){.signo = SIGSEGV, .code = SI_KERNEL};
     if (vector < ARRAY_LEN(plain) && plain[vector].sig) {
@@ -131,6 +147,8 @@ static void fault_info(struct siginfo *info, unsigned vector, u32 error, u64 add
         if (info->signo == SIGFPE || info->signo == SIGILL || vector == 1)
             info->fault.addr = rip;
     }
+    if (vector == VECTOR_X87 || vector == VECTOR_SIMD)
+        *info = (struct siginfo){.signo = SIGFPE, .code = fpu_code(vector), .fault = {.addr = rip}};
     if (vector == PAGE_FAULT) {
         enum fault_result why = mm_fault(addr, error);
 
@@ -145,9 +163,17 @@ static void fault_info(struct siginfo *info, unsigned vector, u32 error, u64 add
 
 void task_fault(struct regs *regs, unsigned vector, u32 error, u64 addr)
 {
+    struct task_signals *s = &task_current()->signals;
     struct siginfo info;
 
     fault_info(&info, vector, error, addr, regs->rip);
+    s->trapno = vector;
+    s->err = error;
+    if (vector == PAGE_FAULT) {
+        s->cr2 = addr;
+        if (addr >= MM_TOP)
+            s->err |= FAULT_PRESENT; /* nobody is to learn what is mapped there */
+    }
     signal_force(&info);
 }
 

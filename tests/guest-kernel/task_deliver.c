@@ -15,7 +15,7 @@ enum { HANDLER = 0x401000, RESTORER = 0x402000, RIP = 0x400010 };
 enum { READ = 0, NANOSLEEP = 35, FUTEX = 202, RESTART_SYSCALL = 219 };
 enum { LOCK_PI = 6, WAIT = 0 };
 
-static _Alignas(64) u8 stack[65536];
+static _Alignas(64) u8 stack[65536], fpu_image[512];
 static struct regs regs;
 
 static void start(void)
@@ -23,6 +23,7 @@ static void start(void)
     fake_reset();
     regs = (struct regs){.rip = RIP, .rsp = (u64)(uintptr_t)(stack + sizeof(stack))};
     fake_tasks[0].arch.regs = &regs;
+    fake_tasks[0].arch.fpu = fpu_image;
     fake_tasks[0].signals.altstack.flags = SS_DISABLE;
 }
 
@@ -96,4 +97,49 @@ Test(deliver, a_wait_resumed_without_a_handler_keeps_its_deadline)
     cr_assert_eq(fake_limit, 500);
     cr_assert_eq(fake_tasks[0].wait.limit, 0, "the next call has its own");
     cr_assert_eq(sys_restart_syscall(none), -EINTR, "the program's own call of it");
+}
+
+static u8 *alternate(u64 size)
+{
+    u8 *low = stack + 16384;
+
+    fake_tasks[0].signals.altstack = (struct sigstack){.sp = (u64)(uintptr_t)low, .size = size};
+    return low;
+}
+
+Test(deliver, a_frame_does_not_run_out_of_the_alternate_stack)
+{
+    u8 *low = alternate(800);
+
+    memset(stack, 0x55, 32768);
+    handle(SIGUSR1, SA_ONSTACK);
+    if (setjmp(fake_end) == 0) {
+        interrupt(READ, 0, 0);
+        cr_assert_fail("a frame of more than 900 bytes was built in 800");
+    }
+    cr_assert_eq(fake_killed, SIGSEGV);
+    for (u8 *p = stack; p < low; p++)
+        cr_assert_eq(*p, 0x55);
+}
+
+Test(deliver, a_frame_fits_on_an_alternate_stack_of_2048_bytes)
+{
+    u8 *low = alternate(2048);
+
+    handle(SIGUSR1, SA_ONSTACK);
+    interrupt(READ, 0, 0);
+    cr_assert_eq(regs.rip, HANDLER);
+    cr_assert_gt(regs.rsp, (u64)(uintptr_t)low);
+    cr_assert_lt(regs.rsp, (u64)(uintptr_t)low + 2048);
+}
+
+Test(deliver, without_room_for_a_frame_the_handler_of_sigsegv_runs_on_its_own_stack)
+{
+    alternate(8192);
+    handle(SIGUSR1, 0);
+    handle(SIGSEGV, SA_ONSTACK);
+    regs.rsp = 16;
+    interrupt(READ, 0, 0);
+    cr_assert_eq(regs.rip, HANDLER);
+    cr_assert_eq(regs.rdi, SIGSEGV);
 }

@@ -99,7 +99,7 @@ int user_prepare(u64 addr, size_t len, bool write)
 {
     (void)len;
     (void)write;
-    return addr < 4096 ? -EFAULT : 0;
+    return addr < 4096 || addr >= 1ul << 47 ? -EFAULT : 0;
 }
 
 int copy_from_user(void *dst, u64 src, size_t len)

@@ -142,6 +142,7 @@ VARIANTS(epoll, all)
 VARIANTS(clock, all)
 VARIANTS(timers, all)
 VARIANTS(mutexes, all)
+VARIANTS(frames, all)
 VARIANTS(getrandom, all)
 VARIANTS(segv, all)
 VARIANTS(div0, all)
@@ -167,6 +168,7 @@ const struct vm_test program_tests[] = {
     {"program/clock_does_as_on_the_host", clock_does_as_on_the_host},
     {"program/timers_does_as_on_the_host", timers_does_as_on_the_host},
     {"program/mutexes_does_as_on_the_host", mutexes_does_as_on_the_host},
+    {"program/frames_does_as_on_the_host", frames_does_as_on_the_host},
     {"program/getrandom_does_as_on_the_host", getrandom_does_as_on_the_host},
     {"program/segv_does_as_on_the_host", segv_does_as_on_the_host},
     {"program/div0_does_as_on_the_host", div0_does_as_on_the_host},
