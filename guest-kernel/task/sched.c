@@ -16,17 +16,30 @@ static struct task *queue_first, *queue_last;
 static struct timer tick;
 static bool slice_over;
 static u64 switched_at;   /* when the running thread got the CPU */
+static bool idle;         /* it sleeps, and nobody else wants the CPU */
+static bool interrupted;  /* in the callbacks of interrupts */
 static struct task *dead; /* its stack may still be the one we run on */
 
+/* At the end: its turn comes, and with it a new slice. */
 static void enqueue(struct task *task)
 {
     task->queued = true;
     task->run_next = NULL;
+    task->slice_ns = 0;
     if (queue_last)
         queue_last->run_next = task;
     else
         queue_first = task;
     queue_last = task;
+}
+
+static void enqueue_first(struct task *task)
+{
+    task->queued = true;
+    task->run_next = queue_first;
+    queue_first = task;
+    if (!queue_last)
+        queue_last = task;
 }
 
 static struct task *dequeue(void)
@@ -74,9 +87,15 @@ void sched_wake(struct task *task)
     if (task->state == TASK_RUNNABLE && task == task_running)
         return;
     task->state = TASK_RUNNABLE;
-    enqueue(task);
-    if (task_running->state == TASK_RUNNABLE && task_running->tid != 0)
-        start_tick();
+    bool at_once = interrupted && task->slice_ns < SCHED_TICK_NS;
+    if (at_once)
+        enqueue_first(task);
+    else
+        enqueue(task);
+    if (task_running->state != TASK_RUNNABLE || task_running->tid == 0)
+        return;
+    start_tick();
+    slice_over = slice_over || at_once;
 }
 
 void sched_interrupts(void)
@@ -84,10 +103,12 @@ void sched_interrupts(void)
     const u32 timer_note = 1u << (SAMARA_VECTOR_TIMER - IRQ_FIRST_VECTOR);
     u32 notes = irq_take();
 
+    interrupted = true;
     if (notes & timer_note)
         timer_expire();
     if (notes & ~timer_note)
         irq_dispatch(notes & ~timer_note);
+    interrupted = false;
 }
 
 static void free_task(struct task *task)
@@ -97,13 +118,20 @@ static void free_task(struct task *task)
     kfree(task);
 }
 
+static void charge(struct task *task)
+{
+    u64 now = clock_monotonic_ns();
+
+    task->cpu_ns += now - switched_at;
+    task->slice_ns += now - switched_at;
+    switched_at = now;
+}
+
 static void switch_to(struct task *next)
 {
     struct task *from = task_running;
-    u64 now = clock_monotonic_ns();
 
-    from->cpu_ns += now - switched_at;
-    switched_at = now;
+    charge(from);
     slice_over = false;
     if (dead && dead != from) {
         free_task(dead);
@@ -124,12 +152,18 @@ static void switch_to(struct task *next)
 /* Idles on the stack of whoever slept last until a thread is runnable. */
 static struct task *next_runnable(void)
 {
-    struct task *next;
+    struct task *next = dequeue();
 
-    while (!(next = dequeue())) {
+    if (next)
+        return next;
+    charge(task_running);
+    idle = true;
+    do {
         cpu_idle();
         sched_interrupts();
-    }
+    } while (!(next = dequeue()));
+    idle = false;
+    switched_at = clock_monotonic_ns();
     return next;
 }
 
@@ -165,7 +199,7 @@ u64 task_cpu_ns(const struct task *task)
 {
     u64 ns = task->cpu_ns;
 
-    return task == task_running ? ns + (clock_monotonic_ns() - switched_at) : ns;
+    return task == task_running && !idle ? ns + (clock_monotonic_ns() - switched_at) : ns;
 }
 
 _Noreturn void sched_start(u64 entry, u64 stack_pointer)

@@ -1,7 +1,9 @@
 /*
  * Round robin among runnable threads on one CPU. A tick of 10 ms runs only while somebody else is
- * waiting for the CPU. When nobody is runnable the thread that went to sleep last idles on its own
- * stack: an interrupt that makes it runnable again costs no switch.
+ * waiting for the CPU. A thread that an interrupt wakes goes first, and the running one's slice
+ * ends, unless the woken one used up a whole slice since it last waited for its turn. When nobody
+ * is runnable the thread that went to sleep last idles on its own stack: an interrupt that makes it
+ * runnable again costs no switch.
  */
 #ifndef GUEST_KERNEL_TASK_SCHED_H
 #define GUEST_KERNEL_TASK_SCHED_H

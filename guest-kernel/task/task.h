@@ -41,6 +41,7 @@ struct task {
     struct timer sleep;
     struct task_wait wait;
 
+    u64 slice_ns;        /* of that since it last waited for its turn at the queue's end */
     u64 cpu_ns;          /* time on the CPU up to the last switch away from it */
     u64 clear_child_tid; /* program address, 0 for none */
     u64 robust_list, robust_list_size;

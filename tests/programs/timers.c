@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -125,6 +126,53 @@ static void waits_end(const char *name, int flags)
     close(fds[1]);
 }
 
+static long long ms_of(clockid_t clock)
+{
+    struct timespec t;
+
+    clock_gettime(clock, &t);
+    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+static void sleeping_uses_no_cpu_time(void)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+    struct itimerspec soon = {.it_value = {.tv_nsec = 50000000}};
+    struct timespec t = {.tv_nsec = 200000000};
+    long long before = ms_of(CLOCK_PROCESS_CPUTIME_ID);
+    timer_t id;
+
+    hits = 0;
+    printf("timer of CPU time %d\n", timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &id));
+    timer_settime(id, 0, &soon, NULL);
+    nanosleep(&t, NULL);
+    printf("asleep: cpu %d, hits %d\n", ms_of(CLOCK_PROCESS_CPUTIME_ID) - before < 50, hits);
+    while (hits == 0)
+        ;
+    printf("awake: cpu %d\n", ms_of(CLOCK_PROCESS_CPUTIME_ID) - before >= 50);
+    timer_delete(id);
+}
+
+static void *spin(void *argument)
+{
+    for (;;)
+        ;
+    return argument;
+}
+
+/* Ten milliseconds for each of them is what a busy thread could make of it. */
+static void sleepers_wake_beside_a_busy_thread(void)
+{
+    struct timespec t = {.tv_nsec = 1000000};
+    long long start = now_ms();
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, spin, NULL);
+    for (int i = 0; i < 100; i++)
+        nanosleep(&t, NULL);
+    printf("woken soon %d\n", now_ms() - start < 800);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -132,5 +180,7 @@ int main(void)
     overruns_are_counted();
     waits_end("handler", 0);
     waits_end("restarting handler", SA_RESTART);
+    sleeping_uses_no_cpu_time();
+    sleepers_wake_beside_a_busy_thread();
     return 0;
 }
