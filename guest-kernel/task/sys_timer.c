@@ -20,7 +20,7 @@ struct posix_timer {
     bool signalled; /* its signal is pending: the next period starts when that is taken */
     u64 value;      /* sigev_value */
     u64 interval;   /* ns, 0: once */
-    u64 due;        /* CLOCK_MONOTONIC, 0: not running */
+    u64 due;        /* CLOCK_MONOTONIC or CPU time, 0: not running */
 };
 
 static struct posix_timer *posix_timers;
@@ -43,16 +43,32 @@ static struct posix_timer *posix_find(u64 id)
     return pt;
 }
 
+/* The time due is compared with; a thread that ended used no more CPU time. */
+static u64 posix_now(const struct posix_timer *pt)
+{
+    u64 ns = 0;
+
+    if (clock_can_wait(pt->clock))
+        return clock_monotonic_ns();
+    clock_read(pt->clock, &ns);
+    return ns;
+}
+
 /* Fires at due, but no sooner than floor from now. */
 static void posix_start(struct posix_timer *pt, u64 floor)
 {
-    timer_set(&pt->timer, MAX(pt->due, clock_monotonic_ns() + floor));
+    u64 now = posix_now(pt);
+    u64 left = pt->due > now ? pt->due - now : 0;
+
+    if (!clock_can_wait(pt->clock))
+        floor = TIMER_CPU_POLL_NS;
+    timer_set(&pt->timer, clock_monotonic_ns() + MAX(left, floor));
 }
 
 /* To the first period that ends in the future; how many others ended meanwhile. */
 static int posix_advance(struct posix_timer *pt)
 {
-    u64 now = clock_monotonic_ns(), missed = 0;
+    u64 now = posix_now(pt), missed = 0;
 
     if (now >= pt->due) {
         missed = (now - pt->due) / pt->interval;
@@ -80,6 +96,10 @@ static void posix_fire(struct timer *timer)
 {
     struct posix_timer *pt = container_of(timer, struct posix_timer, timer);
 
+    if (posix_now(pt) < pt->due) { /* CPU time is still missing */
+        posix_start(pt, 0);
+        return;
+    }
     /* One that was set anew may have its old signal still pending. */
     if (pt->notify != SIGEV_NONE && !signal_timer_pending(pt->id))
         posix_send(pt);
@@ -133,13 +153,25 @@ static int free_id(void)
     return (int)id;
 }
 
+/* CLOCK_THREAD_CPUTIME_ID means whoever asks: the timer needs the thread's own clock. */
+static bool own_clock(int wanted, int *clock)
+{
+    enum { THREAD = 4, SCHEDULED = 2 };
+    u64 ns;
+
+    *clock = wanted;
+    if (wanted == CLOCK_THREAD_CPUTIME_ID)
+        *clock = (int)(~(u32)task_current()->tid << 3 | THREAD | SCHEDULED);
+    return clock_read(*clock, &ns);
+}
+
 long sys_timer_create(const u64 a[6])
 {
     struct sigevent64 event = {.signo = SIGALRM, .notify = SIGEV_SIGNAL};
     struct posix_timer *pt;
-    int id = free_id();
+    int clock, id = free_id();
 
-    if (!clock_can_wait((int)a[0]))
+    if (!own_clock((int)a[0], &clock))
         return -EINVAL;
     if (a[1] && copy_from_user(&event, a[1], sizeof(event)) != 0)
         return -EFAULT;
@@ -154,7 +186,7 @@ long sys_timer_create(const u64 a[6])
         return -EAGAIN;
     pt->timer.fire = posix_fire;
     pt->id = id;
-    pt->clock = (int)a[0];
+    pt->clock = clock;
     pt->notify = event.notify;
     pt->signo = event.signo;
     pt->tid = event.tid;
@@ -167,7 +199,7 @@ long sys_timer_create(const u64 a[6])
 
 static u64 posix_left(const struct posix_timer *pt)
 {
-    u64 now = clock_monotonic_ns();
+    u64 now = posix_now(pt);
 
     if (!pt->due || (pt->signalled && !pt->interval))
         return 0;
@@ -192,6 +224,15 @@ long sys_timer_gettime(const u64 a[6])
     return pt ? posix_tell(pt, a[1]) : -EINVAL;
 }
 
+static u64 posix_due(const struct posix_timer *pt, u64 value, bool absolute)
+{
+    u64 due = absolute ? value : posix_now(pt) + value;
+
+    if (clock_can_wait(pt->clock))
+        due = clock_deadline(pt->clock, value, absolute);
+    return MAX(due, 1ull);
+}
+
 long sys_timer_settime(const u64 a[6])
 {
     struct posix_timer *pt = posix_find(a[0]);
@@ -213,7 +254,7 @@ long sys_timer_settime(const u64 a[6])
     pt->signalled = false;
     pt->due = 0;
     if (value) {
-        pt->due = MAX(clock_deadline(pt->clock, value, a[1] & TIMER_ABSTIME), 1ull);
+        pt->due = posix_due(pt, value, a[1] & TIMER_ABSTIME);
         posix_start(pt, 0);
     }
     return 0;
