@@ -110,7 +110,7 @@ trap_entry:
 trap_entry_fault:
     cmpl $SAMARA_WINDOW_HIGH, exception_stack_top-36(%rip)
     jae 1f
-    mov cpu_stack_top(%rip), %rsp
+3:  mov cpu_stack_top(%rip), %rsp
     push_frame exception_stack_top
     pushq $-1
     push_registers trap_rax(%rip)
@@ -120,7 +120,9 @@ trap_entry_fault:
     mov trap_cr2(%rip), %rcx
     call trap_from_program
     jmp way_out
-1:  push_frame exception_stack_top
+1:  cmpl $SAMARA_WINDOW_HIGH, exception_stack_top-12(%rip)
+    jb 3b                       /* not on a stack of ours: the program jumped here */
+    push_frame exception_stack_top
     jmp 2f
 
     .globl fatal_entry

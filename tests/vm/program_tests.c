@@ -145,6 +145,7 @@ VARIANTS(mutexes, all)
 VARIANTS(frames, all)
 VARIANTS(getrandom, all)
 VARIANTS(segv, all)
+VARIANTS(wild_jump, all)
 VARIANTS(div0, all)
 VARIANTS(illegal, all)
 VARIANTS(stack_overflow, all)
@@ -171,6 +172,7 @@ const struct vm_test program_tests[] = {
     {"program/frames_does_as_on_the_host", frames_does_as_on_the_host},
     {"program/getrandom_does_as_on_the_host", getrandom_does_as_on_the_host},
     {"program/segv_does_as_on_the_host", segv_does_as_on_the_host},
+    {"program/wild_jump_does_as_on_the_host", wild_jump_does_as_on_the_host},
     {"program/div0_does_as_on_the_host", div0_does_as_on_the_host},
     {"program/illegal_does_as_on_the_host", illegal_does_as_on_the_host},
     {"program/stack_overflow_does_as_on_the_host", stack_overflow_does_as_on_the_host},
