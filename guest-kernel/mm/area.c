@@ -164,6 +164,15 @@ bool area_covers(const struct area_set *set, u64 start, u64 end)
     return true;
 }
 
+u64 area_covered_end(const struct area_set *set, u64 addr)
+{
+    size_t i = area_index(set, addr);
+
+    while (i < set->count && set->areas[i].start <= addr)
+        addr = set->areas[i++].end;
+    return addr;
+}
+
 bool area_is_free(const struct area_set *set, u64 start, u64 end)
 {
     size_t i = area_index(set, start);

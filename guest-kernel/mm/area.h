@@ -66,6 +66,9 @@ bool area_protect(struct area_set *set, u64 start, u64 end, u8 prot);
 /* True if [start, end) is covered by areas without a hole. */
 bool area_covers(const struct area_set *set, u64 start, u64 end);
 
+/* Where the areas that follow each other from addr on end; addr if none is there. */
+u64 area_covered_end(const struct area_set *set, u64 addr);
+
 /* True if no area overlaps [start, end). */
 bool area_is_free(const struct area_set *set, u64 start, u64 end);
 

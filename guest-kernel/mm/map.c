@@ -11,6 +11,9 @@ _Static_assert(MM_TOP == SAMARA_WINDOW, "the program ends where the window begin
 /* Room between stack and mappings, so that an overrun is a fault and not somebody's data. */
 #define STACK_GUARD 0x100000ul
 
+/* A system call in the last bytes before the window would return into the kernel. */
+#define MM_MAP_END (MM_TOP - PAGE_SIZE)
+
 struct area_set mm_areas;
 
 static u64 stack_top;
@@ -28,7 +31,7 @@ void mm_init(void)
     u64 random[2];
 
     random_bytes(random, sizeof(random));
-    stack_top = MM_TOP - PAGE_SIZE - (random[0] & 0x3fffff) * PAGE_SIZE;
+    stack_top = MM_MAP_END - (random[0] & 0x3fffff) * PAGE_SIZE;
     map_top = stack_top - STACK_SIZE - STACK_GUARD - (random[1] & 0xfff) * PAGE_SIZE;
 }
 
@@ -43,12 +46,12 @@ bool mm_range(u64 addr, u64 len, u64 *end)
 static u64 choose_place(u64 hint, u64 len)
 {
     hint &= ~(PAGE_SIZE - 1);
-    if (hint >= MM_LOWEST && hint < MM_TOP && len <= MM_TOP - hint &&
+    if (hint >= MM_LOWEST && hint < MM_MAP_END && len <= MM_MAP_END - hint &&
         area_is_free(&mm_areas, hint, hint + len))
         return hint;
 
     u64 place = area_gap(&mm_areas, MM_LOWEST, map_top, len);
-    return place ? place : area_gap(&mm_areas, MM_LOWEST, MM_TOP, len);
+    return place ? place : area_gap(&mm_areas, MM_LOWEST, MM_MAP_END, len);
 }
 
 long mm_map(u64 hint, u64 len, bool fixed, struct area a)
@@ -65,7 +68,7 @@ long mm_map(u64 hint, u64 len, bool fixed, struct area a)
             return -EINVAL;
         if (hint < MM_LOWEST)
             return -EPERM;
-        if (!mm_range(hint, len, &end))
+        if (!mm_range(hint, len, &end) || end > MM_MAP_END)
             return -ENOMEM;
         if (!area_is_free(&mm_areas, hint, end) && mm_unmap(hint, len) != 0)
             return -ENOMEM;
@@ -96,7 +99,11 @@ long mm_unmap(u64 addr, u64 len)
     /* Split first, the only step that can fail; pages go before the file that may own them. */
     if (!area_split(&mm_areas, addr) || !area_split(&mm_areas, end))
         return -ENOMEM;
-    pt_unmap(addr, end);
+    size_t below = area_index(&mm_areas, addr), above = area_index(&mm_areas, end);
+    u64 floor = below > 0 ? mm_areas.areas[below - 1].end : 0;
+    u64 ceiling = above < mm_areas.count ? mm_areas.areas[above].start : MM_TOP;
+
+    pt_unmap(addr, end, floor, ceiling);
     area_remove(&mm_areas, addr, end);
     return 0;
 }
@@ -117,6 +124,7 @@ static bool may_protect(u64 start, u64 end, u32 prot)
     return true;
 }
 
+/* As on Linux what lies before a hole is changed although the call fails. */
 long mm_protect(u64 addr, u64 len, u32 prot)
 {
     u64 end;
@@ -125,14 +133,18 @@ long mm_protect(u64 addr, u64 len, u32 prot)
         return -EINVAL;
     if (len == 0)
         return 0;
-    if (!mm_range(addr, len, &end) || !area_covers(&mm_areas, addr, end))
+    if (!mm_range(addr, len, &end))
         return -ENOMEM;
-    if (!may_protect(addr, end, prot))
+
+    u64 covered = MIN(area_covered_end(&mm_areas, addr), end);
+    if (!may_protect(addr, covered, prot))
         return -EACCES;
-    if (!area_protect(&mm_areas, addr, end, (u8)prot))
-        return -ENOMEM;
-    pt_protect(addr, end, prot);
-    return 0;
+    if (covered > addr) {
+        if (!area_protect(&mm_areas, addr, covered, (u8)prot))
+            return -ENOMEM;
+        pt_protect(addr, covered, prot);
+    }
+    return covered == end ? 0 : -ENOMEM;
 }
 
 long mm_discard(u64 addr, u64 len)
@@ -143,12 +155,13 @@ long mm_discard(u64 addr, u64 len)
         return -EINVAL;
     for (size_t i = area_index(&mm_areas, addr); i < mm_areas.count; i++) {
         const struct area *a = &mm_areas.areas[i];
+        u64 from = MAX(addr, a->start), to = MIN(end, a->end);
 
         if (a->start >= end)
             break;
         if (a->kind != AREA_ANON ||
             !(a->flags & AREA_SHARED)) /* shared memory keeps its contents */
-            pt_unmap(MAX(addr, a->start), MIN(end, a->end));
+            pt_unmap(from, to, from, to);
     }
     return area_covers(&mm_areas, addr, end) ? 0 : -ENOMEM;
 }

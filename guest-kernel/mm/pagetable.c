@@ -140,8 +140,13 @@ static void drop_entry(pte *slot, u64 va, struct flush *flush)
         page_free(page_at(old & PTE_FRAME));
 }
 
+struct unmapping {
+    u64 floor, ceiling; /* a table whose span is between them is not needed any more */
+    struct flush flush;
+};
+
 /* Pages are freed before the flush, but nobody can get hold of them before pt_unmap returns. */
-static void unmap_level(pte *table, unsigned level, u64 start, u64 end, struct flush *flush)
+static void unmap_level(pte *table, unsigned level, u64 start, u64 end, struct unmapping *u)
 {
     u64 span = level_span(level);
 
@@ -152,24 +157,24 @@ static void unmap_level(pte *table, unsigned level, u64 start, u64 end, struct f
         if (!*entry)
             continue;
         if (level == 0) {
-            drop_entry(entry, va, flush);
+            drop_entry(entry, va, &u->flush);
             continue;
         }
-        unmap_level(table_of(*entry), level - 1, va, MIN(end, base + span), flush);
-        if (start <= base && end - base >= span) {
+        unmap_level(table_of(*entry), level - 1, va, MIN(end, base + span), u);
+        if (u->floor <= base && base + span <= u->ceiling) {
             page_free(table_of(*entry));
             *entry = 0;
-            flush_add(flush, va); /* the processor may remember the table itself */
+            flush_add(&u->flush, va); /* the processor may remember the table itself */
         }
     }
 }
 
-void pt_unmap(u64 start, u64 end)
+void pt_unmap(u64 start, u64 end, u64 floor, u64 ceiling)
 {
-    struct flush flush = {.count = 0};
+    struct unmapping u = {.floor = floor, .ceiling = ceiling};
 
-    unmap_level(top_table(), TOP_LEVEL, start, end, &flush);
-    flush_now(&flush);
+    unmap_level(top_table(), TOP_LEVEL, start, end, &u);
+    flush_now(&u.flush);
 }
 
 void pt_protect(u64 start, u64 end, u32 prot)

@@ -40,8 +40,9 @@ pte pt_entry(u64 gpa, u32 prot, u64 kind);
 /* Replaces a present entry: stores it and flushes va. */
 void pt_replace(pte *slot, u64 va, pte value);
 
-/* Removes what is mapped in [start, end): owned pages and tables that became empty are freed. */
-void pt_unmap(u64 start, u64 end);
+/* Removes what is mapped in [start, end) and frees owned pages, and the tables of which nothing is
+ * used outside of [floor, ceiling): nothing else is mapped there. */
+void pt_unmap(u64 start, u64 end, u64 floor, u64 ceiling);
 
 /* Gives the mapped pages of [start, end) the permissions of prot. */
 void pt_protect(u64 start, u64 end, u32 prot);

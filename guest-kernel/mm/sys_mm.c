@@ -10,6 +10,8 @@
 
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 
+enum { PROT_SEM = 8, PROT_GROWSDOWN = 0x01000000, PROT_GROWSUP = 0x02000000 };
+
 enum {
     MAP_SHARED = 0x01,
     MAP_PRIVATE = 0x02,
@@ -19,9 +21,24 @@ enum {
     MAP_ANONYMOUS = 0x20,
     MAP_POPULATE = 0x8000,
     MAP_FIXED_NOREPLACE = 0x100000,
+    /* Hints, and how: 32BIT, GROWSDOWN, DENYWRITE, EXECUTABLE, LOCKED, NORESERVE, NONBLOCK, STACK,
+     * HUGETLB and its sizes. */
+    MAP_HINTS =
+        0x7c000000 | 0x40 | 0x100 | 0x800 | 0x1000 | 0x2000 | 0x4000 | 0x10000 | 0x20000 | 0x40000,
+    MAP_KNOWN =
+        MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_POPULATE | MAP_FIXED_NOREPLACE | MAP_HINTS,
 };
 
-enum { MADV_DONTNEED = 4, MADV_FREE = 8, MADV_REMOVE = 9, MADV_DONTNEED_LOCKED = 24 };
+enum {
+    MADV_DONTNEED = 4,
+    MADV_FREE = 8,
+    MADV_REMOVE = 9,
+    MADV_PAGEOUT = 21,
+    MADV_POPULATE_READ = 22,
+    MADV_POPULATE_WRITE = 23,
+    MADV_DONTNEED_LOCKED = 24,
+    MADV_COLLAPSE = 25,
+};
 
 /* Makes a an area of file f; 0 or -errno. */
 static int use_file(struct area *a, struct file *f, u64 offset)
@@ -52,6 +69,10 @@ long sys_mmap(const u64 a[6])
 
     if (type < MAP_SHARED || type > MAP_SHARED_VALIDATE || len == 0)
         return -EINVAL;
+    if (type == MAP_SHARED_VALIDATE && (flags & MAP_ANONYMOUS))
+        return -EINVAL;
+    if (type == MAP_SHARED_VALIDATE && (flags & ~(u64)MAP_KNOWN))
+        return -EOPNOTSUPP;
     if (type != MAP_PRIVATE)
         area.flags = AREA_SHARED;
     if ((flags & MAP_FIXED_NOREPLACE) && mm_range(addr, len, &end) &&
@@ -79,7 +100,11 @@ long sys_munmap(const u64 a[6])
 
 long sys_mprotect(const u64 a[6])
 {
-    /* PROT_GROWSDOWN and the like are for stacks that grow; ours is mapped whole. */
+    /* PROT_GROWSDOWN and PROT_GROWSUP are for stacks that grow; ours is mapped whole. */
+    const u64 known = PROT_ALL | PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP;
+
+    if (a[0] % PAGE_SIZE || ((a[2] & ~known) && a[1]))
+        return -EINVAL;
     return mm_protect(a[0], a[1], (u32)a[2] & PROT_ALL);
 }
 
@@ -143,6 +168,22 @@ long sys_mincore(const u64 a[6])
     return 0;
 }
 
+static long populate(u64 addr, u64 len)
+{
+    long error = check_mapped(addr, len);
+
+    if (!error)
+        mm_populate(addr, addr + len);
+    return error;
+}
+
+/* Advice that changes nothing the program can see. */
+static bool is_hint(u64 advice)
+{
+    return advice < MADV_DONTNEED || (advice > MADV_REMOVE && advice <= MADV_PAGEOUT) ||
+           advice == MADV_COLLAPSE;
+}
+
 long sys_madvise(const u64 a[6])
 {
     u64 addr = a[0], len = a[1];
@@ -156,8 +197,11 @@ long sys_madvise(const u64 a[6])
         return mm_discard(addr, len);
     case MADV_REMOVE:
         return -EINVAL;
+    case MADV_POPULATE_READ:
+    case MADV_POPULATE_WRITE:
+        return populate(addr, len);
     default:
-        return check_mapped(addr, len);
+        return is_hint(a[2]) ? check_mapped(addr, len) : -EINVAL;
     }
 }
 

@@ -86,10 +86,9 @@ static void random_step(unsigned tag)
             model[i].mapped = false;
         break;
     case 2:
-        if (mm_protect(at(from), n * PAGE_SIZE, prot) == 0) {
-            for (unsigned i = from; i < from + n; i++)
-                model[i].prot = prot;
-        }
+        mm_protect(at(from), n * PAGE_SIZE, prot);
+        for (unsigned i = from; i < from + n && model[i].mapped; i++)
+            model[i].prot = prot;
         break;
     case 3:
         mm_discard(at(from), n * PAGE_SIZE);
@@ -235,4 +234,56 @@ Test(map, the_maps_file_reads_the_same_in_any_pieces)
         n += (size_t)got;
     cr_assert_eq((ssize_t)n, size);
     cr_assert_eq(memcmp(whole, pieces, n), 0);
+}
+
+Test(map, page_tables_go_with_the_last_mapping_of_their_span)
+{
+    size_t before;
+
+    mm_map(BASE, PAGE_SIZE, true, (struct area){.prot = 3});
+    mm_fault(BASE, FAULT_WRITE);
+    before = pages_free_count();
+    for (u64 at = BASE + (2ul << 30); at < BASE + (4ul << 30); at += 64ul << 20) {
+        mm_map(at, PAGE_SIZE, true, (struct area){.prot = 3});
+        cr_assert_eq(mm_fault(at, FAULT_WRITE), FAULT_OK);
+        mm_unmap(at, PAGE_SIZE);
+    }
+    cr_assert_eq(pages_free_count(), before);
+    cr_assert_not_null(fake_byte(BASE), "a neighbour keeps its tables");
+    mm_map(BASE + 0x100000, PAGE_SIZE, true, (struct area){.prot = 3});
+    mm_fault(BASE + 0x100000, FAULT_WRITE);
+    mm_unmap(BASE + 0x100000, PAGE_SIZE);
+    cr_assert_not_null(fake_byte(BASE));
+}
+
+Test(map, moved_pages_leave_no_tables_behind)
+{
+    size_t before;
+    u64 far = BASE + (8ul << 30);
+
+    mm_map(BASE, PAGE_SIZE, true, (struct area){.prot = 3});
+    mm_fault(BASE, FAULT_WRITE);
+    before = pages_free_count();
+    cr_assert_eq(mm_remap(BASE, PAGE_SIZE, PAGE_SIZE, 3, far), far);
+    cr_assert_eq(mm_remap(far, PAGE_SIZE, PAGE_SIZE, 3, BASE), BASE);
+    cr_assert_eq(pages_free_count(), before);
+    cr_assert_not_null(fake_byte(BASE));
+}
+
+Test(map, protection_changes_up_to_a_hole)
+{
+    mm_map(BASE, 2 * PAGE_SIZE, true, (struct area){.prot = 3});
+    mm_map(BASE + 3 * PAGE_SIZE, PAGE_SIZE, true, (struct area){.prot = 3});
+    cr_assert_eq(mm_protect(BASE, 4 * PAGE_SIZE, PROT_READ), -12);
+    cr_assert_eq(mm_fault(BASE + PAGE_SIZE, FAULT_WRITE), FAULT_SEGV_ACCERR);
+    cr_assert_eq(mm_fault(BASE + 3 * PAGE_SIZE, FAULT_WRITE), FAULT_OK);
+    cr_assert_eq(mm_protect(BASE + 2 * PAGE_SIZE, 2 * PAGE_SIZE, PROT_READ), -12);
+    cr_assert_eq(mm_fault(BASE + 3 * PAGE_SIZE, FAULT_WRITE), FAULT_OK);
+}
+
+Test(map, the_last_page_below_the_window_is_nobodys)
+{
+    cr_assert_eq(mm_map(MM_TOP - PAGE_SIZE, PAGE_SIZE, true, (struct area){.prot = 1}), -12);
+    cr_assert_neq(mm_map(MM_TOP - PAGE_SIZE, PAGE_SIZE, false, (struct area){.prot = 1}),
+                  MM_TOP - PAGE_SIZE);
 }

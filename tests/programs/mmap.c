@@ -194,6 +194,32 @@ static void many(void)
     printf("many %d\n", good);
 }
 
+static const char *errno_of(long result)
+{
+    return result == -1 ? strerror(errno) : "done";
+}
+
+static void unknown_bits_are_refused(void)
+{
+    int fd = memfd_create("bits", 0);
+    char *p = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED || ftruncate(fd, 4096) != 0)
+        return;
+    printf("mprotect 0x40: %s\n", errno_of(mprotect(p, 4096, 0x40)));
+    printf("madvise 12345: %s\n", errno_of(madvise(p, 4096, 12345)));
+    printf("madvise random: %s\n", errno_of(madvise(p, 4096, MADV_RANDOM)));
+    printf("validated: %s\n", errno_of((long)mmap(NULL, 4096, PROT_READ, 3 | 0x400000, fd, 0)));
+    printf("validated, anonymous: %s\n",
+           errno_of((long)mmap(NULL, 4096, PROT_READ, 3 | MAP_ANONYMOUS, -1, 0)));
+    printf("mremap with unknown flags: %s\n", errno_of((long)mremap(p, 4096, 4096, 0x40)));
+    munmap(p + 2 * 4096, 4096);
+    printf("mprotect over a hole: %s\n", errno_of(mprotect(p, 4 * 4096, PROT_NONE)));
+    printf("before it %s", errno_of(write(fd, p, 1)));
+    printf(", behind it %s\n", errno_of(write(fd, p + 3 * 4096, 1)));
+    close(fd);
+}
+
 int main(void)
 {
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
@@ -211,5 +237,6 @@ int main(void)
     printf("bad length %d\n",
            mmap(NULL, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED &&
                errno == EINVAL);
+    unknown_bits_are_refused();
     return 0;
 }
