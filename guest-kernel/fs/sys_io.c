@@ -133,32 +133,32 @@ static size_t total_length(const struct linux_iovec *iov, u64 count)
     return total;
 }
 
-static long write_gathered(struct file *f, const struct linux_iovec *iov, u64 count, size_t total)
+static long write_gathered(struct file *f, const struct linux_iovec *iov, u64 count, u8 *buf)
 {
-    u8 *buf = kmalloc(total);
     size_t at = 0;
     long n = 0;
 
-    if (!buf)
-        return -ENOMEM;
     for (u64 i = 0; i < count && n == 0; i++) {
         n = copy_from_user(buf + at, iov[i].base, iov[i].len);
         at += iov[i].len;
     }
-    if (n == 0)
-        n = file_write(f, buf, total, NULL, MEMORY_KERNEL);
-    kfree(buf);
-    return n;
+    return n ? n : file_write(f, buf, at, NULL, MEMORY_KERNEL);
 }
 
 static long write_segments(struct file *f, const struct linux_iovec *iov, u64 count, u64 *pos)
 {
     size_t total = total_length(iov, count);
+    u8 *buf = NULL;
+    long n;
 
     /* A buffered writer's first segment is often empty, its second all there is. */
     if (f->ops->gathers && count > 1 && iov[0].len > 0 && total <= GATHER_MOST)
-        return write_gathered(f, iov, count, total);
-    return move_segments(f, iov, count, pos, true);
+        buf = kmalloc(total);
+    if (!buf) /* or no memory is left for it: rather torn than lost */
+        return move_segments(f, iov, count, pos, true);
+    n = write_gathered(f, iov, count, buf);
+    kfree(buf);
+    return n;
 }
 
 static long io_segments(struct file *f, u64 iov, u64 count, u64 *pos, bool write)
