@@ -93,7 +93,7 @@ static long outcome(const struct transfer *t, long n)
         return (long)t->done;
     if (n == -EPIPE && !(t->flags & MSG_NOSIGNAL))
         signal_self(SIGPIPE);
-    return MIN(n, 0l);
+    return n < 0 ? n : 0;
 }
 
 static long move_vector(struct transfer *t, u64 iov, u64 count)
