@@ -6,7 +6,6 @@
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/mm/user.h"
 
-#define SOCK_TYPE_MASK  0xfu
 #define CONNECT_TIMEOUT (2 * NS_PER_S) /* Linux's default for vsock */
 
 static int take_address(u64 at, u64 len, struct sockaddr_vm *out)
@@ -41,11 +40,6 @@ long sys_socket(const u64 a[6])
     return fd;
 }
 
-long sys_socketpair(const u64 a[6])
-{
-    return a[0] == AF_VSOCK ? -EOPNOTSUPP : -EAFNOSUPPORT;
-}
-
 static long bind_socket(struct file *f, const u64 a[6])
 {
     struct socket *sock = f->private;
@@ -54,7 +48,7 @@ static long bind_socket(struct file *f, const u64 a[6])
 
     if (err != 0)
         return err;
-    if (sock->port != VSOCK_PORT_ANY || sock->stream || sock->listener)
+    if (sock->pair || sock->port != VSOCK_PORT_ANY || sock->stream || sock->listener)
         return -EINVAL;
     if (address.cid != VSOCK_CID_ANY && address.cid != vsock_cid())
         return -EADDRNOTAVAIL;
@@ -72,7 +66,7 @@ static long listen_on(struct file *f, const u64 a[6])
     struct socket *sock = f->private;
     int error = 0;
 
-    if (sock->stream != NULL)
+    if (sock->pair || sock->stream != NULL)
         return -EINVAL;
     if (sock->listener != NULL)
         return 0;
@@ -211,6 +205,8 @@ static int connect_to(struct file *f, const struct sockaddr_vm *to)
     struct socket *sock = f->private;
     int err;
 
+    if (sock->pair)
+        return -EISCONN;
     if (sock->listener != NULL)
         return -EINVAL;
     if (sock->stream == NULL)
@@ -236,10 +232,14 @@ long sys_connect(const u64 a[6])
 
 static long shut_down(struct file *f, const u64 a[6])
 {
-    const struct socket *sock = f->private;
+    struct socket *sock = f->private;
 
     if (a[1] > 2)
         return -EINVAL;
+    if (sock->pair) {
+        pair_shutdown(sock, a[1] != 1, a[1] != 0);
+        return 0;
+    }
     return sock->stream ? vsock_shutdown(sock->stream, (unsigned)a[1] + 1) : -ENOTCONN;
 }
 

@@ -23,11 +23,21 @@ enum {
     SO_SNDTIMEO_NEW = 67,
 };
 
+/* A pair's sockets have none: the family alone. */
+static long give_no_name(const u64 a[6])
+{
+    const u16 family = AF_UNIX;
+
+    return give_value(a[1], a[2], &family, sizeof(family));
+}
+
 static long own_name(struct file *f, const u64 a[6])
 {
     const struct socket *sock = f->private;
     u32 port = sock->port;
 
+    if (sock->pair)
+        return give_no_name(a);
     if (sock->stream != NULL)
         port = vsock_local_port(sock->stream);
     else if (sock->listener != NULL)
@@ -44,6 +54,8 @@ static long peer_name(struct file *f, const u64 a[6])
 {
     const struct socket *sock = f->private;
 
+    if (sock->pair)
+        return give_no_name(a);
     if (sock->stream == NULL || sock->connecting)
         return -ENOTCONN;
     return give_address(a[1], a[2], VSOCK_CID_HOST, vsock_peer_port(sock->stream));
@@ -129,7 +141,7 @@ static int integer_option(struct file *f, u64 name, int *out)
         *out = SOCK_STREAM;
         return 0;
     case SO_DOMAIN:
-        *out = AF_VSOCK;
+        *out = sock->pair ? AF_UNIX : AF_VSOCK;
         return 0;
     case SO_SNDBUF:
     case SO_RCVBUF:

@@ -16,16 +16,22 @@ static bool has_peer(const struct socket *sock)
 
 long socket_receive(const struct socket *sock, void *buf, size_t len)
 {
+    if (sock->pair)
+        return pair_receive(sock, buf, len);
     return has_peer(sock) ? vsock_receive(sock->stream, buf, len) : -ENOTCONN;
 }
 
 long socket_peek(const struct socket *sock, size_t skip, void *buf, size_t len)
 {
+    if (sock->pair)
+        return pair_peek(sock, skip, buf, len);
     return has_peer(sock) ? vsock_peek(sock->stream, skip, buf, len) : -ENOTCONN;
 }
 
 long socket_send(const struct socket *sock, const void *buf, size_t len)
 {
+    if (sock->pair)
+        return pair_send(sock, buf, len);
     return has_peer(sock) ? vsock_send(sock->stream, buf, len) : -ENOTCONN;
 }
 
@@ -49,6 +55,8 @@ static u32 socket_poll(struct file *f)
 {
     struct socket *sock = f->private;
 
+    if (sock->pair)
+        return pair_poll(sock);
     if (sock->listener != NULL)
         return vsock_accept_ready(sock->listener) ? POLLIN | POLLRDNORM : 0;
     if (sock->stream == NULL)
@@ -61,7 +69,11 @@ static u32 socket_poll(struct file *f)
 static long socket_ioctl(struct file *f, u32 request, u64 arg)
 {
     struct socket *sock = f->private;
-    int waiting = sock->stream ? (int)vsock_readable(sock->stream) : 0;
+    int waiting;
+
+    if (sock->in != NULL)
+        return sock->in->ops->ioctl(sock->in, request, arg);
+    waiting = sock->stream ? (int)vsock_readable(sock->stream) : 0;
 
     return request == IOCTL_FIONREAD ? copy_to_user(arg, &waiting, sizeof(waiting)) : -ENOTTY;
 }
@@ -89,6 +101,7 @@ static void socket_release(struct file *f)
     socket_drop_stream(f);
     if (sock->listener != NULL)
         vsock_unlisten(sock->listener);
+    pair_shutdown(sock, true, true);
     kfree(sock);
 }
 

@@ -17,7 +17,8 @@ struct pipe {
     bool reader_open, writer_open;
     u32 head, tail; /* bytes ever written and read; wrapping */
     u64 ino;
-    struct wait_queue wait;
+    struct wait_queue queues[2];
+    struct wait_queue *readers, *writers; /* the queues, or those of pipe_wait_at */
     u8 *pages[PIPE_PAGES];
 };
 
@@ -69,21 +70,37 @@ static long pipe_read(struct file *f, void *buf, size_t len, u64 *pos)
     }
     if (pipe_used(p) == 0) /* start again at the beginning of the page that is there */
         p->head = p->tail = p->tail & ~(u32)(PAGE_SIZE - 1);
-    file_wake_for(&p->wait, POLLOUT | POLLWRNORM);
+    file_wake_for(p->writers, POLLOUT | POLLWRNORM);
     return (long)done;
 }
 
-static long pipe_write(struct file *f, const void *buf, size_t len, u64 *pos)
+long pipe_peek(struct file *reader, size_t skip, void *buf, size_t len)
 {
-    struct pipe *p = f->private;
+    struct pipe *p = reader->private;
+    u32 used = pipe_used(p);
+    size_t done = 0;
+
+    if (used <= skip)
+        return p->writer_open ? -EAGAIN : 0;
+    len = MIN(len, used - skip);
+    while (done < len) {
+        u32 at = p->tail + (u32)(skip + done);
+        size_t part = piece_at(at, len - done);
+
+        memcpy((u8 *)buf + done, *page_slot(p, at) + at % PAGE_SIZE, part);
+        done += part;
+    }
+    return (long)done;
+}
+
+long pipe_send(struct file *writer, const void *buf, size_t len)
+{
+    struct pipe *p = writer->private;
     u32 room = PIPE_CAPACITY - pipe_used(p);
     size_t done = 0;
 
-    (void)pos;
-    if (!p->reader_open) {
-        signal_self(SIGPIPE);
+    if (!p->reader_open)
         return -EPIPE;
-    }
     if (room == 0 || (len <= PIPE_ATOMIC && len > room))
         return -EAGAIN;
     len = MIN(len, room);
@@ -101,8 +118,18 @@ static long pipe_write(struct file *f, const void *buf, size_t len, u64 *pos)
     }
     if (done == 0)
         return -ENOMEM;
-    file_wake_for(&p->wait, POLLIN | POLLRDNORM);
+    file_wake_for(p->readers, POLLIN | POLLRDNORM);
     return (long)done;
+}
+
+static long pipe_write(struct file *f, const void *buf, size_t len, u64 *pos)
+{
+    long n = pipe_send(f, buf, len);
+
+    (void)pos;
+    if (n == -EPIPE)
+        signal_self(SIGPIPE);
+    return n;
 }
 
 static u32 pipe_poll_read(struct file *f)
@@ -136,11 +163,11 @@ static void pipe_attr(struct file *f, struct file_attr *out)
     out->mode = MODE_FIFO | 0600;
 }
 
-static void pipe_close_end(struct pipe *p, bool *end)
+static void pipe_close_end(struct pipe *p)
 {
-    *end = false;
     if (p->reader_open || p->writer_open) {
-        file_wake(&p->wait);
+        file_wake(p->readers);
+        file_wake(p->writers);
         return;
     }
     for (u32 i = 0; i < PIPE_PAGES; i++) {
@@ -154,14 +181,18 @@ static void pipe_release_read(struct file *f)
 {
     struct pipe *p = f->private;
 
-    pipe_close_end(p, &p->reader_open);
+    p->reader_open = false;
+    p->readers = &p->queues[0];
+    pipe_close_end(p);
 }
 
 static void pipe_release_write(struct file *f)
 {
     struct pipe *p = f->private;
 
-    pipe_close_end(p, &p->writer_open);
+    p->writer_open = false;
+    p->writers = &p->queues[1];
+    pipe_close_end(p);
 }
 
 static const struct file_ops read_end_ops = {
@@ -200,9 +231,22 @@ int pipe_new(u32 flags, struct file **reader, struct file **writer)
     }
     p->reader_open = p->writer_open = true;
     p->ino = ++last_pipe_ino;
-    wait_init(&p->wait);
+    p->readers = &p->queues[0];
+    p->writers = &p->queues[1];
     (*reader)->flags = O_RDONLY | (flags & O_NONBLOCK);
     (*writer)->flags = O_WRONLY | (flags & O_NONBLOCK);
-    (*reader)->wait = (*writer)->wait = &p->wait;
+    (*reader)->wait = p->readers;
+    (*writer)->wait = p->writers;
     return 0;
+}
+
+void pipe_wait_at(struct file *end, struct wait_queue *queue)
+{
+    struct pipe *p = end->private;
+
+    if (end->ops == &read_end_ops)
+        p->readers = queue;
+    else
+        p->writers = queue;
+    end->wait = queue;
 }

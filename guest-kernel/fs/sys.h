@@ -32,6 +32,9 @@ static inline long sys_new_fd(struct file *f, u32 flags)
     return fd;
 }
 
+/* Give both files (taken over) descriptors and write these to the program's int[2] at address. */
+long sys_new_fds(struct file *first, struct file *second, u32 flags, u64 address);
+
 /*
  * What an *at call is about: a path, or with AT_EMPTY_PATH or in the f* calls an open file, which
  * may have no name.

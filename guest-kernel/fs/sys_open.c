@@ -87,7 +87,7 @@ long sys_close_range(const u64 a[6])
 
 /* --- pipes and counters --- */
 
-static long install_pair(struct file *first, struct file *second, u32 flags, u64 address)
+long sys_new_fds(struct file *first, struct file *second, u32 flags, u64 address)
 {
     long fds[2];
     int out[2];
@@ -119,7 +119,7 @@ static long make_pipe(u64 address, u32 flags)
     if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
         return -EINVAL;
     err = pipe_new(flags, &reader, &writer);
-    return err ? err : install_pair(reader, writer, flags, address);
+    return err ? err : sys_new_fds(reader, writer, flags, address);
 }
 
 long sys_pipe(const u64 a[6])

@@ -139,6 +139,7 @@ VARIANTS(mmap, all)
 VARIANTS(files, all)
 VARIANTS(file_edges, all)
 VARIANTS(epoll, all)
+VARIANTS(socketpair, all)
 VARIANTS(clock, all)
 VARIANTS(timers, all)
 VARIANTS(mutexes, all)
@@ -166,6 +167,7 @@ const struct vm_test program_tests[] = {
     {"program/files_does_as_on_the_host", files_does_as_on_the_host},
     {"program/file_edges_does_as_on_the_host", file_edges_does_as_on_the_host},
     {"program/epoll_does_as_on_the_host", epoll_does_as_on_the_host},
+    {"program/socketpair_does_as_on_the_host", socketpair_does_as_on_the_host},
     {"program/clock_does_as_on_the_host", clock_does_as_on_the_host},
     {"program/timers_does_as_on_the_host", timers_does_as_on_the_host},
     {"program/mutexes_does_as_on_the_host", mutexes_does_as_on_the_host},
