@@ -83,6 +83,17 @@ static void drop_pages(struct inode *inode, u64 first, u64 end)
         free_pages(inode, first, end);
 }
 
+/* A mapping may have written behind the end of the file: that must not come to light when the file
+ * grows over it. */
+static void grow_to(struct inode *inode, u64 size)
+{
+    u64 in_page = inode->size % PAGE_SIZE;
+
+    if (size > inode->size && in_page > 0 && inode->flags & INODE_MAPPED)
+        zero_within_page(inode, inode->size, PAGE_SIZE - in_page);
+    inode->size = MAX(inode->size, size);
+}
+
 static int ram_truncate(struct inode *inode, u64 size)
 {
     if (size > REGULAR_SIZE_MAX)
@@ -93,8 +104,9 @@ static int ram_truncate(struct inode *inode, u64 size)
         if (size % PAGE_SIZE)
             zero_within_page(inode, size, PAGE_SIZE - size % PAGE_SIZE);
         drop_pages(inode, (size + PAGE_SIZE - 1) / PAGE_SIZE, UINT64_MAX);
+        inode->size = size;
     }
-    inode->size = size;
+    grow_to(inode, size);
     inode_touch_data(inode);
     return 0;
 }
@@ -184,6 +196,7 @@ static long regular_write(struct file *f, const void *buf, size_t len, u64 *pos)
 
         if (!page)
             break;
+        grow_to(inode, *pos);
         memcpy(page + in_page, (const u8 *)buf + done, part);
         done += part;
         *pos += part;

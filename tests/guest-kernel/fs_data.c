@@ -126,6 +126,21 @@ Test(fs_data, out_of_memory_is_enospc_after_what_fitted)
     cr_expect_eq(CALL(write, fd, U(buf), sizeof(buf)), -ENOSPC);
 }
 
+Test(fs_data, what_a_mapping_wrote_behind_the_end_stays_hidden)
+{
+    int fd = open_new("/tmp/f", "0123456789");
+    char *page = page_of(fd, 0);
+    char got[3] = "???";
+
+    page[50] = 'x';
+    cr_expect_eq(CALL(ftruncate, fd, 100), 0);
+    cr_expect_eq(page[50], 0);
+    page[150] = 'x';
+    cr_expect_eq(CALL(pwrite64, fd, U("y"), 1, 151), 1);
+    cr_expect_eq(CALL(pread64, fd, U(got), 3, 149), 3);
+    cr_expect_arr_eq(got, "\0\0y", 3);
+}
+
 Test(fs_data, files_take_half_of_memory_at_most)
 {
     static char buf[6 * 4096];
