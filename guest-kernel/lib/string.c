@@ -19,6 +19,14 @@ void *memmove(void *dst, const void *src, size_t n)
 
     if (d <= s || d >= s + n)
         return memcpy(dst, src, n);
+    /* Each word is read before any byte of it is written, so that they may overlap. */
+    while (n >= sizeof(u64)) {
+        u64 word;
+
+        n -= sizeof(word);
+        __builtin_memcpy(&word, s + n, sizeof(word));
+        __builtin_memcpy(d + n, &word, sizeof(word));
+    }
     while (n > 0) {
         n--;
         d[n] = s[n];

@@ -134,6 +134,8 @@ bool area_remove(struct area_set *set, u64 start, u64 end)
     for (; first + n < set->count && set->areas[first + n].start < end; n++)
         drop_file(&set->areas[first + n]);
     delete_at(set, first, n);
+    if (end > set->gap_end)
+        set->gap_len = 0;
     return true;
 }
 
@@ -180,17 +182,33 @@ bool area_is_free(const struct area_set *set, u64 start, u64 end)
     return i == set->count || set->areas[i].start >= end;
 }
 
-u64 area_gap(const struct area_set *set, u64 low, u64 high, u64 len)
+/* Where the search for len bytes below high may begin. */
+static u64 gap_start(const struct area_set *set, u64 high, u64 len)
 {
-    size_t i = area_index(set, high);
+    return set->gap_len && len >= set->gap_len && high == set->gap_high ? set->gap_end : high;
+}
 
+static u64 gap_found(struct area_set *set, u64 top, u64 end, u64 len)
+{
+    set->gap_len = len;
+    set->gap_end = end;
+    set->gap_high = top;
+    return end - len;
+}
+
+u64 area_gap(struct area_set *set, u64 low, u64 high, u64 len)
+{
+    u64 top = high;
+
+    high = gap_start(set, high, len);
+    size_t i = area_index(set, high);
     if (i < set->count && set->areas[i].start < high)
         high = set->areas[i].start;
     while (high > low && high - low >= len) {
         u64 floor = i > 0 ? MAX(set->areas[i - 1].end, low) : low;
 
         if (floor < high && high - floor >= len)
-            return high - len;
+            return gap_found(set, top, high, len);
         if (i == 0)
             return 0;
         i--;

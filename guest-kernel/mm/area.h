@@ -42,6 +42,8 @@ struct area_set {
     struct area *areas; /* sorted, disjoint; kmalloc'd */
     size_t count;
     size_t room;
+    /* No gap of gap_len bytes or more lies within [gap_end, gap_high); gap_len 0: nothing known. */
+    u64 gap_len, gap_end, gap_high;
 };
 
 /* Index of the first area that ends above addr (it may start above it too); count if none. */
@@ -73,7 +75,7 @@ u64 area_covered_end(const struct area_set *set, u64 addr);
 bool area_is_free(const struct area_set *set, u64 start, u64 end);
 
 /* The highest free range of len bytes within [low, high): its start, or 0. */
-u64 area_gap(const struct area_set *set, u64 low, u64 high, u64 len);
+u64 area_gap(struct area_set *set, u64 low, u64 high, u64 len);
 
 /* Offset (see struct area) of an address in a. */
 static inline u64 area_offset_of(const struct area *a, u64 addr)
