@@ -71,16 +71,52 @@ static enum fill fill_page(const struct area *a, pte *slot, u64 va, bool write)
     }
 }
 
-/* Pages to map at one fault; a power of two, so that the block stays within one table. */
-static u64 around(const struct area *a)
+static bool is_mapped(u64 va)
 {
+    const pte *slot = pt_find(va);
+
+    return slot && *slot;
+}
+
+/*
+ * True if a block around va would probably be used: memory next to it is. Of the others a program
+ * gets some, so that it starts fast, and again as many as it had that were used: memory touched
+ * here and there would fill RAM with pages nobody asked for.
+ */
+static bool deserves_block(u64 va, u64 block)
+{
+    enum { GUESSES = 32 };
+    static unsigned wrong;
+    u64 start = va & ~(block - 1);
+
+    if (is_mapped(va - PAGE_SIZE) || is_mapped(va + PAGE_SIZE) || is_mapped(start - PAGE_SIZE) ||
+        is_mapped(start + block)) {
+        wrong -= wrong > 0;
+        return true;
+    }
+    if (wrong == GUESSES)
+        return false;
+    wrong++;
+    return true;
+}
+
+static u64 anon_block(void)
+{
+    if (pages_untouched() > pages_total() / 2)
+        return 64;
+    return pages_free_count() > pages_total() / 8 ? 16 : 1;
+}
+
+/* Pages to map at one fault; a power of two, so that the block stays within one table. */
+static u64 around(const struct area *a, u64 va)
+{
+    u64 count = anon_block();
+
     if (a->kind == AREA_IMAGE && (a->prot & PROT_WRITE))
         return 4;
     if (a->kind != AREA_ANON)
         return 16;
-    if (pages_untouched() > pages_total() / 2)
-        return 64;
-    return pages_free_count() > pages_total() / 8 ? 16 : 1;
+    return count == 1 || deserves_block(va, count * PAGE_SIZE) ? count : 1;
 }
 
 static enum fill fill_around(const struct area *a, u64 va, bool write)
@@ -94,7 +130,7 @@ static enum fill fill_around(const struct area *a, u64 va, bool write)
     if (result != FILL_OK || !first)
         return result;
 
-    u64 block = around(a) * PAGE_SIZE;
+    u64 block = around(a, va) * PAGE_SIZE;
     u64 start = MAX(va & ~(block - 1), a->start);
     u64 end = MIN((va & ~(block - 1)) + block, a->end);
     slot -= (va - start) / PAGE_SIZE;

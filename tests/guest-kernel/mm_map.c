@@ -287,3 +287,44 @@ Test(map, the_last_page_below_the_window_is_nobodys)
     cr_assert_neq(mm_map(MM_TOP - PAGE_SIZE, PAGE_SIZE, false, (struct area){.prot = 1}),
                   MM_TOP - PAGE_SIZE);
 }
+
+Test(map, memory_touched_here_and_there_costs_little)
+{
+    size_t before = pages_free_count(), used;
+
+    mm_map(BASE, 1ul << 30, true, (struct area){.prot = 3});
+    for (unsigned i = 0; i < 1000; i++)
+        cr_assert_eq(mm_fault(BASE + i * (1ul << 20), FAULT_WRITE), FAULT_OK, "%u", i);
+    used = before - pages_free_count();
+    cr_assert_leq(used, 1000 + 512 + 32 * 64, "%zu pages", used);
+}
+
+Test(map, memory_touched_in_a_row_is_mapped_in_blocks)
+{
+    unsigned faults = 0;
+
+    mm_map(BASE, 1ul << 30, true, (struct area){.prot = 3});
+    for (unsigned i = 0; i < 100; i++)
+        mm_fault(BASE + (512ul << 20) + i * (1ul << 20), FAULT_WRITE);
+    for (u64 at = BASE; at < BASE + 256 * PAGE_SIZE; at += PAGE_SIZE) {
+        if (fake_byte(at))
+            continue;
+        mm_fault(at, FAULT_WRITE);
+        faults++;
+    }
+    cr_assert_leq(faults, 17);
+}
+
+Test(map, a_gap_that_came_back_is_found_again)
+{
+    long last = 0, first = mm_map(0, PAGE_SIZE, false, (struct area){.prot = 1});
+
+    for (unsigned i = 0; i < 50; i++)
+        last = mm_map(0, PAGE_SIZE, false, (struct area){.prot = (u8)(1 + i % 2)});
+    cr_assert_eq(last, first - 50 * (long)PAGE_SIZE);
+    mm_unmap((u64)first, PAGE_SIZE);
+    mm_unmap((u64)first - 20 * PAGE_SIZE, PAGE_SIZE);
+    cr_assert_eq(mm_map(0, 2 * PAGE_SIZE, false, (struct area){.prot = 4}), last - 2 * 4096);
+    cr_assert_eq(mm_map(0, PAGE_SIZE, false, (struct area){.prot = 4}), first);
+    cr_assert_eq(mm_map(0, PAGE_SIZE, false, (struct area){.prot = 4}), first - 20 * 4096);
+}
