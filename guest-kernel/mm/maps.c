@@ -1,10 +1,20 @@
 /* /proc/self/maps, a line at a time, so that any number of areas needs no buffer. */
+#include "guest-kernel/fs/dentry.h"
+#include "guest-kernel/fs/file.h"
 #include "guest-kernel/lib/print.h"
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/map.h"
 #include "guest-kernel/task/process.h"
 
 #define NAME_COLUMN 73
+
+/* Valid until the next call. */
+static const char *file_name(const struct file *f)
+{
+    static char path[PROCESS_PATH_MAX];
+
+    return f->dentry && dentry_path(f->dentry, path, sizeof(path)) > 0 ? path : "[file]";
+}
 
 static const char *area_name(const struct area *a)
 {
@@ -14,7 +24,13 @@ static const char *area_name(const struct area *a)
         return "[heap]";
     if (a->kind == AREA_IMAGE)
         return process.exec_path;
-    return a->kind == AREA_FILE ? "[file]" : "";
+    return a->kind == AREA_FILE ? file_name(a->file) : "";
+}
+
+/* In the file. */
+static u64 area_offset(const struct area *a)
+{
+    return a->kind == AREA_IMAGE ? a->offset - process.image_gpa : a->offset;
 }
 
 /* The line without its name, padded to the name's column if there is one. */
@@ -23,8 +39,7 @@ static size_t line_head(char *line, size_t size, const struct area *a, bool name
     size_t n = kprint_to(line, size, "%08lx-%08lx %c%c%c%c %08lx 00:00 %c ", a->start, a->end,
                          a->prot & PROT_READ ? 'r' : '-', a->prot & PROT_WRITE ? 'w' : '-',
                          a->prot & PROT_EXEC ? 'x' : '-', a->flags & AREA_SHARED ? 's' : 'p',
-                         a->kind == AREA_FILE ? a->offset : 0ul,
-                         a->kind == AREA_IMAGE || a->kind == AREA_FILE ? '1' : '0');
+                         area_offset(a), a->kind == AREA_IMAGE || a->kind == AREA_FILE ? '1' : '0');
 
     while (named && n < NAME_COLUMN)
         line[n++] = ' ';

@@ -12,6 +12,7 @@
 #include "guest-kernel/mm/map.h"
 #include "guest-kernel/mm/page.h"
 #include "guest-kernel/task/exec_stack.h"
+#include "guest-kernel/task/process.h"
 
 enum { ET_EXEC = 2, ET_DYN = 3, EM_X86_64 = 62 };
 enum { PT_LOAD = 1, PT_INTERP = 3, PT_GNU_STACK = 0x6474e551 };
@@ -273,6 +274,7 @@ int exec_program(const struct exec_image *image, struct exec_start *out, char *w
         (error = choose_bias(&l)) != 0 || (error = map_segments(&l)) != 0)
         return error;
     mm_set_brk(l.bias + l.high);
+    process.image_gpa = page_gpa(image->base);
 
     u64 top = mm_map_stack(l.executable_stack);
     if (!top)

@@ -41,6 +41,7 @@ struct process {
     bool exiting;
     u64 start_ns;
     u64 dead_cpu_ns; /* CPU time of threads that ended */
+    u64 image_gpa;   /* where the program's file lies */
     char exec_path[PROCESS_PATH_MAX];
 };
 

@@ -2,8 +2,10 @@
 
 #include "guest-kernel/arch/cpu.h"
 #include "guest-kernel/arch/gate.h"
+#include "guest-kernel/fs/dentry.h"
 #include "guest-kernel/fs/file.h"
 #include "guest-kernel/lib/random.h"
+#include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/map.h"
 #include "guest-kernel/mm/page.h"
 #include "guest-kernel/mm/pagetable.h"
@@ -58,6 +60,13 @@ struct file *file_get(struct file *f)
 void file_put(struct file *f)
 {
     f->refs--;
+}
+
+long dentry_path(const struct dentry *d, char *buf, size_t size)
+{
+    (void)d;
+    memcpy(buf, "/tmp/mapped", MIN(size, 12ul));
+    return 11;
 }
 
 bool file_writable(const struct file *f)

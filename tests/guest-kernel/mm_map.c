@@ -7,6 +7,7 @@
 #include "guest-kernel/mm/map.h"
 #include "guest-kernel/mm/page.h"
 #include "guest-kernel/mm/pagetable.h"
+#include "guest-kernel/task/process.h"
 #include "tests/guest-kernel/mm_fake.h"
 
 #define BASE  0x10000000ul
@@ -327,4 +328,23 @@ Test(map, a_gap_that_came_back_is_found_again)
     cr_assert_eq(mm_map(0, 2 * PAGE_SIZE, false, (struct area){.prot = 4}), last - 2 * 4096);
     cr_assert_eq(mm_map(0, PAGE_SIZE, false, (struct area){.prot = 4}), first);
     cr_assert_eq(mm_map(0, PAGE_SIZE, false, (struct area){.prot = 4}), first - 20 * 4096);
+}
+
+Test(map, the_maps_file_names_files_and_places_in_them)
+{
+    static char text[1024];
+    static int some_dentry;
+    struct file *f = fake_file(2);
+
+    f->dentry = (struct dentry *)(void *)&some_dentry;
+    process.image_gpa = 0x5000;
+    memcpy(process.exec_path, "/bin/prog", 10);
+    mm_map(BASE, PAGE_SIZE, true,
+           (struct area){.kind = AREA_IMAGE, .prot = 1, .offset = 0x5000 + 0x3000});
+    mm_map(BASE + 0x10000, PAGE_SIZE, true,
+           (struct area){.kind = AREA_FILE, .prot = 1, .file = f, .offset = 0x1000});
+    proc_maps(text, sizeof(text), 0);
+    cr_assert_not_null(strstr(text, "10000000-10001000 r--p 00003000"));
+    cr_assert_not_null(strstr(text, " /bin/prog\n10010000-10011000 r--p 00001000"));
+    cr_assert_not_null(strstr(text, " /tmp/mapped\n"));
 }
