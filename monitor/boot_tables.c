@@ -52,7 +52,8 @@ static bool put(const struct guest_mem *mem, uint64_t at, const uint64_t *table)
     return guest_write(mem, gpa(at), table, PAGE);
 }
 
-/* Where there is neither RAM nor a device nothing is mapped: a stray access faults. */
+/* Where there is neither RAM nor a device nothing is mapped: a stray access faults. (In the last 2
+ * MiB, if RAM does not fill them, it reads ones.) */
 static bool put_ram_directory(const struct guest_mem *mem, uint64_t at, uint64_t gib,
                               const struct layout *l)
 {

@@ -23,7 +23,7 @@ static void nothing(int sig)
 
 int vcpu_create(struct vcpu *v, int kvm, int vm, struct err *err)
 {
-    struct sigaction kick = {.sa_handler = nothing};
+    struct sigaction kick = {.sa_handler = nothing, .sa_flags = SA_RESTART}; /* not for KVM_RUN */
     sigset_t kicks;
     int size;
 

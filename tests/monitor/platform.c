@@ -5,6 +5,15 @@
 #include <string.h>
 
 #include "abi/memory_map.h"
+#include "tests/vm/kernels/platform.h"
+
+/* What the test kernels, written in assembler, believe. */
+_Static_assert(offsetof(struct samara_platform, clone_counter) == PLATFORM_CLONE_COUNTER, "");
+_Static_assert(offsetof(struct samara_platform, exit_kind) == PLATFORM_EXIT_KIND, "");
+_Static_assert(offsetof(struct samara_platform, exit_code) == PLATFORM_EXIT_CODE, "");
+_Static_assert(offsetof(struct samara_platform, panic_length) == PLATFORM_PANIC_LENGTH, "");
+_Static_assert(offsetof(struct samara_platform, panic_text) == PLATFORM_PANIC_TEXT, "");
+_Static_assert(SAMARA_EXIT_STATUS == EXIT_STATUS && SAMARA_EXIT_PANIC == EXIT_PANIC, "");
 
 static uint8_t ram[0x4000] __attribute__((aligned(4096)));
 static struct guest_mem mem;

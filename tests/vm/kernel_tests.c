@@ -133,6 +133,15 @@ static void a_program_file_that_shrinks_is_reported(void)
     CHECK(access(address, F_OK) != 0);
 }
 
+static void a_vcpu_pauses_and_resumes(void)
+{
+    struct job job = {.argv = {program("pause"), program("kernel-count.elf"), program("hello")}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 0);
+}
+
 const struct vm_test kernel_tests[] = {
     {"kernel/a_kernel_with_our_note_is_entered_and_exits",
      a_kernel_with_our_note_is_entered_and_exits},
@@ -148,6 +157,7 @@ const struct vm_test kernel_tests[] = {
      a_guest_that_takes_no_signals_is_ended_by_the_second},
     {"kernel/a_full_standard_error_does_not_stop_the_monitor",
      a_full_standard_error_does_not_stop_the_monitor},
+    {"kernel/a_vcpu_pauses_and_resumes", a_vcpu_pauses_and_resumes},
     {"kernel/a_program_file_that_shrinks_is_reported", a_program_file_that_shrinks_is_reported},
     {NULL, NULL},
 };
