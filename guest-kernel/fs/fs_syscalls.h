@@ -94,8 +94,11 @@
     X(277, sync_file_range)                                                                        \
     X(280, utimensat)                                                                              \
     X(281, epoll_pwait)                                                                            \
+    X(283, timerfd_create)                                                                         \
     X(284, eventfd)                                                                                \
     X(285, fallocate)                                                                              \
+    X(286, timerfd_settime)                                                                        \
+    X(287, timerfd_gettime)                                                                        \
     X(290, eventfd2)                                                                               \
     X(291, epoll_create1)                                                                          \
     X(292, dup3)                                                                                   \

@@ -11,7 +11,9 @@
 #include "guest-kernel/mm/map.h"
 #include "guest-kernel/mm/page.h"
 #include "guest-kernel/mm/user.h"
+#include "guest-kernel/task/clock_id.h"
 #include "guest-kernel/task/process.h"
+#include "guest-kernel/task/timer.h"
 #include "guest-kernel/task/wait.h"
 
 struct process process;
@@ -140,6 +142,28 @@ u64 clock_realtime_ns(void)
 u64 clock_monotonic_ns(void)
 {
     return fake_now_ns;
+}
+
+bool clock_can_wait(int id)
+{
+    return id == 1;
+}
+
+u64 clock_deadline(int id, u64 ns, bool absolute)
+{
+    (void)id;
+    return absolute ? ns : fake_now_ns + ns;
+}
+
+void timer_set(struct timer *timer, u64 deadline_ns)
+{
+    timer->deadline = deadline_ns;
+    timer->armed = true;
+}
+
+void timer_cancel(struct timer *timer)
+{
+    timer->armed = false;
 }
 
 void random_bytes(void *buf, size_t len)

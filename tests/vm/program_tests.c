@@ -140,6 +140,7 @@ VARIANTS(files, all)
 VARIANTS(file_edges, all)
 VARIANTS(epoll, all)
 VARIANTS(socketpair, all)
+VARIANTS(timerfd, all)
 VARIANTS(clock, all)
 VARIANTS(timers, all)
 VARIANTS(mutexes, all)
@@ -168,6 +169,7 @@ const struct vm_test program_tests[] = {
     {"program/file_edges_does_as_on_the_host", file_edges_does_as_on_the_host},
     {"program/epoll_does_as_on_the_host", epoll_does_as_on_the_host},
     {"program/socketpair_does_as_on_the_host", socketpair_does_as_on_the_host},
+    {"program/timerfd_does_as_on_the_host", timerfd_does_as_on_the_host},
     {"program/clock_does_as_on_the_host", clock_does_as_on_the_host},
     {"program/timers_does_as_on_the_host", timers_does_as_on_the_host},
     {"program/mutexes_does_as_on_the_host", mutexes_does_as_on_the_host},
