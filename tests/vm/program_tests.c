@@ -152,6 +152,16 @@ VARIANTS(div0, all)
 VARIANTS(illegal, all)
 VARIANTS(stack_overflow, all)
 
+static void stdin_is_read_by_edges(void)
+{
+    static char input[3000000];
+    const char *argv[] = {program("epoll_stdin"), NULL};
+
+    for (size_t i = 0; i + 1 < sizeof(input); i++)
+        input[i] = (char)('a' + i * 7919 % 26);
+    same_as_host(argv, input);
+}
+
 const struct vm_test program_tests[] = {
     {"program/busybox_applets_agree_with_the_host", busybox_applets_agree_with_the_host},
     {"program/busybox_gzip_comes_back", busybox_gzip_comes_back},
@@ -168,6 +178,7 @@ const struct vm_test program_tests[] = {
     {"program/files_does_as_on_the_host", files_does_as_on_the_host},
     {"program/file_edges_does_as_on_the_host", file_edges_does_as_on_the_host},
     {"program/epoll_does_as_on_the_host", epoll_does_as_on_the_host},
+    {"program/stdin_is_read_by_edges", stdin_is_read_by_edges},
     {"program/socketpair_does_as_on_the_host", socketpair_does_as_on_the_host},
     {"program/timerfd_does_as_on_the_host", timerfd_does_as_on_the_host},
     {"program/clock_does_as_on_the_host", clock_does_as_on_the_host},
