@@ -64,8 +64,3 @@ void timer_arm(u64 deadline_ns)
         left = left / 128 < 0xffffffff ? left / 128 : 0xffffffff;
     apic_write(APIC_INITIAL_COUNT, (u32)left);
 }
-
-void timer_disarm(void)
-{
-    apic_write(APIC_INITIAL_COUNT, 0);
-}

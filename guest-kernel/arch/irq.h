@@ -19,6 +19,5 @@ void cpu_idle(void);
 /* One shot at a time of clock_monotonic_ns(), vector SAMARA_VECTOR_TIMER; replaces the one before.
  */
 void timer_arm(u64 deadline_ns);
-void timer_disarm(void);
 
 #endif

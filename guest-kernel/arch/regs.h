@@ -35,11 +35,6 @@ void syscall_dispatch(struct regs *regs);
 #define REGS_RDX  96
 #define REGS_RSI  104
 #define REGS_RDI  112
-#define REGS_ORIG 120
 #define REGS_RIP  128
-#define REGS_CS   136
-#define REGS_FL   144
-#define REGS_RSP  152
-#define REGS_SS   160
 
 #endif

@@ -92,25 +92,6 @@ int strcmp(const char *a, const char *b)
     return (u8)*a - (u8)*b;
 }
 
-int strncmp(const char *a, const char *b, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (a[i] != b[i] || !a[i])
-            return (u8)a[i] - (u8)b[i];
-    }
-    return 0;
-}
-
-char *strchr(const char *s, int c)
-{
-    for (;; s++) {
-        if (*s == (char)c)
-            return (char *)(uintptr_t)s;
-        if (!*s)
-            return NULL;
-    }
-}
-
 char *strrchr(const char *s, int c)
 {
     const char *last = NULL;

@@ -13,7 +13,7 @@
 #define STACK_SIZE 0x800000ul
 
 /* Bits of a page fault's error code. */
-enum { FAULT_PRESENT = 1, FAULT_WRITE = 2, FAULT_USER = 4, FAULT_FETCH = 16 };
+enum { FAULT_PRESENT = 1, FAULT_WRITE = 2, FAULT_FETCH = 16 };
 
 enum fault_result {
     FAULT_OK,

@@ -12,16 +12,9 @@
 #define PROCESS_PATH_MAX 4096
 
 enum {
-    RLIMIT_CPU = 0,
-    RLIMIT_FSIZE = 1,
-    RLIMIT_DATA = 2,
     RLIMIT_STACK = 3,
     RLIMIT_CORE = 4,
-    RLIMIT_RSS = 5,
-    RLIMIT_NPROC = 6,
     RLIMIT_NOFILE = 7,
-    RLIMIT_MEMLOCK = 8,
-    RLIMIT_AS = 9,
     RLIMIT_COUNT = 16,
 };
 #define RLIM_INFINITY UINT64_MAX

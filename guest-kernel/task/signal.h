@@ -54,9 +54,6 @@ enum { SIG_BLOCK = 0, SIG_UNBLOCK = 1, SIG_SETMASK = 2 };
 #define SIG_DFL      0ul
 #define SIG_IGN      1ul
 
-#define SA_NOCLDSTOP 0x00000001ul
-#define SA_NOCLDWAIT 0x00000002ul
-#define SA_SIGINFO   0x00000004ul
 #define SA_RESTORER  0x04000000ul
 #define SA_ONSTACK   0x08000000ul
 #define SA_RESTART   0x10000000ul
@@ -85,7 +82,6 @@ enum {
     SEGV_ACCERR = 2,
     BUS_ADRALN = 1,
     BUS_ADRERR = 2,
-    TRAP_BRKPT = 1,
     TRAP_TRACE = 2,
 };
 

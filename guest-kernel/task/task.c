@@ -54,14 +54,6 @@ static void unlink_task(struct task *task)
     process.task_count--;
 }
 
-void task_discard(struct task *task)
-{
-    unlink_task(task);
-    pages_free(task->stack, TASK_STACK_PAGES);
-    kfree(task->fpu_block);
-    kfree(task);
-}
-
 struct task *task_find(int tid)
 {
     struct task *task = process.tasks;

@@ -61,9 +61,6 @@ static inline struct task *task_current(void)
 struct task *task_new(void);
 struct task *task_find(int tid);
 
-/* Takes a thread that never ran out of the list and frees it. */
-void task_discard(struct task *task);
-
 /* Cuts to TASK_NAME - 1 bytes. */
 void task_set_name(struct task *task, const char *name);
 
