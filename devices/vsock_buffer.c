@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-static const size_t stdio_bytes = (size_t)VSOCK_STDIO * VSOCK_STDIO_CREDIT;
+static const size_t large_bytes = (size_t)VSOCK_LARGE * VSOCK_CREDIT_LARGE;
 static const size_t pool_bytes =
-    (size_t)VSOCK_STDIO * VSOCK_STDIO_CREDIT + (size_t)(VSOCK_CONNS - VSOCK_STDIO) * VSOCK_CREDIT;
+    (size_t)VSOCK_LARGE * VSOCK_CREDIT_LARGE + (size_t)(VSOCK_CONNS - VSOCK_LARGE) * VSOCK_CREDIT;
 
 bool buffer_pool_open(struct vsock *vsock)
 {
@@ -32,13 +32,23 @@ void buffer_pool_close(struct vsock *vsock)
     vsock->pool = NULL;
 }
 
+static size_t slot_of(const struct vsock_conn *conn)
+{
+    return (size_t)(conn - conn->vsock->conns);
+}
+
+uint32_t conn_buf_alloc(const struct vsock_conn *conn)
+{
+    return slot_of(conn) < VSOCK_LARGE ? VSOCK_CREDIT_LARGE : VSOCK_CREDIT;
+}
+
 static uint8_t *buffer_of(const struct vsock_conn *conn)
 {
-    size_t slot = (size_t)(conn - conn->vsock->conns);
+    size_t slot = slot_of(conn);
 
-    if (slot < VSOCK_STDIO)
-        return conn->vsock->pool + slot * VSOCK_STDIO_CREDIT;
-    return conn->vsock->pool + stdio_bytes + (slot - VSOCK_STDIO) * VSOCK_CREDIT;
+    if (slot < VSOCK_LARGE)
+        return conn->vsock->pool + slot * VSOCK_CREDIT_LARGE;
+    return conn->vsock->pool + large_bytes + (slot - VSOCK_LARGE) * VSOCK_CREDIT;
 }
 
 /* The ring as at most two pieces of len bytes from `offset` on. */
@@ -72,7 +82,7 @@ static void give_back(struct vsock_conn *conn)
     if (conn->stdio >= 0 || before == conn)
         return;
     if (before != NULL && before->held == 0)
-        madvise(buffer_of(before), VSOCK_CREDIT, MADV_DONTNEED);
+        madvise(buffer_of(before), conn_buf_alloc(before), MADV_DONTNEED);
     conn->vsock->warm = conn;
 }
 

@@ -420,11 +420,6 @@ void conn_drained(struct vsock_conn *conn)
 
 /* --- credit --- */
 
-uint32_t conn_buf_alloc(const struct vsock_conn *conn)
-{
-    return conn->stdio >= 0 ? VSOCK_STDIO_CREDIT : VSOCK_CREDIT;
-}
-
 uint32_t conn_credit(const struct vsock_conn *conn)
 {
     uint32_t under_way = conn->sent - conn->peer_forwarded;

@@ -26,9 +26,10 @@
 enum {
     VSOCK_STDIO = 3,
     VSOCK_CONNS = 1024,             /* the first three are stdio's: nobody else can take them */
-    VSOCK_STDIO_CREDIT = 256 << 10, /* of each stdio stream, */
-    VSOCK_CREDIT = 64 << 10,        /* of each other connection: 65 MiB of address space */
-    VSOCK_BUCKETS = 1024,           /* a power of two */
+    VSOCK_LARGE = 128,              /* how many of the first have the larger credit */
+    VSOCK_CREDIT_LARGE = 256 << 10, /* which bulk wants; 88 MiB of address space in all */
+    VSOCK_CREDIT = 64 << 10,
+    VSOCK_BUCKETS = 1024, /* a power of two */
     VSOCK_HANDSHAKES = 64,
     VSOCK_REFUSALS = 64, /* resets for which there is no connection */
 };
@@ -162,8 +163,6 @@ void conn_schedule(struct vsock_conn *conn);
 void conn_unschedule(struct vsock_conn *conn);
 void conn_post(struct vsock_conn *conn, unsigned pending);
 bool conn_has_data(const struct vsock_conn *conn);
-/* The credit it gives. */
-uint32_t conn_buf_alloc(const struct vsock_conn *conn);
 /* Bytes the guest can take, and bytes it may still send as far as it knows. */
 uint32_t conn_credit(const struct vsock_conn *conn);
 uint32_t conn_allowance(const struct vsock_conn *conn);
@@ -174,6 +173,8 @@ void conn_forwarded(struct vsock_conn *conn, uint32_t bytes);
 
 bool buffer_pool_open(struct vsock *vsock);
 void buffer_pool_close(struct vsock *vsock);
+/* The credit it gives: the size of its buffer. */
+uint32_t conn_buf_alloc(const struct vsock_conn *conn);
 /* Takes len bytes of a request that has them, with what is held at most conn_buf_alloc. */
 void buffer_put(struct vsock_conn *conn, struct vq_request *req, uint32_t len);
 /* Writes what it can; 0 when all is gone, else -errno. Credit is the caller's matter. */
