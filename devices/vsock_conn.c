@@ -43,7 +43,7 @@ struct vsock_conn *conn_find(const struct vsock *vsock, uint32_t host_port, uint
     return conn;
 }
 
-static bool is_named(const struct vsock_conn *conn)
+bool conn_is_named(const struct vsock_conn *conn)
 {
     return conn->state == CONN_CONNECTING || conn->state == CONN_REQUESTED ||
            conn->state == CONN_OPEN || conn->state == CONN_RESETTING;
@@ -139,7 +139,7 @@ void conn_free(struct vsock_conn *conn)
     struct vsock *vsock = conn->vsock;
 
     conn_unschedule(conn);
-    if (is_named(conn))
+    if (conn_is_named(conn))
         forget_name(conn);
     vsock->handshakes -= conn->state == CONN_HANDSHAKE;
     close_stream(conn);
@@ -416,63 +416,4 @@ void conn_drained(struct vsock_conn *conn)
     (void)conn_watch(conn);
     conn_schedule(conn);
     vsock_check_finished(conn->vsock);
-}
-
-/* --- credit --- */
-
-uint32_t conn_credit(const struct vsock_conn *conn)
-{
-    uint32_t under_way = conn->sent - conn->peer_forwarded;
-
-    return under_way < conn->peer_alloc ? conn->peer_alloc - under_way : 0;
-}
-
-uint32_t conn_allowance(const struct vsock_conn *conn)
-{
-    return conn_buf_alloc(conn) - (conn->received - conn->told);
-}
-
-void conn_forwarded(struct vsock_conn *conn, uint32_t bytes)
-{
-    conn->forwarded += bytes;
-    if (conn->state == CONN_OPEN && conn->forwarded != conn->told &&
-        conn_allowance(conn) < conn_buf_alloc(conn) / 2)
-        conn_post(conn, PENDING_CREDIT);
-}
-
-/* --- the ready list --- */
-
-bool conn_has_data(const struct vsock_conn *conn)
-{
-    return conn->state == CONN_OPEN && conn->reads && conn->readable && conn_credit(conn) > 0;
-}
-
-void conn_schedule(struct vsock_conn *conn)
-{
-    struct vsock *vsock = conn->vsock;
-
-    if (conn->ready_link != NULL || !is_named(conn) || (conn->pending == 0 && !conn_has_data(conn)))
-        return;
-    conn->ready_next = NULL;
-    conn->ready_link = vsock->ready_end;
-    *vsock->ready_end = conn;
-    vsock->ready_end = &conn->ready_next;
-}
-
-void conn_unschedule(struct vsock_conn *conn)
-{
-    if (conn->ready_link == NULL)
-        return;
-    *conn->ready_link = conn->ready_next;
-    if (conn->ready_next != NULL)
-        conn->ready_next->ready_link = conn->ready_link;
-    else
-        conn->vsock->ready_end = conn->ready_link;
-    conn->ready_link = NULL;
-}
-
-void conn_post(struct vsock_conn *conn, unsigned pending)
-{
-    conn->pending |= pending;
-    conn_schedule(conn);
 }

@@ -4,7 +4,8 @@
  *     vsock_host.c    listening socket, CONNECT lines, connecting to PATH_N
  *     vsock_tx.c      packets from the guest ──> connections ──> host
  *     vsock_rx.c      host ──> connections ──> packets to the guest
- *     vsock_conn.c    the connections: table, life, watching, credit
+ *     vsock_conn.c    the connections: table, watching, waiting, life
+ *     vsock_ready.c   their credit and their turns
  *     vsock_buffer.c  what the host did not take at once
  *     vsock.c         the device: creation, operations, end
  *
@@ -136,6 +137,8 @@ struct vsock_conn *conn_new_stdio(struct vsock *vsock, int number);
 /* Gives it its ports and makes it findable. */
 void conn_name(struct vsock_conn *conn, uint32_t host_port, uint32_t guest_port);
 struct vsock_conn *conn_find(const struct vsock *vsock, uint32_t host_port, uint32_t guest_port);
+/* The guest or we may speak of it by its ports. */
+bool conn_is_named(const struct vsock_conn *conn);
 /* Closes everything at once and forgets it. */
 void conn_free(struct vsock_conn *conn);
 /* Makes it open: reading begins. Resets it if it cannot be watched. */
@@ -158,6 +161,9 @@ void conn_drained(struct vsock_conn *conn);
 /* Brings the loop's watch in line with the state. 0, or a positive errno: it cannot be waited for,
  * so what is held will never go. Watching for less than before does not fail. */
 int conn_watch(struct vsock_conn *conn);
+
+/* --- vsock_ready.c --- */
+
 /* Puts it in the ready list if it has something to send. */
 void conn_schedule(struct vsock_conn *conn);
 void conn_unschedule(struct vsock_conn *conn);
