@@ -35,6 +35,18 @@ static void the_three_streams_stay_apart(void)
     CHECK(strcmp(o.err, "err\n") == 0);
 }
 
+/* Opened for writing, it must not become a second reader of its pipe. */
+static void a_pipes_write_end_as_input_takes_nothing(void)
+{
+    struct job job = {.argv = {"/bin/busybox", "sh", "-c",
+                               "echo kept; exec \"$0\" run /bin/busybox cat 0>&1", samara()}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "kept\n");
+}
+
 static void arguments_and_environment_arrive(void)
 {
     struct job job = {.argv = {samara(), "run", "--env", "K=V with blanks", "--env", "E=", "--mem",
@@ -411,6 +423,7 @@ static void a_hello_leaves_the_guest_three_times(void)
 const struct vm_test stdio_tests[] = {
     {"stdio/hello_prints_and_exits_zero", hello_prints_and_exits_zero},
     {"stdio/the_three_streams_stay_apart", the_three_streams_stay_apart},
+    {"stdio/a_pipes_write_end_as_input_takes_nothing", a_pipes_write_end_as_input_takes_nothing},
     {"stdio/arguments_and_environment_arrive", arguments_and_environment_arrive},
     {"stdio/the_hosts_environment_stays_outside", the_hosts_environment_stays_outside},
     {"stdio/exit_statuses_are_the_programs", exit_statuses_are_the_programs},
