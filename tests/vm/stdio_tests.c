@@ -156,7 +156,7 @@ static void a_busy_host_only_makes_it_slow(void)
     for (size_t i = 0; i < count; i++)
         spinners[i] = spin();
     snprintf(script, sizeof(script),
-             "/bin/busybox head -c %luM /dev/zero | /bin/busybox gzip -1 >%s; for i in 1 2 3 4; do "
+             "/bin/busybox head -c %lum /dev/zero | /bin/busybox gzip -1 >%s; for i in 1 2 3 4; do "
              "%s run --timeout 50s /bin/busybox gunzip -c <%s | /bin/busybox wc -c; done",
              mib, scratch("zeros"), samara(), scratch("zeros"));
     job_run(&job, &o);
