@@ -2,10 +2,8 @@
 #include "devices/virtio_mmio.h"
 
 #include <assert.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "abi/virtio.h"
 #include "abi/virtio_mmio.h"
@@ -50,29 +48,17 @@ void virtio_signal(struct virtio_device *dev, unsigned queue_mask)
         interrupt(dev, VIRTIO_MMIO_INT_QUEUE);
 }
 
-/* Runs under the device lock, so a line that standard error does not take at once is lost. */
-static void print_line(const char *line)
-{
-    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
-
-    if (poll(&ready, 1, 0) == 1 && ready.revents & POLLOUT)
-        dprintf(STDERR_FILENO, "samara: %s\n", line);
-}
-
 static void __attribute__((format(printf, 2, 0)))
 log_line(struct virtio_device *dev, const char *format, va_list args)
 {
-    char line[200]; /* with what print_line adds less than PIPE_BUF: written whole or not at all */
+    char line[200];
     int len = snprintf(line, sizeof(line), "%s: ", dev->ops->name);
 
     if (dev->lines_logged == LINES_LOGGED)
         return;
     dev->lines_logged++;
     vsnprintf(line + len, sizeof(line) - (size_t)len, format, args);
-    if (dev->host.log != NULL)
-        dev->host.log(dev->host.ctx, line);
-    else
-        print_line(line);
+    dev->host.log(dev->host.ctx, line);
 }
 
 void device_log(struct virtio_device *dev, const char *format, ...)

@@ -40,7 +40,7 @@ struct virtio_ops {
 struct virtio_host {
     const struct guest_mem *mem;
     void (*irq)(void *ctx);                   /* one edge */
-    void (*log)(void *ctx, const char *line); /* NULL: standard error, if it takes it */
+    void (*log)(void *ctx, const char *line); /* a line without newline; must not block */
     void *ctx;
 };
 

@@ -1,8 +1,6 @@
 /* The transport against drivers that do things in the wrong order. */
 #include <criterion/criterion.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tests/devices/fake_guest.h"
 
@@ -291,30 +289,4 @@ Test(virtio_mmio, halves_of_features_that_do_not_exist_take_nothing)
     set(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0x08000001);
     set(VIRTIO_MMIO_DRIVER_FEATURES, 1);
     cr_assert_eq(dev.state.driver_features, 0);
-}
-
-Test(virtio_mmio, a_line_for_a_full_standard_error_is_lost_and_does_not_block, .timeout = 10)
-{
-    struct virtio_device silent;
-    struct virtio_host host = fake_host(&guest);
-    static char block[4096], line[4096];
-    int ends[2], saved = dup(2);
-    ssize_t len;
-
-    host.log = NULL;
-    virtio_init(&silent, dev.ops, &host);
-    cr_assert_eq(pipe2(ends, O_NONBLOCK), 0);
-    while (write(ends[1], block, sizeof(block)) > 0)
-        ;
-    cr_assert_eq(fcntl(ends[1], F_SETFL, 0), 0);
-    cr_assert_eq(dup2(ends[1], 2), 2);
-    device_log(&silent, "lost");
-    while (read(ends[0], block, sizeof(block)) > 0)
-        ;
-    device_log(&silent, "kept");
-    len = read(ends[0], line, sizeof(line) - 1);
-    dup2(saved, 2);
-    cr_assert_gt(len, 0);
-    cr_assert_not_null(strstr(line, ": kept\n"));
-    cr_assert_null(strstr(line, "lost"));
 }
