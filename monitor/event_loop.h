@@ -6,10 +6,10 @@
  *     timerfd ──> timers in order ─────────┼──> callback under the device lock
  *     eventfd ──> wake, stop; tasks ───────┘
  *
- * Every function but loop_run, loop_turn and loop_stop wants the device lock held, by whichever thread, once
- * loop_run is under way; so a register write in the vCPU thread may watch and unwatch. An event
- * that epoll had already reported for a watch since deleted is recognised by its generation and
- * dropped.
+ * Every function but loop_run, loop_turn and loop_stop wants the device lock held, by whichever
+ * thread, once loop_run is under way; so a register write in the vCPU thread may watch and unwatch.
+ * An event that epoll had already reported for a watch since deleted is recognised by its
+ * generation and dropped.
  */
 #ifndef SAMARA_MONITOR_EVENT_LOOP_H
 #define SAMARA_MONITOR_EVENT_LOOP_H
