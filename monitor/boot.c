@@ -35,15 +35,15 @@ static uint64_t page_up(uint64_t at)
 
 static int map_program(const struct boot *b, uint64_t at, struct err *err)
 {
-    const struct vm_config *c = b->config;
+    const struct program *p = b->program;
     uint64_t low = b->ram_size < SAMARA_RAM_LOW_END ? b->ram_size : SAMARA_RAM_LOW_END;
 
-    if (at > low || c->program_size > low - at || low - at - c->program_size < ROOM_TO_RUN)
-        return err_set(err, "%s: too big for the VM's memory (%llu MiB): use --mem", c->exec_path,
+    if (at > low || p->size > low - at || low - at - p->size < ROOM_TO_RUN)
+        return err_set(err, "%s: too big for the VM's memory (%llu MiB): use --mem", p->path,
                        (unsigned long long)(b->ram_size >> 20));
-    if (mmap(b->ram + at, c->program_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
-             c->program_fd, 0) == MAP_FAILED)
-        return err_sys(err, "%s: map", c->exec_path);
+    if (mmap(b->ram + at, p->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, p->fd, 0) ==
+        MAP_FAILED)
+        return err_sys(err, "%s: map", p->path);
     return 0;
 }
 
@@ -75,7 +75,7 @@ static struct place lay_out(const struct boot *b, uint64_t kernel_end, size_t in
     p.queues = p.tables + boot_page_tables_size(b->ram_size);
     p.info = p.queues + queues.queues * virtio_preset_stride(&queues);
     p.program = page_up(p.info + info_size);
-    p.free_start = page_up(p.program + b->config->program_size);
+    p.free_start = page_up(p.program + b->program->size);
     return p;
 }
 
@@ -106,7 +106,7 @@ static int load_native(const struct boot *b, uint64_t kernel_end, struct virtio_
     struct boot_fdt fdt = {.ram = b->ram_size,
                            .argv = c->argv,
                            .envp = c->envp,
-                           .exec_path = c->exec_path,
+                           .exec_path = b->program->path,
                            .bootargs = "",
                            .seed = seed,
                            .devices = &device,
@@ -118,7 +118,7 @@ static int load_native(const struct boot *b, uint64_t kernel_end, struct virtio_
         return err_sys(err, "getrandom");
     *vsock = device.preset = vsock_preset(at.queues);
     fdt.program_start = at.program;
-    fdt.program_end = at.program + c->program_size;
+    fdt.program_end = at.program + b->program->size;
     fdt.free_start = at.free_start;
     if (map_program(b, at.program, err) != 0)
         return -1;
@@ -142,11 +142,11 @@ static int load_pvh(const struct boot *b, uint64_t kernel_end, struct vcpu_start
                     struct err *err)
 {
     const struct vm_config *c = b->config;
-    struct boot_pvh pvh = {.ram = b->ram_size, .exec_path = c->exec_path, .argv = c->argv};
+    struct boot_pvh pvh = {.ram = b->ram_size, .exec_path = b->program->path, .argv = c->argv};
     size_t size = boot_pvh_size(&pvh);
 
     pvh.program_start = page_up(kernel_end + size);
-    pvh.program_end = pvh.program_start + c->program_size;
+    pvh.program_end = pvh.program_start + b->program->size;
     if (map_program(b, pvh.program_start, err) != 0 ||
         boot_pvh_write(&pvh, kernel_end, b->ram + kernel_end, size, err) != 0)
         return -1;

@@ -8,6 +8,7 @@
 
 #include "monitor/guest_mem.h"
 #include "monitor/kernel_image.h"
+#include "monitor/program.h"
 #include "monitor/vcpu.h"
 #include "monitor/virtio_preset.h"
 #include "monitor/vm_config.h"
@@ -16,6 +17,7 @@
 
 struct boot {
     const struct vm_config *config;
+    const struct program *program;
     const struct kernel_image *kernel;
     const struct guest_mem *mem;
     uint8_t *ram; /* host mapping of all RAM; nobody else uses it yet */

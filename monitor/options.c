@@ -225,11 +225,11 @@ int options_parse(struct run_options *out, int argc, char **argv, struct err *er
     int at = 0;
     int r;
 
-    *out = (struct run_options){.vm = {.memory = VM_MEMORY_DEFAULT, .program_fd = -1}};
+    *out = (struct run_options){.vm = {.memory = VM_MEMORY_DEFAULT}};
     r = take_options(&p, argc, argv, &at, err);
     if (r == 0 && !out->help) {
-        out->program = at < argc ? argv[at] : NULL;
-        if (!out->program)
+        out->vm.program = at < argc ? argv[at] : NULL;
+        if (!out->vm.program)
             r = err_set(err, "which PROGRAM? (see `samara run --help`)");
         else if (append_all(&arguments, argc - at, argv + at, err) != 0 ||
                  add_defaults(&p, err) != 0)

@@ -11,7 +11,6 @@ struct run_options {
     struct vm_config vm;
     uint64_t timeout_ns; /* 0: none */
     bool help;
-    const char *program; /* as given */
 };
 
 /* Parses the words after "run". The strings stay argv's, but for the argument and environment

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,8 +11,7 @@
 
 #include "abi/memory_map.h"
 #include "monitor/elf_image.h"
-
-enum { PATH_ROOM = 4096 };
+#include "monitor/vm_config.h"
 
 static const char default_path[] = "/usr/local/bin:/usr/bin:/bin";
 
@@ -31,8 +31,9 @@ static bool is_program(const char *path)
 }
 
 /* The first executable of that name in PATH; -1 with errno (EACCES if there was one of no use). */
-static int search_path(const char *name, char found[PATH_ROOM])
+static int search_path(const char *name)
 {
+    char found[PROGRAM_PATH];
     const char *path = getenv("PATH");
     int why = ENOENT;
 
@@ -40,7 +41,7 @@ static int search_path(const char *name, char found[PATH_ROOM])
         size_t len = strcspn(path, ":");
         size_t name_len = strlen(name);
 
-        if (len > 0 && len + 1 + name_len < PATH_ROOM) {
+        if (len > 0 && len + 1 + name_len < sizeof(found)) {
             memcpy(found, path, len);
             found[len] = '/';
             memcpy(found + len + 1, name, name_len + 1);
@@ -99,34 +100,48 @@ static int check(const char *name, int fd, uint64_t memory, uint64_t *size, stru
     return 0;
 }
 
-int program_open(struct vm_config *config, const char *name, struct err *err)
+/* The kernel knows; realpath() where there is no /proc. */
+static int find_path(struct program *program, const char *name, struct err *err)
 {
-    char found[PATH_ROOM];
-    const char *path = name;
-    int fd;
+    char link[32];
+    ssize_t len;
 
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", program->fd);
+    len = readlink(link, program->path, sizeof(program->path) - 1);
+    if (len > 0 && (size_t)len < sizeof(program->path) - 1)
+        program->path[len] = '\0';
+    else if (!realpath(name, program->path))
+        return err_sys(err, "%s", name);
+    return 0;
+}
+
+static int open_named(const char *name)
+{
     if (!name[0]) {
-        fd = -1;
         errno = ENOENT;
-    } else if (strchr(name, '/')) {
-        fd = open_program(name);
-    } else {
-        fd = search_path(name, found);
-        path = found;
+        return -1;
     }
-    if (fd < 0) {
+    return strchr(name, '/') ? open_program(name) : search_path(name);
+}
+
+int program_open(struct program *program, const char *name, uint64_t memory, struct err *err)
+{
+    program->fd = open_named(name);
+    if (program->fd < 0) {
         int why = errno;
 
         err_sys(err, "%s", name[0] ? name : "an empty name");
         return why == ENOENT || why == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
     }
-    config->program_fd = fd;
-    if (check(name, fd, config->memory, &config->program_size, err) != 0)
+    if (check(name, program->fd, memory, &program->size, err) != 0 ||
+        find_path(program, name, err) != 0)
         return EXIT_NOT_RUNNABLE;
-    config->exec_path = realpath(path, NULL);
-    if (!config->exec_path) {
-        err_sys(err, "%s", path);
-        return EXIT_NOT_RUNNABLE;
-    }
     return 0;
+}
+
+void program_close(struct program *program)
+{
+    if (program->fd >= 0)
+        close(program->fd);
+    program->fd = -1;
 }

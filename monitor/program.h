@@ -2,16 +2,30 @@
 #ifndef SAMARA_MONITOR_PROGRAM_H
 #define SAMARA_MONITOR_PROGRAM_H
 
+#include <stdint.h>
+
 #include "monitor/err.h"
-#include "monitor/vm_config.h"
 
 enum { EXIT_NOT_RUNNABLE = 126, EXIT_NOT_FOUND = 127 };
+enum { PROGRAM_PATH = 4096 };
+
+struct program {
+    int fd; /* open for reading; -1: none */
+    uint64_t size;
+    char path[PROGRAM_PATH]; /* absolute */
+};
+
+#define PROGRAM_CLOSED                                                                             \
+    {                                                                                              \
+        .fd = -1                                                                                   \
+    }
 
 /*
- * Opens what `name` means (looked up in PATH if it has no slash) and fills in program_fd,
- * program_size and exec_path, which is allocated. 0, or EXIT_NOT_FOUND or EXIT_NOT_RUNNABLE with
- * err.
+ * Opens what `name` means (looked up in PATH if it has no slash); it has to fit into `memory`
+ * bytes. 0, or EXIT_NOT_FOUND or EXIT_NOT_RUNNABLE with err.
  */
-int program_open(struct vm_config *config, const char *name, struct err *err);
+int program_open(struct program *program, const char *name, uint64_t memory, struct err *err);
+
+void program_close(struct program *program);
 
 #endif

@@ -188,12 +188,13 @@ static int run_vm(struct run *run, const struct run_options *options, struct rep
     struct err trouble = {.text = ""};
     int status;
 
+    catch_bus_errors(run->vm);
     if (watch(run, options, err) != 0) {
         vm_destroy(run->vm);
         return EXIT_SAMARA;
     }
     vm_run(run->vm);
-    status = outcome(run, options->program, report);
+    status = outcome(run, options->vm.program, report);
     if (vm_write_trace(run->vm, &trouble) != 0 && !err->text[0])
         *err = trouble; /* the status stays the program's */
     vm_leave(run->vm);
@@ -204,14 +205,16 @@ static int run_program(const struct run_options *options, struct report *report)
 {
     static struct vm vm;
     struct run run = {.vm = &vm, .signal_fd = -1};
-    int status = EXIT_SAMARA;
+    int status;
 
     if (vm_config_check(&options->vm, &report->err) != 0)
         return EXIT_SAMARA;
-    if (catch_signals(&run, &report->err) == 0 && vm_create(&vm, &options->vm, &report->err) == 0) {
-        catch_bus_errors(&vm);
+    if (catch_signals(&run, &report->err) != 0)
+        status = EXIT_SAMARA;
+    else if (vm_create(&vm, &options->vm, &report->err) != 0)
+        status = vm.program_status ? vm.program_status : EXIT_SAMARA;
+    else
         status = run_vm(&run, options, report);
-    }
     release_signals(&run);
     return status;
 }
@@ -222,11 +225,9 @@ int run_command(int argc, char **argv, struct report *report)
     int status = EXIT_SAMARA;
 
     if (options_parse(&options, argc, argv, &report->err) == 0) {
-        status = options.help ? 0 : program_open(&options.vm, options.program, &report->err);
+        status = options.help ? 0 : run_program(&options, report);
         if (options.help)
             options_help();
-        else if (status == 0)
-            status = run_program(&options, report);
     }
     vm_config_close(&options.vm);
     return status;

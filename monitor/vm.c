@@ -206,6 +206,7 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct err *err)
     device_lock_init(&vm->lock);
     pthread_mutex_init(&vm->basis.mutex, NULL);
     pthread_mutex_init(&vm->contents.mutex, NULL);
+    vm->program = (struct program)PROGRAM_CLOSED;
     vm->kernel = (struct kernel_image)KERNEL_IMAGE_CLOSED;
     pthread_cond_init(&vm->finishing, NULL);
     if (trace_open(&vm->trace, config->trace_path, err) == 0 && build(vm, err) == 0)
@@ -238,6 +239,7 @@ void vm_destroy(struct vm *vm)
 {
     stop_loop(vm);
     vcpu_close(&vm->vcpu);
+    program_close(&vm->program);
     kernel_image_close(&vm->kernel);
     vsock_free(vm->vsock);
     vm->vsock = NULL;

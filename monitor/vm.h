@@ -12,6 +12,7 @@
 #include "monitor/kernel_image.h"
 #include "monitor/mmio_bus.h"
 #include "monitor/platform.h"
+#include "monitor/program.h"
 #include "monitor/terminal.h"
 #include "monitor/trace.h"
 #include "monitor/vcpu.h"
@@ -46,6 +47,8 @@ struct vm {
     bool loop_started;
     struct vm_part basis, contents;
     struct vcpu vcpu;
+    struct program program;
+    int program_status; /* what program_open said */
     struct kernel_image kernel;
     struct cpuid_table cpuid;
     struct vcpu_start start;
@@ -63,7 +66,8 @@ struct vm {
 };
 
 /* Builds everything up to the first instruction; the loop runs from here on. vm is in static memory
- * (it is large) and zero; config lives as long as it. -1 with err, and nothing left open. */
+ * (it is large) and zero; config lives as long as it. -1 with err, and nothing left open; if it is
+ * the program that cannot run, program_status is its exit status. */
 int vm_create(struct vm *vm, const struct vm_config *config, struct err *err);
 
 /* Runs the guest in the calling thread until it ended and all its output was delivered. Afterwards

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "devices/vsock.h"
 
@@ -27,12 +26,7 @@ static void free_const(const char *text)
 
 void vm_config_close(struct vm_config *c)
 {
-    if (c->program_fd >= 0)
-        close(c->program_fd);
-    c->program_fd = -1;
-    free_const(c->exec_path);
     free_const(c->argv.data);
     free_const(c->envp.data);
-    c->exec_path = NULL;
     c->argv = c->envp = (struct string_block){0};
 }

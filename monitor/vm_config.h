@@ -21,13 +21,11 @@ struct vm_config {
     const char *vsock_path;  /* NULL: no listening socket */
     const char *trace_path;  /* NULL: none */
     bool verbose;
-    int program_fd; /* open for reading; owned by whoever filled it in */
-    uint64_t program_size;
-    const char *exec_path; /* absolute */
+    const char *program; /* as the user named it */
     struct string_block argv, envp;
 };
 
-/* Closes program_fd and frees exec_path, argv and envp, which whoever filled them in allocated. */
+/* Frees argv and envp, which whoever filled them in allocated. */
 void vm_config_close(struct vm_config *config);
 
 /* -1 with err if the parts contradict each other or lie outside their ranges. */

@@ -224,8 +224,14 @@ static int add_devices(struct vm *vm, struct err *err)
 
 int vm_make_basis(struct vm *vm, struct err *err)
 {
+    const struct vm_config *c = vm->config;
+
     trace_step(&vm->trace, TRACE_CONTENTS, "start");
-    if (kernel_image_open(&vm->kernel, vm->config->kernel_path, err) != 0)
+    vm->program_status = program_open(&vm->program, c->program, c->memory, err);
+    if (vm->program_status != 0)
+        return -1;
+    trace_step(&vm->trace, TRACE_CONTENTS, "program file");
+    if (kernel_image_open(&vm->kernel, c->kernel_path, err) != 0)
         return -1;
     trace_step(&vm->trace, TRACE_CONTENTS, "kernel file");
     if (cpuid_load(&vm->cpuid, vm->kvm, err) != 0)
@@ -236,7 +242,8 @@ int vm_make_basis(struct vm *vm, struct err *err)
 
 int vm_make_contents(struct vm *vm, struct err *err)
 {
-    const struct boot boot = {vm->config, &vm->kernel, &vm->mem, vm->ram, vm->ram_size};
+    const struct boot boot = {vm->config, &vm->program, &vm->kernel,
+                              &vm->mem,   vm->ram,      vm->ram_size};
 
     if (boot_load(&boot, &vm->vsock_preset, &vm->start, err) != 0)
         return -1;

@@ -11,7 +11,7 @@
 /* Opens KVM and maps RAM: what both sides start from. All return -1 with err. */
 int vm_open(struct vm *vm, struct err *err);
 
-/* What the vCPU's features depend on: the kernel's note and CPUID. Then all else: memory at the
+/* What other steps depend on: the program, the kernel's note, CPUID. Then all else: memory at the
  * first instruction, the loop and the devices. */
 int vm_make_basis(struct vm *vm, struct err *err);
 int vm_make_contents(struct vm *vm, struct err *err);

@@ -34,7 +34,7 @@ static bool has_block(struct string_block block, const char *text)
 Test(options, a_program_alone_gets_the_defaults)
 {
     ACCEPTED("prog");
-    cr_assert_str_eq(got.program, "prog");
+    cr_assert_str_eq(got.vm.program, "prog");
     cr_assert_eq(got.vm.memory, VM_MEMORY_DEFAULT);
     cr_assert_eq(got.timeout_ns, 0);
     cr_assert_null(got.vm.kernel_path);
@@ -56,7 +56,7 @@ Test(options, what_follows_the_program_is_the_programs)
 Test(options, two_dashes_end_the_options)
 {
     ACCEPTED("--mem", "64M", "--", "--verbose");
-    cr_assert_str_eq(got.program, "--verbose");
+    cr_assert_str_eq(got.vm.program, "--verbose");
     cr_assert_not(got.vm.verbose);
 }
 

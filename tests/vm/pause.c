@@ -2,11 +2,9 @@
  * vCPU pause, resume and stop, which no command of samara reaches yet: a VM from the monitor's own
  * parts, whose guest counts in memory for ever. `kernel_tests` runs it: pause KERNEL PROGRAM.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "abi/memory_map.h"
@@ -60,17 +58,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-static void open_program(struct vm_config *config, const char *path)
-{
-    struct stat st;
-
-    config->program_fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (config->program_fd < 0 || fstat(config->program_fd, &st) != 0)
-        fail("no program");
-    config->program_size = (uint64_t)st.st_size;
-    config->exec_path = path;
-}
-
 int main(int argc, char **argv)
 {
     struct vm_config config = {.memory = 16 << 20};
@@ -80,7 +67,7 @@ int main(int argc, char **argv)
     if (argc != 3)
         fail("usage: pause KERNEL PROGRAM");
     config.kernel_path = argv[1];
-    open_program(&config, argv[2]);
+    config.program = argv[2];
     if (vm_create(&vm, &config, &err) != 0)
         fail(err.text);
     if (pthread_create(&thread, NULL, run, NULL) != 0)
