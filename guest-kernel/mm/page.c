@@ -1,7 +1,7 @@
 /*
  * Pages are numbered without the device hole: low RAM first, then what lies above 4 GiB. Those from
- * `next` to `last` were never allocated: single pages come from the lower end, so that what a small
- * program touches lies together, runs (mostly buffers that are seldom filled) from the upper.
+ * `next` to `last` were never allocated: pages and short runs come from the lower end, so that what
+ * a small program touches lies together, long runs (buffers that are seldom filled) from the upper.
  * Elsewhere a set bit in `freed` is a free page and a set bit in `summary` a word of `freed` that
  * is not zero: two looks find a page. Both bitmaps start as untouched RAM, which is all zero:
  * "nothing freed".
@@ -9,6 +9,8 @@
 #include "guest-kernel/mm/page.h"
 
 #include "guest-kernel/lib/string.h"
+
+#define SHORT_RUN 8
 
 static struct {
     u64 low_start; /* guest-physical */
@@ -176,10 +178,20 @@ static size_t find_freed_run(size_t count)
     return start;
 }
 
-static void *take_untouched_run(unsigned count)
+static void *take_from_lower_end(unsigned count)
 {
-    if (count > pages.last - pages.next)
-        return NULL;
+    if (spans_hole(pages.next, count)) {
+        if (count > pages.last - pages.low_pages)
+            return NULL;
+        while (pages.next < pages.low_pages)
+            mark_free(pages.next++);
+    }
+    pages.next += count;
+    return page_of(pages.next - count);
+}
+
+static void *take_from_upper_end(unsigned count)
+{
     if (spans_hole(pages.last - count, count)) {
         if (count > pages.low_pages - pages.next)
             return NULL;
@@ -188,6 +200,13 @@ static void *take_untouched_run(unsigned count)
     }
     pages.last -= count;
     return page_of(pages.last);
+}
+
+static void *take_untouched_run(unsigned count)
+{
+    if (count > pages.last - pages.next)
+        return NULL;
+    return count <= SHORT_RUN ? take_from_lower_end(count) : take_from_upper_end(count);
 }
 
 void *pages_alloc(unsigned count)

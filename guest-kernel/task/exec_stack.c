@@ -152,7 +152,7 @@ int exec_stack_build(const struct exec_stack *s, u64 *rsp)
     put_auxv(&b, s, &at);
 
     /* Below it the program will go on at once: map a little more. */
-    mm_populate((b.base & ~(PAGE_SIZE - 1)) - 15 * PAGE_SIZE, s->top);
+    mm_populate((b.base & ~(PAGE_SIZE - 1)) - 3 * PAGE_SIZE, s->top);
     bool written = mm_poke(b.base, b.block, size);
     kfree(b.block);
     *rsp = b.base;
