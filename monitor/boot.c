@@ -17,8 +17,7 @@
 
 enum { PAGE = 4096, VSOCK_QUEUE_SIZE = 128 };
 
-/* How much of free memory the guest kernel has used when the program starts (see README of bench).
- */
+/* How much of free memory has been touched when a small program ends. */
 #define EARLY_MEMORY (20ull * PAGE)
 
 /* Least RAM behind the program, for what it does. */
