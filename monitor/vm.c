@@ -7,6 +7,7 @@
 #include "monitor/vm.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -113,11 +114,29 @@ static bool contents_made(struct vm *vm)
     return made(vm, &vm->basis, vm_make_basis) && made(vm, &vm->contents, vm_make_contents);
 }
 
+/*
+ * Some kernels (sched_vcpu_pack) put a new thread onto the processor of the one that made it
+ * although others idle, and leave it there: the two would take turns. The new one goes to another,
+ * if it may.
+ */
+static void step_aside(int processor)
+{
+    cpu_set_t allowed, others;
+
+    if (sched_getcpu() != processor || sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+        return;
+    others = allowed;
+    CPU_CLR((size_t)processor, &others);
+    if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof(others), &others) == 0)
+        sched_setaffinity(0, sizeof(allowed), &allowed);
+}
+
 static void *loop_main(void *arg)
 {
     struct vm *vm = arg;
     struct err err = {.text = ""};
 
+    step_aside(vm->processor);
     if (contents_made(vm) && loop_run(&vm->loop, &err) != 0) {
         device_lock_take(&vm->lock);
         snprintf(vm->report, sizeof(vm->report), "%s", err.text);
@@ -133,6 +152,7 @@ static int start_loop(struct vm *vm, struct err *err)
     pthread_attr_t attr;
     int r;
 
+    vm->processor = sched_getcpu();
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, LOOP_STACK);
     r = pthread_create(&vm->loop_thread, &attr, loop_main, vm);
@@ -142,6 +162,7 @@ static int start_loop(struct vm *vm, struct err *err)
         return err_sys(err, "start the loop thread");
     }
     vm->loop_started = true;
+    sched_yield(); /* if it is behind us on our own processor, so that it can leave */
     return 0;
 }
 

@@ -44,6 +44,7 @@ struct vm {
     struct mmio_bus bus;
     struct event_loop loop;
     pthread_t loop_thread;
+    int processor; /* where the thread was that made the loop thread */
     bool loop_started;
     struct vm_part basis, contents;
     struct vcpu vcpu;
