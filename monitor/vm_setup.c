@@ -146,20 +146,23 @@ static void raise_vsock(void *ctx)
     kvm_send_msi(vm->fd, SAMARA_VECTOR_VIRTIO + BOOT_VSOCK_SLOT);
 }
 
-static bool is_placeholder(int fd)
+/* Of no use for its direction: main()'s placeholder for one that the caller had closed, or opened
+ * for the other direction only. Reading or writing either says EBADF. */
+static bool is_useless(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
+    int mode = flags & O_ACCMODE;
 
-    return flags >= 0 && (flags & O_PATH);
+    return flags >= 0 &&
+           ((flags & O_PATH) || (mode != O_RDWR && mode != (fd ? O_WRONLY : O_RDONLY)));
 }
 
-/* main() puts placeholders where the caller had closed descriptors: no streams for those. */
 static int open_stdio(struct vm *vm, struct stream_fd stdio[3], struct err *err)
 {
     for (int fd = 0; fd < 3; fd++)
         stdio[fd] = STREAM_CLOSED;
     for (int fd = 0; fd < 3; fd++) {
-        if (is_placeholder(fd))
+        if (is_useless(fd))
             vm->closed_flags |= (uint32_t)SAMARA_FLAG_STDIN_CLOSED << fd;
         else if (stream_open(&stdio[fd], fd, fd ? STREAM_WRITES : STREAM_READS, err) != 0)
             return -1;

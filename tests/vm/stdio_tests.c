@@ -43,7 +43,8 @@ static void a_pipes_write_end_as_input_takes_nothing(void)
     struct outcome o;
 
     job_run(&job, &o);
-    STATUS(&o, 0);
+    STATUS(&o, 1);
+    ERROR_HAS(&o, "Bad file descriptor");
     OUTPUT(&o, "kept\n");
 }
 
@@ -251,7 +252,11 @@ static void closed_descriptors_are_closed_inside(void)
 {
     static const struct {
         const char *script, *redirection;
-    } cases[] = {{"echo hi", ">&-"}, {"cat", "<&-"}, {"sh -c 'echo err >&2; echo $?'", "2>&-"}};
+    } cases[] = {{"echo hi", ">&-"},
+                 {"cat", "<&-"},
+                 {"sh -c 'echo err >&2; echo $?'", "2>&-"},
+                 {"echo hi", "1</dev/null"},
+                 {"cat", "0>/dev/null"}};
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char script[600];
