@@ -252,6 +252,8 @@ int vm_write_trace(struct vm *vm, struct err *err)
 {
     struct samara_platform page;
 
+    if (!vm->trace.file)
+        return 0;
     platform_read(&vm->platform, &page);
     return trace_write(&vm->trace, &page, vm_clock_offset(vm), err);
 }
