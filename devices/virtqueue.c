@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "abi/virtio.h"
-#include "devices/copy_barrier.h"
+#include "monitor/copy_barrier.h"
 #include "monitor/guest_iov.h"
 
 /* --- the rings, as memory the guest changes at any moment --- */

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "devices/copy_barrier.h"
+#include "monitor/copy_barrier.h"
 
 size_t vq_readable(const struct vq_request *req)
 {

@@ -35,7 +35,7 @@ static uint64_t page_up(uint64_t at)
 static int map_program(const struct boot *b, uint64_t at, struct err *err)
 {
     const struct program *p = b->program;
-    uint64_t low = b->ram_size < SAMARA_RAM_LOW_END ? b->ram_size : SAMARA_RAM_LOW_END;
+    uint64_t low = ram_below_hole(b->ram_size);
 
     if (at > low || p->size > low - at || low - at - p->size < ROOM_TO_RUN)
         return err_set(err, "%s: too big for the VM's memory (%llu MiB): use --mem", p->path,

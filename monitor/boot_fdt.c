@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "abi/memory_map.h"
+#include "monitor/guest_mem.h"
 #include "abi/platform.h"
 
 enum { SKELETON = 4096 };
@@ -38,7 +39,7 @@ static int put_string(void *fdt, const char *name, const char *text)
 static int put_memory(void *fdt, const struct boot_fdt *c)
 {
     const struct range ram[2] = {
-        {0, c->ram < SAMARA_RAM_LOW_END ? c->ram : SAMARA_RAM_LOW_END},
+        {0, ram_below_hole(c->ram)},
         {SAMARA_RAM_HIGH_BASE, c->ram - SAMARA_RAM_LOW_END},
     };
     int r = fdt_begin_node(fdt, "memory@0");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "abi/memory_map.h"
+#include "monitor/guest_mem.h"
 
 enum {
     START_MAGIC = 0x336ec578,
@@ -44,7 +45,7 @@ size_t boot_pvh_size(const struct boot_pvh *c)
 /* Below 0x4000 lie the pages of abi/memory_map.h. */
 static uint32_t fill_ranges(struct pvh_range ram[RANGES], uint64_t size)
 {
-    uint64_t low = size < SAMARA_RAM_LOW_END ? size : SAMARA_RAM_LOW_END;
+    uint64_t low = ram_below_hole(size);
 
     ram[0] = (struct pvh_range){.address = 0x4000, .size = 0x9c000, .type = MEMMAP_RAM};
     ram[1] = (struct pvh_range){

@@ -10,8 +10,9 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "monitor/clock.h"
 
 enum { SLOT_WAKE = LOOP_WATCHES, SLOT_TIMER };
 enum { EVENTS_PER_TURN = 32 };
@@ -139,10 +140,7 @@ void loop_del(struct event_loop *loop, int watch)
 
 uint64_t loop_now_ns(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return (uint64_t)clock_ns(CLOCK_MONOTONIC);
 }
 
 /* Sets the timerfd to the first timer; zero disarms it. */

@@ -3,13 +3,8 @@
 
 #include <string.h>
 
+#include "monitor/copy_barrier.h"
 #include "monitor/guest_iov.h"
-
-/* Ends a copy-in: what was copied cannot be fetched again from where it came. */
-static void copy_barrier(void)
-{
-    __asm__ volatile("" ::: "memory");
-}
 
 static bool range_fits(uint64_t size, uint64_t at, uint64_t len)
 {

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "abi/memory_map.h"
 #include "monitor/err.h"
 
 #define GUEST_REGIONS 2
@@ -24,6 +25,12 @@ typedef struct {
 static inline gpa_t gpa(uint64_t value)
 {
     return (gpa_t){value};
+}
+
+/* Of `ram` bytes, those below the device hole; the rest begins at SAMARA_RAM_HIGH_BASE. */
+static inline uint64_t ram_below_hole(uint64_t ram)
+{
+    return ram < SAMARA_RAM_LOW_END ? ram : SAMARA_RAM_LOW_END;
 }
 
 struct guest_region {

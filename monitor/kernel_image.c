@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "abi/memory_map.h"
+#include "monitor/guest_mem.h"
 
 enum { PAGE = 4096, WINDOW_4K_END = 2 << 20 };
 
@@ -119,7 +120,7 @@ static int map_segment(const struct kernel_image *image, const struct elf_segmen
 uint64_t kernel_image_map(const struct kernel_image *image, uint8_t *ram, uint64_t ram_size,
                           struct err *err)
 {
-    uint64_t low = ram_size < SAMARA_RAM_LOW_END ? ram_size : SAMARA_RAM_LOW_END;
+    uint64_t low = ram_below_hole(ram_size);
     uint64_t limit = image->elf.has_samara_note ? WINDOW_4K_END : low;
     uint64_t end = 0;
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "abi/memory_map.h"
+#include "monitor/guest_mem.h"
 #include "monitor/elf_image.h"
 #include "monitor/vm_config.h"
 
@@ -70,7 +71,7 @@ static bool segments_fit(const struct elf_image *elf, uint64_t memory)
 static int check_room(const struct elf_image *elf, uint64_t size, uint64_t memory, struct err *err)
 {
     const struct elf_segment *last = &elf->segments[elf->segment_count - 1];
-    uint64_t low = memory < SAMARA_RAM_LOW_END ? memory : SAMARA_RAM_LOW_END;
+    uint64_t low = ram_below_hole(memory);
 
     if (size > low - VM_MEMORY_RESERVED || !segments_fit(elf, memory))
         return err_set(err, "too big for a memory of %llu MiB (use --mem)",

@@ -3,19 +3,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+
+#include "monitor/clock.h"
 
 enum { GUEST = TRACE_TRACKS }; /* the track after the host's */
 
 static const char *const track_names[] = {"host: machine", "host: contents", "guest"};
-
-uint64_t trace_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 void trace_step(struct trace *trace, enum trace_track track, const char *name)
 {
@@ -24,7 +17,7 @@ void trace_step(struct trace *trace, enum trace_track track, const char *name)
     if (!trace->file || to->count == TRACE_STEPS)
         return;
     to->steps[to->count].name = name;
-    to->steps[to->count++].ns = trace_now();
+    to->steps[to->count++].ns = (uint64_t)clock_ns(CLOCK_MONOTONIC);
 }
 
 /* Zero of the file's clock. */
@@ -98,8 +91,6 @@ int trace_write(struct trace *trace, const struct samara_platform *page, int64_t
     FILE *f = trace->file;
     int failed;
 
-    if (!f)
-        return 0;
     trace->file = NULL;
     fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", f);
     put_track_names(f);

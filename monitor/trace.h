@@ -35,11 +35,9 @@ int trace_open(struct trace *trace, const char *path, struct err *err);
 /* Notes that the step called name (a constant) ends now. */
 void trace_step(struct trace *trace, enum trace_track track, const char *name);
 
-/* Writes and closes the file, if there is one. guest_offset is what to add to a guest mark's time
+/* Writes and closes the file, which is open. guest_offset is what to add to a guest mark's time
  * to get CLOCK_MONOTONIC. The page is a copy of the guest's and not trusted. */
 int trace_write(struct trace *trace, const struct samara_platform *page, int64_t guest_offset,
                 struct err *err);
-
-uint64_t trace_now(void);
 
 #endif

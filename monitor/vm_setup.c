@@ -9,11 +9,11 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "abi/memory_map.h"
 #include "monitor/boot.h"
+#include "monitor/clock.h"
 #include "monitor/kvm.h"
 #include "monitor/warn.h"
 
@@ -35,7 +35,7 @@ static int map_ram(struct vm *vm, uint64_t size, struct err *err)
 
 static int add_regions(struct vm *vm, struct err *err)
 {
-    uint64_t low = vm->ram_size < SAMARA_RAM_LOW_END ? vm->ram_size : SAMARA_RAM_LOW_END;
+    uint64_t low = ram_below_hole(vm->ram_size);
 
     if (guest_mem_add(&vm->mem, 0, low, vm->ram, err) != 0)
         return -1;
@@ -99,14 +99,6 @@ void vm_resize(struct vm *vm)
     terminal_size(&vm->terminal, &rows, &cols);
     if (vm->terminal.fd >= 0)
         platform_resize(&vm->platform, rows, cols);
-}
-
-static int64_t clock_ns(clockid_t id)
-{
-    struct timespec t;
-
-    clock_gettime(id, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 int64_t vm_clock_offset(const struct vm *vm)
