@@ -62,7 +62,10 @@ struct samara_platform {
 
     /* The terminal's modes: as the monitor found them; what the guest wants, with TERMINAL. */
     struct samara_termios terminal;
-    uint32_t reserved;
+
+    /* Written by the monitor before it ends a stdio stream: why the host could not read or write
+     * it, an errno of Linux; 0 if the stream ended as streams do. */
+    uint32_t stdio_error[3];
 };
 _Static_assert(sizeof(struct samara_platform) <= 4096, "platform page");
 _Static_assert(offsetof(struct samara_platform, exit_kind) == 96 &&

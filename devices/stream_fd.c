@@ -101,6 +101,12 @@ void stream_close(struct stream_fd *stream)
     *stream = STREAM_CLOSED;
 }
 
+void stream_unread(const struct stream_fd *stream, uint32_t bytes)
+{
+    if (stream->kind == STREAM_FILE && bytes > 0)
+        (void)lseek(stream->fd, -(off_t)bytes, SEEK_CUR);
+}
+
 /* The first piece of a transfer, cut to what a ready but blocking file takes without blocking. */
 static struct iovec careful_piece(const struct iovec *iov, int count)
 {

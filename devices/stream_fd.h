@@ -16,6 +16,7 @@
 #define SAMARA_DEVICES_STREAM_FD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -51,6 +52,10 @@ int stream_open(struct stream_fd *stream, int fd, enum stream_use use, struct er
 
 /* Closes it if it is open. */
 void stream_close(struct stream_fd *stream);
+
+/* Of what was read, the last `bytes` were not used: whoever reads the same file next gets them.
+ * Does nothing where there is no going back (pipes, terminals, sockets). */
+void stream_unread(const struct stream_fd *stream, uint32_t bytes);
 
 /* As readv and writev; return bytes or -errno, -EAGAIN when it would block. */
 ssize_t stream_readv(const struct stream_fd *stream, const struct iovec *iov, int count);

@@ -140,6 +140,8 @@ struct vsock *vsock_new(const struct vsock_config *config, const struct virtio_h
     if (config->path != NULL && host_listen(vsock, config->path, err) != 0)
         goto fail;
     memcpy(vsock->stdio, config->stdio, sizeof(vsock->stdio));
+    vsock->stdio_failed = config->stdio_failed;
+    vsock->stdio_arg = config->stdio_arg;
     return vsock;
 
 fail:

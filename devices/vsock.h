@@ -33,6 +33,11 @@ struct vsock_config {
     uint64_t guest_cid;
     const char *path;          /* of the socket to listen on, created here; NULL: stdio only */
     struct stream_fd stdio[3]; /* stdin, stdout, stderr, fd -1 for those not wanted; handed over */
+    /* The host failed to read or write stream `number` (0-2) for a reason (errno) other than that
+     * the other end has gone: called before the guest is told that the stream has ended. May be
+     * NULL. */
+    void (*stdio_failed)(void *arg, int number, int reason);
+    void *stdio_arg;
 };
 
 /* NULL with err. The caller ignores SIGPIPE. On success the device owns config->stdio, on failure

@@ -338,6 +338,13 @@ void conn_set_due(struct vsock_conn *conn, uint64_t at_ns)
 
 /* --- ends --- */
 
+/* A file at its end stays open until the guest says how much of it was used. */
+static bool awaits_counts(const struct vsock_conn *conn)
+{
+    return conn->stream.kind == STREAM_FILE && conn->sent != conn->peer_forwarded &&
+           !(conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_RCV);
+}
+
 /* One direction of the stream is over; how is SHUT_RD or SHUT_WR. */
 static void close_direction(struct vsock_conn *conn, int how)
 {
@@ -345,7 +352,7 @@ static void close_direction(struct vsock_conn *conn, int how)
         conn->reads = conn->readable = false;
     else
         conn->writes = false;
-    if (!conn->reads && !conn->writes) {
+    if (!conn->reads && !conn->writes && !awaits_counts(conn)) {
         close_stream(conn);
         return;
     }
@@ -371,19 +378,20 @@ void conn_end_read(struct vsock_conn *conn)
         conn_end_write(conn, EPIPE);
 }
 
-static void log_lost_output(struct vsock_conn *conn, int reason)
+/* That the reader has gone is no failure. */
+void conn_stdio_failed(const struct vsock_conn *conn, int reason)
 {
-    static const char *const names[] = {"stdin", "stdout", "stderr"};
+    const struct vsock *vsock = conn->vsock;
 
-    if (conn->stdio >= 0 && reason != EPIPE && reason != ECONNRESET)
-        device_log(&conn->vsock->device, "%s: %s", names[conn->stdio], strerror(reason));
+    if (conn->stdio >= 0 && reason != EPIPE && reason != ECONNRESET && vsock->stdio_failed != NULL)
+        vsock->stdio_failed(vsock->stdio_arg, conn->stdio, reason);
 }
 
 void conn_end_write(struct vsock_conn *conn, int reason)
 {
     conn_forwarded(conn, buffer_drop(conn));
     if (conn->writes) {
-        log_lost_output(conn, reason);
+        conn_stdio_failed(conn, reason);
         close_direction(conn, SHUT_WR);
     }
     tell_shutdown(conn, VIRTIO_VSOCK_SHUTDOWN_RCV);
@@ -392,7 +400,11 @@ void conn_end_write(struct vsock_conn *conn, int reason)
 
 void conn_guest_shutdown(struct vsock_conn *conn, uint32_t flags)
 {
+    uint8_t before = conn->guest_shut;
+
     conn->guest_shut |= flags & (VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND);
+    if ((conn->guest_shut & ~before) & VIRTIO_VSOCK_SHUTDOWN_RCV)
+        stream_unread(&conn->stream, conn->sent - conn->peer_forwarded);
     if (conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_RCV && conn->reads)
         close_direction(conn, SHUT_RD);
     if (conn->held == 0)

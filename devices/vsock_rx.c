@@ -89,6 +89,8 @@ static bool send_data(struct vsock_conn *conn, struct vq_request *req, size_t *b
         return false;
     }
     if (len <= 0) { /* an error other than "later" ends the stream as well */
+        if (len < 0)
+            conn_stdio_failed(conn, (int)-len);
         conn_end_read(conn);
         return false;
     }

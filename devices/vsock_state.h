@@ -95,6 +95,8 @@ struct vsock {
     struct event_loop *loop;
     uint64_t guest_cid;
     struct stream_fd stdio[3]; /* until the guest connects to them */
+    void (*stdio_failed)(void *arg, int number, int reason);
+    void *stdio_arg;
 
     char path[VSOCK_PATH_MAX + 1];
     dev_t path_dev; /* what was made there */
@@ -154,7 +156,9 @@ void conn_abandon(struct vsock_conn *conn);
 /* The host's end of file, and its refusal of more data (reason: a positive errno). */
 void conn_end_read(struct vsock_conn *conn);
 void conn_end_write(struct vsock_conn *conn, int reason);
-/* The guest's SHUTDOWN. */
+/* Tells the device's owner if it is one of stdio's streams (reason: a positive errno). */
+void conn_stdio_failed(const struct vsock_conn *conn, int reason);
+/* The guest's SHUTDOWN: what it will not read of a file is left to the next reader. */
 void conn_guest_shutdown(struct vsock_conn *conn, uint32_t flags);
 /* Everything held has been written: does what was waiting for that. May free it. */
 void conn_drained(struct vsock_conn *conn);

@@ -66,6 +66,14 @@ void platform_resize(struct platform *platform, uint16_t rows, uint16_t cols)
     guest_write(platform->mem, gpa(at + offsetof(struct samara_platform, tty_cols)), &cols, 2);
 }
 
+void platform_stdio_failed(struct platform *platform, int number, int reason)
+{
+    const uint64_t at = SAMARA_GPA_PLATFORM + offsetof(struct samara_platform, stdio_error);
+    uint32_t word = (uint32_t)reason;
+
+    guest_write(platform->mem, gpa(at + (unsigned)number * sizeof(word)), &word, sizeof(word));
+}
+
 void platform_terminal(const struct platform *platform, struct samara_termios *modes, bool *flush)
 {
     const uint64_t at = SAMARA_GPA_PLATFORM;

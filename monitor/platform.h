@@ -38,6 +38,9 @@ bool platform_signal(struct platform *platform, int sig);
 /* Stores the terminal's size; the caller sends SIGWINCH. */
 void platform_resize(struct platform *platform, uint16_t rows, uint16_t cols);
 
+/* Stores why stdio stream `number` (0-2) failed: an errno. */
+void platform_stdio_failed(struct platform *platform, int number, int reason);
+
 /* The modes that the guest wants of the terminal: a copy. */
 void platform_terminal(const struct platform *platform, struct samara_termios *modes, bool *flush);
 

@@ -195,6 +195,8 @@ static int run_vm(struct run *run, const struct run_options *options, struct rep
     }
     vm_run(run->vm);
     status = outcome(run, options->vm.program, report);
+    if (status == 0 && run->vm->output_lost)
+        status = EXIT_SAMARA; /* the program does not know; who relies on its output must */
     if (vm_write_trace(run->vm, &trouble) != 0 && !err->text[0])
         *err = trouble; /* the status stays the program's */
     vm_leave(run->vm);

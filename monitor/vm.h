@@ -58,6 +58,7 @@ struct vm {
     struct virtio_preset vsock_preset;
     struct trace trace;
     enum vm_end end;
+    bool output_lost;         /* the host did not take all of the program's output */
     bool gone;                /* the guest has had its last turn */
     uint64_t untaken_since;   /* when a signal was sent that the guest may not have taken yet; ns */
     char report[1024];        /* VM_FAILED */

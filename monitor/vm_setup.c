@@ -6,6 +6,7 @@
 #include "monitor/vm_setup.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -149,6 +150,19 @@ static bool is_useless(int fd)
            ((flags & O_PATH) || (mode != O_RDWR && mode != (fd ? O_WRONLY : O_RDONLY)));
 }
 
+/* Under the device lock. Output that the program has been told is written may be among it. */
+static void stdio_failed(void *arg, int number, int reason)
+{
+    static const char *const names[] = {"stdin", "stdout", "stderr"};
+    struct vm *vm = arg;
+    struct err line;
+
+    err_set(&line, "%s: %s", names[number], strerror(reason));
+    warn_now(line.text);
+    vm->output_lost |= number != STDIN_FILENO;
+    platform_stdio_failed(&vm->platform, number, reason);
+}
+
 static int open_stdio(struct vm *vm, struct stream_fd stdio[3], struct err *err)
 {
     for (int fd = 0; fd < 3; fd++)
@@ -182,7 +196,10 @@ static void log_line(void *ctx, const char *line)
 
 static int add_vsock(struct vm *vm, struct err *err)
 {
-    struct vsock_config config = {.guest_cid = SAMARA_GUEST_CID, .path = vm->config->vsock_path};
+    struct vsock_config config = {.guest_cid = SAMARA_GUEST_CID,
+                                  .path = vm->config->vsock_path,
+                                  .stdio_failed = stdio_failed,
+                                  .stdio_arg = vm};
     const struct virtio_host host = {
         .mem = &vm->mem, .irq = raise_vsock, .log = log_line, .ctx = vm};
 

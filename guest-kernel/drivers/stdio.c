@@ -1,8 +1,9 @@
 /*
  * One file type for streams of the monitor, one for the fallback console. Descriptors 1 and 2 are
  * shut down when their file is released; what has no reader any more gives EPIPE, as a pipe would.
- * The monitor reads nothing of stdin before the program asks for it: what a program leaves is for
- * whoever comes next, and a terminal is not read by a program in the background that does not care.
+ * The monitor reads nothing of stdin before the program asks for it, and is told in the end how
+ * much was used: what a program leaves is for whoever comes next, and a terminal is not read by a
+ * program in the background that does not care.
  */
 #include "guest-kernel/drivers/stdio.h"
 #include "guest-kernel/arch/gate.h"
@@ -37,16 +38,23 @@ struct stdio_file {
 
 static struct stdio_file files[STDIO_FILES];
 
+/* Why the host could not go on with the stream: -errno, or 0. */
+static long host_error(const struct stdio_file *io)
+{
+    return -(long)platform_page()->stdio_error[io - files];
+}
+
 static long stdio_read(struct file *f, void *buf, size_t len, u64 *pos)
 {
     struct stdio_file *io = f->private;
-    int state = vsock_state(io->stream);
+    long n = vsock_state(io->stream);
 
     (void)pos;
-    if (state == -EAGAIN)
-        return state;
+    if (n == -EAGAIN)
+        return n;
     vsock_resume(io->stream);
-    return vsock_receive(io->stream, buf, len);
+    n = vsock_receive(io->stream, buf, len);
+    return n == 0 && len > 0 ? host_error(io) : n;
 }
 
 static long stdio_write(struct file *f, const void *buf, size_t len, u64 *pos)
@@ -58,6 +66,8 @@ static long stdio_write(struct file *f, const void *buf, size_t len, u64 *pos)
     if (n == 0)
         n = vsock_send(io->stream, buf, len);
     if (n == -EPIPE || n == -ECONNRESET) {
+        if (host_error(io) != 0)
+            return host_error(io);
         signal_self(SIGPIPE);
         return -EPIPE;
     }
@@ -262,6 +272,8 @@ void stdio_finish(void)
     if (!use_vsock())
         return;
     vsock_end();
+    if (files[STDIN].stream != NULL && vsock_resumed(files[STDIN].stream))
+        vsock_shutdown(files[STDIN].stream, VSOCK_SHUT_RECEIVE | VSOCK_SHUT_SEND);
     for (unsigned i = STDOUT; i < STDIO_FILES; i++) {
         if (files[i].stream != NULL)
             vsock_shutdown(files[i].stream, VSOCK_SHUT_SEND);

@@ -11,8 +11,9 @@
  * vsock_init; if that found no device the fallback console is installed. */
 void stdio_init(void);
 
-/* Ends both output streams behind everything written so far; the monitor takes it all when the
- * doorbell says EXIT. The last call before platform_exit. */
+/* Ends both output streams behind everything written so far, and tells how much of the input was
+ * used; the monitor takes it all when the doorbell says EXIT. The last call before platform_exit.
+ */
 void stdio_finish(void);
 
 /* A line from the kernel on the program's stderr; the newline is added. Never waits. */

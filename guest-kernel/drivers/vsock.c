@@ -116,6 +116,11 @@ void vsock_resume(struct vsock_stream *s)
     stream_owe(s, OWED_CREDIT);
 }
 
+bool vsock_resumed(const struct vsock_stream *s)
+{
+    return s->credit > 0;
+}
+
 int vsock_shutdown(struct vsock_stream *s, unsigned how)
 {
     u8 add = (u8)(how & ~(unsigned)s->shut_own);

@@ -38,6 +38,7 @@ struct vsock_stream *vsock_request(u32 local_port, u32 port, bool paused, int *e
 
 /* Lets the peer of an established stream send, once; to be followed by a receive, poll or flush. */
 void vsock_resume(struct vsock_stream *s);
+bool vsock_resumed(const struct vsock_stream *s);
 
 /* Kicks the device for everything queued and takes what it answered. */
 void vsock_flush(void);

@@ -34,14 +34,23 @@ void vg_start(struct vsock_guest *guest, uint64_t features, unsigned rx_count)
     fake_kick(&guest->fake, RX);
 }
 
+static void stdio_failed(void *arg, int number, int reason)
+{
+    struct vsock_guest *guest = arg;
+
+    guest->failed_stdio = number;
+    guest->stdio_reason = reason;
+}
+
 void vg_open(struct vsock_guest *guest, int in, int out, int error)
 {
     const int fds[3] = {in, out, error};
-    struct vsock_config config = {.guest_cid = CID, .path = guest->path};
+    struct vsock_config config = {
+        .guest_cid = CID, .path = guest->path, .stdio_failed = stdio_failed, .stdio_arg = guest};
     struct virtio_host host;
     struct err err = {0};
 
-    *guest = (struct vsock_guest){.rx_bytes = 4096, .buf_alloc = 1 << 16};
+    *guest = (struct vsock_guest){.rx_bytes = 4096, .buf_alloc = 1 << 16, .failed_stdio = -1};
     signal(SIGPIPE, SIG_IGN);
     fake_open(&guest->fake);
     device_lock_init(&guest->lock);

@@ -21,6 +21,7 @@ struct vsock_guest {
     uint32_t buf_alloc; /* what headers say */
     uint32_t fwd_cnt;
     unsigned tx_next;
+    int failed_stdio, stdio_reason; /* what the device said last of a stream; -1: nothing */
 };
 
 struct packet {

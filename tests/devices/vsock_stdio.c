@@ -1,5 +1,6 @@
 /* vsock: the program's stdin, stdout and stderr, and the end of a VM. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,7 @@ Test(vsock_stdio, nobody_reading_is_told_once)
     vg_shutdown(&guest, RCV | SEND, SAMARA_STDIO_PORT + 1, MINE);
     vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
     cr_assert_eq(guest.fake.lines, 0, "a broken pipe is not worth a line");
+    cr_assert_eq(guest.failed_stdio, -1, "and no failure");
 }
 
 static void fill_output(void)
@@ -166,7 +168,8 @@ Test(vsock_stdio, output_that_cannot_be_waited_for_ends)
     cr_assert_eq(packet.hdr.op, VIRTIO_VSOCK_OP_SHUTDOWN);
     cr_assert_eq(packet.hdr.flags, RCV);
     cr_assert_eq(vg_held(&guest), 0);
-    cr_assert_eq(guest.fake.lines, 2, "why, and whose it was: %s", guest.fake.line);
+    cr_assert_eq(guest.fake.lines, 1, "why: %s", guest.fake.line);
+    cr_assert_eq(guest.failed_stdio, 1, "and whose it was");
     vsock_finish(guest.vsock, done, &guest);
     cr_assert(finished);
 }
@@ -342,6 +345,40 @@ Test(vsock_stdio, a_regular_file_is_input)
     cr_assert_eq(lseek(file, 0, SEEK_CUR), SIZE, "the offset is shared");
 }
 
+Test(vsock_stdio, what_the_guest_leaves_of_a_file_is_for_the_next_reader)
+{
+    static const int sizes[] = {100, 1 << 20}; /* less and more than the guest has room for */
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        int file = temporary_file(sizes[i]);
+
+        open_stdio(dup(file), -1, -1);
+        while (vg_take(&guest, &(struct packet){0}))
+            ;
+        cr_assert_gt(lseek(file, 0, SEEK_CUR), 10, "it was read ahead");
+        guest.fwd_cnt = 10;
+        vg_shutdown(&guest, RCV, SAMARA_STDIO_PORT, MINE);
+        cr_assert_eq(lseek(file, 0, SEEK_CUR), 10);
+        vg_shutdown(&guest, RCV | SEND, SAMARA_STDIO_PORT, MINE);
+        vg_shutdown(&guest, RCV | SEND, SAMARA_STDIO_PORT, MINE);
+        cr_assert_eq(lseek(file, 0, SEEK_CUR), 10, "once");
+        vg_close(&guest);
+        close(file);
+    }
+    vg_open(&guest, -1, -1, -1);
+}
+
+Test(vsock_stdio, a_guest_that_claims_more_than_it_was_sent_moves_nothing)
+{
+    int file = temporary_file(100);
+
+    open_stdio(dup(file), -1, -1);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RW);
+    guest.fwd_cnt = 101;
+    vg_shutdown(&guest, RCV, SAMARA_STDIO_PORT, MINE);
+    cr_assert_eq(lseek(file, 0, SEEK_CUR), 100);
+}
+
 Test(vsock_stdio, a_regular_file_is_output_at_the_shared_offset)
 {
     int file = temporary_file(10);
@@ -375,12 +412,21 @@ Test(vsock_stdio, endless_input_does_not_take_over)
         cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_RW).hdr.len, 4096 - 44);
 }
 
-Test(vsock_stdio, a_full_disk_is_told_to_the_guest_and_logged)
+Test(vsock_stdio, a_full_disk_is_told_to_the_guest_and_the_monitor)
 {
     open_stdio(-1, open("/dev/full", O_WRONLY), -1);
     print("x");
     cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_SHUTDOWN).hdr.flags, RCV);
-    cr_assert_str_eq(guest.fake.line, "vsock: stdout: No space left on device");
+    cr_assert_eq(guest.failed_stdio, 1);
+    cr_assert_eq(guest.stdio_reason, ENOSPC);
+}
+
+Test(vsock_stdio, input_that_cannot_be_read_is_told_to_the_guest_and_the_monitor)
+{
+    open_stdio(open("/", O_RDONLY), -1, -1);
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_SHUTDOWN).hdr.flags, SEND);
+    cr_assert_eq(guest.failed_stdio, 0);
+    cr_assert_eq(guest.stdio_reason, EISDIR);
 }
 
 Test(vsock_stdio, a_socket_is_input_and_output)

@@ -220,6 +220,60 @@ static void a_program_that_reads_nothing_leaves_all(void)
     OUTPUT(&o, "1\n2\n3\n4\n5\n6\n7\n8\n9\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
 }
 
+static void what_is_left_of_a_file_is_for_the_next_reader(void)
+{
+    static const char *const programs[] = {"dd bs=4 count=3", "sh -c 'read a; read b; echo $a $b'",
+                                           "sh -c 'read a; exec 0<&-; echo $a'", "cat"};
+
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+        char script[600];
+        struct job job = {.argv = {"/bin/sh", "-c", script}};
+        struct outcome host, guest;
+
+        snprintf(script, sizeof(script), "seq 90000 >%s; (/bin/busybox %s; cat) <%s 2>/dev/null",
+                 scratch("in"), programs[i], scratch("in"));
+        job_run(&job, &host);
+        snprintf(script, sizeof(script), "(%s run /bin/busybox %s; cat) <%s 2>/dev/null", samara(),
+                 programs[i], scratch("in"));
+        job_run(&job, &guest);
+        STATUS(&guest, 0);
+        CHECK(host.out_len > 1 << 16);
+        OUTPUT_IS(&guest, host.out, host.out_len);
+        outcome_free(&host);
+        outcome_free(&guest);
+    }
+}
+
+static void a_directory_as_input_is_an_error(void)
+{
+    char script[512];
+    struct job job = {.argv = {"/bin/sh", "-c", script}};
+    struct outcome o;
+
+    snprintf(script, sizeof(script), "%s run /bin/busybox cat </", samara());
+    job_run(&job, &o);
+    STATUS(&o, 1);
+    ERROR_HAS(&o, "cat: read error: Is a directory");
+}
+
+/* The program learns it one write late, and one that has ended already never does. */
+static void output_to_a_full_disk_is_an_error(void)
+{
+    char script[512];
+    struct job job = {.argv = {"/bin/sh", "-c", script}};
+    struct outcome o;
+
+    snprintf(script, sizeof(script), "%s run /bin/busybox echo hi >/dev/full", samara());
+    job_run(&job, &o);
+    STATUS(&o, 125);
+    ERROR_HAS(&o, "samara: stdout: No space left on device");
+    outcome_free(&o);
+    snprintf(script, sizeof(script), "%s run /bin/busybox yes >/dev/full", samara());
+    job_run(&job, &o);
+    STATUS(&o, 1);
+    ERROR_HAS(&o, "yes: ");
+}
+
 static void a_slow_reader_loses_nothing(void)
 {
     char script[512];
@@ -441,6 +495,10 @@ const struct vm_test stdio_tests[] = {
     {"stdio/a_program_that_reads_little_leaves_the_rest",
      a_program_that_reads_little_leaves_the_rest},
     {"stdio/a_program_that_reads_nothing_leaves_all", a_program_that_reads_nothing_leaves_all},
+    {"stdio/what_is_left_of_a_file_is_for_the_next_reader",
+     what_is_left_of_a_file_is_for_the_next_reader},
+    {"stdio/a_directory_as_input_is_an_error", a_directory_as_input_is_an_error},
+    {"stdio/output_to_a_full_disk_is_an_error", output_to_a_full_disk_is_an_error},
     {"stdio/a_slow_reader_loses_nothing", a_slow_reader_loses_nothing},
     {"stdio/output_to_a_file_is_appended_in_order", output_to_a_file_is_appended_in_order},
     {"stdio/closed_descriptors_are_closed_inside", closed_descriptors_are_closed_inside},
