@@ -1,4 +1,8 @@
-/* Chrome's trace event format: complete events ("X") with microseconds. See trace.h. */
+/*
+ * Chrome's trace event format, in microseconds. See trace.h. A step is a pair of events, begin and
+ * end, not one with a duration: speedscope adds start and duration in floating point, and a step
+ * that seems to end behind the start of the next is drawn around all that follow.
+ */
 #include "monitor/trace.h"
 
 #include <stdio.h>
@@ -26,19 +30,31 @@ static int64_t start_of(const struct trace *trace)
     return (int64_t)trace->tracks[TRACE_MACHINE].steps[0].ns;
 }
 
-static void put_event(FILE *f, const char *name, unsigned track, int64_t from, int64_t to)
+static void put_event(FILE *f, const char *name, char phase, unsigned track, int64_t at)
 {
-    fprintf(f, ",\n{\"name\":\"%s\",\"ph\":\"X\",\"pid\":1,\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f}",
-            name, track + 1, (double)from / 1000, ((double)to - (double)from) / 1000);
+    fprintf(f, ",\n{\"name\":\"%s\",\"ph\":\"%c\",\"pid\":1,\"tid\":%u,\"ts\":%.3f%s}", name, phase,
+            track + 1, (double)at / 1000, phase == 'i' ? ",\"s\":\"t\"" : "");
 }
 
-static void put_track_names(FILE *f)
+static void put_step(FILE *f, const char *name, unsigned track, int64_t from, int64_t to)
 {
-    for (unsigned i = 0; i <= GUEST; i++)
-        fprintf(f,
-                "%s{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,"
-                "\"args\":{\"name\":\"%s\"}}",
-                i ? ",\n" : "", i + 1, track_names[i]);
+    put_event(f, name, 'B', track, from);
+    put_event(f, name, 'E', track, to);
+}
+
+static void put_name(FILE *f, const char *what, unsigned track, const char *name)
+{
+    fprintf(f, "{\"name\":\"%s\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"args\":{\"name\":\"%s\"}}",
+            what, track + 1, name);
+}
+
+static void put_names(FILE *f)
+{
+    put_name(f, "process_name", 0, "samara");
+    for (unsigned i = 0; i <= GUEST; i++) {
+        fputs(",\n", f);
+        put_name(f, "thread_name", i, track_names[i]);
+    }
 }
 
 static void put_host(FILE *f, const struct trace *trace, enum trace_track track)
@@ -46,8 +62,8 @@ static void put_host(FILE *f, const struct trace *trace, enum trace_track track)
     const struct trace_steps *from = &trace->tracks[track];
 
     for (unsigned i = 1; i < from->count; i++)
-        put_event(f, from->steps[i].name, track, (int64_t)from->steps[i - 1].ns - start_of(trace),
-                  (int64_t)from->steps[i].ns - start_of(trace));
+        put_step(f, from->steps[i].name, track, (int64_t)from->steps[i - 1].ns - start_of(trace),
+                 (int64_t)from->steps[i].ns - start_of(trace));
 }
 
 /* A name from the guest, with nothing in it that JSON would mind. */
@@ -63,6 +79,8 @@ static void clean_name(char to[SAMARA_MARK_NAME + 1], const char from[SAMARA_MAR
     to[n] = '\0';
 }
 
+/* The first mark is a moment, each of the others ends a step. A guest's time that goes back stands
+ * still. */
 static void put_guest(FILE *f, const struct trace *trace, const struct samara_platform *page,
                       int64_t offset)
 {
@@ -74,7 +92,12 @@ static void put_guest(FILE *f, const struct trace *trace, const struct samara_pl
         char name[SAMARA_MARK_NAME + 1];
 
         clean_name(name, page->marks[i].name);
-        put_event(f, name, GUEST, i ? before : at, at);
+        if (i == 0) {
+            put_event(f, name, 'i', GUEST, at);
+        } else {
+            at = at > before ? at : before;
+            put_step(f, name, GUEST, before, at);
+        }
         before = at;
     }
 }
@@ -93,7 +116,7 @@ int trace_write(struct trace *trace, const struct samara_platform *page, int64_t
 
     trace->file = NULL;
     fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", f);
-    put_track_names(f);
+    put_names(f);
     for (unsigned i = 0; i < TRACE_TRACKS; i++)
         put_host(f, trace, i);
     put_guest(f, trace, page, guest_offset);

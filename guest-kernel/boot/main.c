@@ -103,7 +103,7 @@ _Noreturn void kernel_boot(const struct boot_info *boot, u64 cr3)
     if (boot->program_end == boot->program_start)
         cannot_run("no program was given");
     load_program(boot, &start);
-    platform_mark("program loaded");
+    platform_mark("load program");
     platform_attend();
     sched_start(start.rip, start.rsp);
 }

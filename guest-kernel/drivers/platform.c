@@ -117,6 +117,8 @@ void platform_ready(void)
 _Noreturn void platform_exit(enum samara_exit_kind kind, u32 code)
 {
     if (page) {
+        if (kind == SAMARA_EXIT_STATUS || kind == SAMARA_EXIT_SIGNAL)
+            platform_mark("program runs");
         page->exit_kind = kind;
         page->exit_code = code;
         ring(SAMARA_DOORBELL_EXIT);

@@ -50,22 +50,28 @@ Test(trace, too_many_steps_are_dropped)
     cr_assert_eq(trace.tracks[TRACE_CONTENTS].count, TRACE_STEPS);
 }
 
+#define EVENT(name, phase, track, at)                                                              \
+    "{\"name\":\"" name "\",\"ph\":\"" phase "\",\"pid\":1,\"tid\":" track ",\"ts\":" at "}"
+#define BEGIN(name, track, at) EVENT(name, "B", track, at)
+#define END(name, track, at)   EVENT(name, "E", track, at)
+
+/* A step ends with the very digits with which the next one begins: trace.c says why. */
 Test(trace, guest_marks_are_put_on_the_hosts_clock, .init = make_file, .fini = remove_file)
 {
-    static struct samara_platform page = {.mark_count = 1, .marks = {{2000, "up"}}};
+    static struct samara_platform page = {.mark_count = 3,
+                                          .marks = {{2000, "up"}, {3000, "on"}, {1000, "back"}}};
     struct trace trace = {.tracks = {{.count = 2, .steps = {{"start", 10000}, {"made", 11500}}},
                                      {.count = 2, .steps = {{"start", 10500}, {"filled", 11000}}}}};
     const char *json = written(&trace, &page, 11000);
 
-    cr_assert(
-        strstr(json,
-               "\"name\":\"made\",\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":0.000,\"dur\":1.500"),
-        "%s", json);
-    cr_assert(
-        strstr(json,
-               "\"name\":\"filled\",\"ph\":\"X\",\"pid\":1,\"tid\":2,\"ts\":0.500,\"dur\":0.500"),
-        "%s", json);
-    cr_assert(strstr(json, "\"name\":\"up\",\"ph\":\"X\",\"pid\":1,\"tid\":3,\"ts\":3.000"), "%s",
+    cr_assert(strstr(json, BEGIN("made", "1", "0.000") ",\n" END("made", "1", "1.500")), "%s",
+              json);
+    cr_assert(strstr(json, BEGIN("filled", "2", "0.500") ",\n" END("filled", "2", "1.000")), "%s",
+              json);
+    cr_assert(strstr(json, "\"name\":\"up\",\"ph\":\"i\",\"pid\":1,\"tid\":3,\"ts\":3.000"), "%s",
+              json);
+    cr_assert(strstr(json, BEGIN("on", "3", "3.000") ",\n" END("on", "3", "4.000")), "%s", json);
+    cr_assert(strstr(json, BEGIN("back", "3", "4.000") ",\n" END("back", "3", "4.000")), "%s",
               json);
 }
 
