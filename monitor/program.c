@@ -131,7 +131,10 @@ int program_open(struct program *program, const char *name, uint64_t memory, str
     if (program->fd < 0) {
         int why = errno;
 
-        err_sys(err, "%s", name[0] ? name : "an empty name");
+        if (why == ENOENT && name[0] && !strchr(name, '/'))
+            err_set(err, "%s: not found in PATH (for a file in this directory: ./%s)", name, name);
+        else
+            err_sys(err, "%s", name[0] ? name : "an empty name");
         return why == ENOENT || why == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
     }
     if (check(name, program->fd, memory, &program->size, err) != 0 ||

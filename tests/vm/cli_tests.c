@@ -80,6 +80,7 @@ static void programs_that_cannot_run_end_in_126_or_127(void)
     ERROR_HAS(&o, "/no/such/program");
     run_words(&o, "run", "no-such-program-in-path", NULL, NULL);
     STATUS(&o, 127);
+    ERROR_HAS(&o, "not found in PATH (for a file in this directory: ./no-such-program-in-path)");
     run_words(&o, "run", "", NULL, NULL);
     STATUS(&o, 127);
     run_words(&o, "run", "/tmp", NULL, NULL);
