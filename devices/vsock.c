@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "abi/virtio.h"
 #include "devices/vsock_state.h"
@@ -137,8 +138,9 @@ struct vsock *vsock_new(const struct vsock_config *config, const struct virtio_h
         err_sys(err, "vsock: memory for buffers");
         goto fail;
     }
-    if (config->path != NULL && host_listen(vsock, config->path, err) != 0)
-        goto fail;
+    vsock->listen_fd = config->listen_fd;
+    vsock->dial = config->dial;
+    vsock->dial_arg = config->dial_arg;
     memcpy(vsock->stdio, config->stdio, sizeof(vsock->stdio));
     vsock->stdio_failed = config->stdio_failed;
     vsock->stdio_arg = config->stdio_arg;
@@ -157,7 +159,9 @@ void vsock_free(struct vsock *vsock)
     loop_timer_cancel(vsock->loop, &vsock->patience);
     loop_timer_cancel(vsock->loop, &vsock->due);
     loop_unpost(vsock->loop, &vsock->work);
-    host_unlisten(vsock);
+    host_stop(vsock);
+    if (vsock->listen_fd >= 0)
+        close(vsock->listen_fd);
     for (unsigned i = 0; i < vsock->used; i++)
         if (vsock->conns[i].state != CONN_FREE)
             conn_free(&vsock->conns[i]);

@@ -15,6 +15,7 @@
 #ifndef SAMARA_DEVICES_VSOCK_H
 #define SAMARA_DEVICES_VSOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "devices/stream_fd.h"
@@ -29,9 +30,15 @@
 
 struct vsock;
 
+/* The guest wants to connect to port: the owner connects to whoever listens at PATH_port and hands
+ * the answer to vsock_dialled later, not from inside. False: not now, ask again. */
+typedef bool (*vsock_dial_fn)(void *arg, uint32_t port, uint64_t ticket);
+
 struct vsock_config {
     uint64_t guest_cid;
-    const char *path;          /* of the socket to listen on, created here; NULL: stdio only */
+    int listen_fd;      /* of the socket at PATH, which does not block; -1: none. Handed over */
+    vsock_dial_fn dial; /* NULL: nobody is there */
+    void *dial_arg;
     struct stream_fd stdio[3]; /* stdin, stdout, stderr, fd -1 for those not wanted; handed over */
     /* The host failed to read or write stream `number` (0-2) for a reason (errno) other than that
      * the other end has gone: called before the guest is told that the stream has ended. May be
@@ -40,10 +47,14 @@ struct vsock_config {
     void *stdio_arg;
 };
 
-/* NULL with err. The caller ignores SIGPIPE. On success the device owns config->stdio, on failure
- * the caller still does. */
+/* NULL with err. The caller ignores SIGPIPE. On success the device owns config->stdio and
+ * listen_fd, on failure the caller still does. */
 struct vsock *vsock_new(const struct vsock_config *config, const struct virtio_host *host,
                         struct event_loop *loop, struct err *err);
+
+/* What came of dialling: a connected socket that does not block, handed over, or -errno; -EAGAIN is
+ * tried again for a second. In the loop thread. */
+void vsock_dialled(struct vsock *vsock, uint64_t ticket, int answer);
 
 /* The device behind it, for the bus. */
 struct virtio_device *vsock_device(struct vsock *vsock);
@@ -57,8 +68,7 @@ struct virtio_device *vsock_device(struct vsock *vsock);
 void vsock_finish(struct vsock *vsock, loop_fn done, void *arg);
 #define VSOCK_FINISH_MS 1000
 
-/* Resets every connection, closes everything, removes the listening socket (ours alone: not one
- * that has come to its path since). NULL is allowed. The loop must still exist. */
+/* Resets every connection and closes everything. NULL is allowed. The loop must still exist. */
 void vsock_free(struct vsock *vsock);
 
 #endif

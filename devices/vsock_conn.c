@@ -1,8 +1,8 @@
 /*
  * The connections of a vsock device: see vsock_state.h.
  *
- *   client ──> HANDSHAKE ──CONNECT──> REQUESTED ──RESPONSE──> OPEN <──REQUEST── guest
- *   guest ──REQUEST, server busy──> CONNECTING ──connected──> OPEN
+ *   client ──> HANDSHAKE ──CONNECT──> REQUESTED ──RESPONSE──> OPEN <──REQUEST for stdio── guest
+ *   guest ──REQUEST──> CONNECTING ──connected──> OPEN
  *
  *   OPEN ──violation──> RESETTING ──RST sent──> free
  *   OPEN ──both directions shut by the guest, all written──> RESETTING
@@ -294,7 +294,7 @@ void conn_abandon(struct vsock_conn *conn)
 static void conn_due(struct vsock_conn *conn)
 {
     if (conn->state == CONN_CONNECTING)
-        host_try_again(conn);
+        host_dial(conn);
     else
         conn_reset(conn); /* the guest did not answer */
 }

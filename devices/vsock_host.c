@@ -1,5 +1,6 @@
 /*
- * The host's side of vsock as UNIX sockets, by Firecracker's convention: see vsock.h.
+ * The host's side of vsock as UNIX sockets, by Firecracker's convention: see vsock.h. Sockets come
+ * from the device's owner: the one that listens at the beginning, those to servers on demand.
  *
  * A client's line is peeked at until its newline is there, so that nothing behind it is taken from
  * the stream. Clients that say nothing are few: the oldest gives way.
@@ -12,13 +13,10 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum {
     ACCEPTS_PER_TURN = 16,
-    BACKLOG = 128,
     LINE_BYTES = 32, /* "CONNECT 4294967295\n" is 19 */
     PORTS_FIRST = 1 << 30,
     PORTS_LAST = INT32_MAX,
@@ -28,65 +26,7 @@ enum {
 static const uint64_t accept_pause_ns = 100 * 1000 * 1000;
 static const uint64_t try_again_ns = 10 * 1000 * 1000;
 
-_Static_assert(VSOCK_PATH_MAX + sizeof("_4294967295") <=
-                   sizeof(((struct sockaddr_un *)0)->sun_path),
-               "sun_path");
-
 /* --- listening --- */
-
-/* What lies at the path has been made by us just now, and is ours to remove. */
-static void remember_path(struct vsock *vsock)
-{
-    struct stat st;
-
-    if (lstat(vsock->path, &st) != 0)
-        return;
-    vsock->path_dev = st.st_dev;
-    vsock->path_ino = st.st_ino;
-}
-
-/* Somebody may have removed ours, and another VM have made its own. */
-static void remove_path(const struct vsock *vsock)
-{
-    struct stat st;
-
-    if (lstat(vsock->path, &st) == 0 && st.st_dev == vsock->path_dev &&
-        st.st_ino == vsock->path_ino)
-        unlink(vsock->path);
-}
-
-int host_listen(struct vsock *vsock, const char *path, struct err *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    if (path[0] == '\0' || strlen(path) > VSOCK_PATH_MAX)
-        return err_set(err, "vsock: the path must have 1 to %d characters", VSOCK_PATH_MAX);
-    memcpy(address.sun_path, path, strlen(path));
-    vsock->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (vsock->listen_fd < 0)
-        return err_sys(err, "vsock %s: socket", path);
-    if (bind(vsock->listen_fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
-        if (errno == EADDRINUSE)
-            return err_set(err, "vsock %s: it exists; remove it if no VM uses it", path);
-        return err_sys(err, "vsock %s: bind", path);
-    }
-    memcpy(vsock->path, path, strlen(path) + 1);
-    remember_path(vsock);
-    if (listen(vsock->listen_fd, BACKLOG) != 0)
-        return err_sys(err, "vsock %s: listen", path);
-    return 0;
-}
-
-void host_unlisten(struct vsock *vsock)
-{
-    host_stop(vsock);
-    if (vsock->path[0] != '\0')
-        remove_path(vsock);
-    vsock->path[0] = '\0';
-    if (vsock->listen_fd >= 0)
-        close(vsock->listen_fd); /* not before: until then no other file has its inode number */
-    vsock->listen_fd = -1;
-}
 
 /* Makes place for one more client that has not said what it wants. */
 static void drop_oldest_handshake(struct vsock *vsock)
@@ -233,43 +173,57 @@ bool host_accepted(struct vsock_conn *conn)
 
 /* --- connecting --- */
 
-/* 0 or a positive errno; EAGAIN: the server's queue is full. A path's socket never says
- * EINPROGRESS, and there is nothing to wait for but time. */
-static int try_to_connect(const struct vsock *vsock, int fd, uint32_t port)
+/* Names a connection that is CONNECTING to the owner: the place, and which of those that had it. */
+static uint64_t ticket_of(const struct vsock_conn *conn)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u", vsock->path, port);
-    return connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
+    return conn->born * VSOCK_CONNS + (uint64_t)(conn - conn->vsock->conns);
 }
 
-struct vsock_conn *host_connect(struct vsock *vsock, uint32_t port)
+static struct vsock_conn *conn_of_ticket(struct vsock *vsock, uint64_t ticket)
 {
-    struct stream_fd stream = {.kind = STREAM_SOCKET};
-    struct vsock_conn *conn = NULL;
-    int reason;
+    struct vsock_conn *conn = &vsock->conns[ticket % VSOCK_CONNS];
 
-    if (vsock->path[0] == '\0')
-        return NULL;
-    stream.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (stream.fd < 0)
-        return NULL;
-    reason = try_to_connect(vsock, stream.fd, port);
-    if (reason == 0 || reason == EAGAIN)
-        conn = conn_new(vsock, stream, reason == 0 ? CONN_OPEN : CONN_CONNECTING);
-    if (conn == NULL)
-        stream_close(&stream);
-    return conn;
+    return conn->state == CONN_CONNECTING && conn->born == ticket / VSOCK_CONNS ? conn : NULL;
 }
 
-void host_try_again(struct vsock_conn *conn)
+struct vsock_conn *host_connect(struct vsock *vsock)
 {
-    int reason = try_to_connect(conn->vsock, conn->stream.fd, conn->host_port);
+    return vsock->dial != NULL ? conn_new(vsock, STREAM_CLOSED, CONN_CONNECTING) : NULL;
+}
 
-    if (reason == 0)
-        conn_respond(conn);
-    else if (reason == EAGAIN && ++conn->tries < TRIES)
+static void wait_for_server(struct vsock_conn *conn)
+{
+    if (++conn->tries < TRIES)
         conn_set_due(conn, loop_now_ns() + try_again_ns);
     else
         conn_reset(conn);
+}
+
+void host_dial(struct vsock_conn *conn)
+{
+    const struct vsock *vsock = conn->vsock;
+
+    conn->due_ns = 0;
+    if (!vsock->dial(vsock->dial_arg, conn->host_port, ticket_of(conn)))
+        wait_for_server(conn);
+}
+
+void vsock_dialled(struct vsock *vsock, uint64_t ticket, int answer)
+{
+    struct vsock_conn *conn = conn_of_ticket(vsock, ticket);
+
+    if (conn == NULL) { /* the guest has given it up */
+        if (answer >= 0)
+            close(answer);
+        return;
+    }
+    if (answer >= 0) {
+        conn->stream = (struct stream_fd){.fd = answer, .kind = STREAM_SOCKET};
+        conn_respond(conn);
+    } else if (answer == -EAGAIN) {
+        wait_for_server(conn);
+    } else {
+        conn_reset(conn);
+    }
+    vsock_work(vsock);
 }

@@ -38,7 +38,7 @@ enum {
 enum vsock_conn_state {
     CONN_FREE = 0,
     CONN_HANDSHAKE,  /* a client that has not said CONNECT; no ports yet */
-    CONN_CONNECTING, /* the host's server has a full queue and is tried again */
+    CONN_CONNECTING, /* the owner is asked for a socket to the host's server; no stream yet */
     CONN_REQUESTED,  /* the guest has been asked, or is about to be */
     CONN_OPEN,
     CONN_RESETTING, /* closed here; RST is still to be sent */
@@ -98,9 +98,8 @@ struct vsock {
     void (*stdio_failed)(void *arg, int number, int reason);
     void *stdio_arg;
 
-    char path[VSOCK_PATH_MAX + 1];
-    dev_t path_dev; /* what was made there */
-    ino_t path_ino;
+    vsock_dial_fn dial;
+    void *dial_arg;
     int listen_fd, listen_watch;
     struct loop_timer listen_again;
     unsigned handshakes;
@@ -204,16 +203,15 @@ bool vsock_send_packets(struct vsock *vsock);
 
 /* --- vsock_host.c --- */
 
-int host_listen(struct vsock *vsock, const char *path, struct err *err);
-void host_unlisten(struct vsock *vsock);
 /* Accepting goes on while the device is active. */
 void host_start(struct vsock *vsock);
 void host_stop(struct vsock *vsock);
-/* A connection to PATH_port without ports yet, open or, if the server's queue is full, CONNECTING.
- * NULL if nobody is there or the table is full. */
-struct vsock_conn *host_connect(struct vsock *vsock, uint32_t port);
-/* One that is CONNECTING, named: tries again, and sees to it that this goes on for a while. */
-void host_try_again(struct vsock_conn *conn);
+/* A connection to a server, CONNECTING and without ports yet. NULL if nobody connects or the table
+ * is full. */
+struct vsock_conn *host_connect(struct vsock *vsock);
+/* One that is CONNECTING, named: asks the owner for a socket. The answer comes to vsock_dialled; a
+ * server whose queue is full is asked for again for a while. */
+void host_dial(struct vsock_conn *conn);
 /* A client's CONNECT line may have arrived. */
 void host_handshake(struct vsock_conn *conn);
 /* The guest accepted: says OK. False if the client is gone. */

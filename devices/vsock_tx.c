@@ -46,8 +46,8 @@ static bool is_stdio(uint32_t port)
 
 static void connect_to_host(struct vsock *vsock, const struct virtio_vsock_hdr *hdr)
 {
-    struct vsock_conn *conn = is_stdio(hdr->dst_port) ? connect_stdio(vsock, hdr->dst_port)
-                                                      : host_connect(vsock, hdr->dst_port);
+    struct vsock_conn *conn =
+        is_stdio(hdr->dst_port) ? connect_stdio(vsock, hdr->dst_port) : host_connect(vsock);
 
     if (conn == NULL) {
         refuse(vsock, hdr);
@@ -56,7 +56,7 @@ static void connect_to_host(struct vsock *vsock, const struct virtio_vsock_hdr *
     conn->peer_alloc = hdr->buf_alloc;
     conn_name(conn, hdr->dst_port, hdr->src_port);
     if (conn->state == CONN_CONNECTING)
-        host_try_again(conn);
+        host_dial(conn);
     else
         conn_respond(conn);
 }

@@ -39,7 +39,7 @@ static int look_in_object(struct dl_phdr_info *info, size_t size, void *arg)
     return search->found;
 }
 
-static int open_embedded(struct kernel_image *image, uint64_t *size, struct err *err)
+static int open_embedded(struct kernel_image *image, struct err *err)
 {
     struct blob_search search = {0};
 
@@ -50,11 +50,11 @@ static int open_embedded(struct kernel_image *image, uint64_t *size, struct err 
     if (image->fd < 0)
         return err_sys(err, "open /proc/self/exe");
     image->start = search.offset;
-    *size = (uint64_t)(samara_kernel_blob_end - samara_kernel_blob);
+    image->size = (uint64_t)(samara_kernel_blob_end - samara_kernel_blob);
     return 0;
 }
 
-static int open_file(struct kernel_image *image, const char *path, uint64_t *size, struct err *err)
+static int open_file(struct kernel_image *image, const char *path, struct err *err)
 {
     struct stat st;
 
@@ -63,21 +63,23 @@ static int open_file(struct kernel_image *image, const char *path, uint64_t *siz
         return err_sys(err, "open %s", path);
     if (fstat(image->fd, &st) != 0 || !S_ISREG(st.st_mode))
         return err_set(err, "%s: not a regular file", path);
-    *size = (uint64_t)st.st_size;
+    image->size = (uint64_t)st.st_size;
     return 0;
 }
 
 int kernel_image_open(struct kernel_image *image, const char *path, struct err *err)
 {
-    const char *name = path ? path : "embedded guest kernel";
-    uint64_t size = 0;
-
     image->fd = -1;
     image->start = 0;
-    if ((path ? open_file(image, path, &size, err) : open_embedded(image, &size, err)) != 0)
-        return -1;
-    if (elf_read(&image->elf, image->fd, image->start, size, err) != 0 ||
-        elf_read_notes(&image->elf, image->fd, image->start, size, err) != 0)
+    return path ? open_file(image, path, err) : open_embedded(image, err);
+}
+
+int kernel_image_read(struct kernel_image *image, const char *path, struct err *err)
+{
+    const char *name = path ? path : "embedded guest kernel";
+
+    if (elf_read(&image->elf, image->fd, image->start, image->size, err) != 0 ||
+        elf_read_notes(&image->elf, image->fd, image->start, image->size, err) != 0)
         return err_in(err, "%s", name);
     if (!image->elf.has_samara_note && !image->elf.has_pvh_entry)
         return err_set(err, "%s: neither a samara nor a PVH kernel (no such note in it)", name);

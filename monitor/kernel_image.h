@@ -7,6 +7,7 @@
 struct kernel_image {
     int fd;
     uint64_t start; /* where in fd the ELF begins; page-aligned */
+    uint64_t size;
     struct elf_image elf;
 };
 
@@ -15,8 +16,10 @@ struct kernel_image {
         .fd = -1                                                                                   \
     }
 
-/* path NULL: the embedded kernel. -1 with err. */
+/* Opens it; path NULL: the embedded kernel. -1 with err. */
 int kernel_image_open(struct kernel_image *image, const char *path, struct err *err);
+/* Then reads its headers; path as it was. -1 with err. */
+int kernel_image_read(struct kernel_image *image, const char *path, struct err *err);
 void kernel_image_close(struct kernel_image *image);
 
 /* Maps every segment privately at its physical address in ram (ram_size bytes from address 0): text

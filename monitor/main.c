@@ -37,7 +37,8 @@ static int help_command(int argc, char **argv, struct report *report)
     (void)argc;
     (void)argv;
     (void)report;
-    puts("usage: samara COMMAND [ARGUMENT]...\n\nA micro-VM monitor: one small process, one guest, "
+    puts("usage: samara COMMAND [ARGUMENT]...\n\nA micro-VM monitor: one guest, two small "
+         "processes, "
          "about a millisecond.\n");
     for (unsigned i = 0; i < COMMANDS; i++)
         printf("  %-10s %s\n", commands[i].name, commands[i].help);

@@ -82,9 +82,8 @@ static int check_room(const struct elf_image *elf, uint64_t size, uint64_t memor
     return 0;
 }
 
-static int check(const char *name, int fd, uint64_t memory, uint64_t *size, struct err *err)
+static int check_file(const char *name, int fd, uint64_t *size, struct err *err)
 {
-    static struct elf_image elf;
     struct stat st;
 
     if (fstat(fd, &st) != 0)
@@ -96,8 +95,6 @@ static int check(const char *name, int fd, uint64_t memory, uint64_t *size, stru
     if ((st.st_mode & 0111) == 0)
         return err_set(err, "%s: not executable (chmod +x)", name);
     *size = (uint64_t)st.st_size;
-    if (elf_read(&elf, fd, 0, *size, err) != 0 || check_room(&elf, *size, memory, err) != 0)
-        return err_in(err, "%s", name);
     return 0;
 }
 
@@ -125,7 +122,7 @@ static int open_named(const char *name)
     return strchr(name, '/') ? open_program(name) : search_path(name);
 }
 
-int program_open(struct program *program, const char *name, uint64_t memory, struct err *err)
+int program_open(struct program *program, const char *name, struct err *err)
 {
     program->fd = open_named(name);
     if (program->fd < 0) {
@@ -137,10 +134,21 @@ int program_open(struct program *program, const char *name, uint64_t memory, str
             err_sys(err, "%s", name[0] ? name : "an empty name");
         return why == ENOENT || why == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
     }
-    if (check(name, program->fd, memory, &program->size, err) != 0 ||
+    if (check_file(name, program->fd, &program->size, err) != 0 ||
         find_path(program, name, err) != 0)
         return EXIT_NOT_RUNNABLE;
     return 0;
+}
+
+int program_check(const struct program *program, const char *name, uint64_t memory, struct err *err)
+{
+    static struct elf_image elf;
+
+    if (elf_read(&elf, program->fd, 0, program->size, err) == 0 &&
+        check_room(&elf, program->size, memory, err) == 0)
+        return 0;
+    err_in(err, "%s", name);
+    return EXIT_NOT_RUNNABLE;
 }
 
 void program_close(struct program *program)

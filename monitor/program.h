@@ -20,11 +20,13 @@ struct program {
         .fd = -1                                                                                   \
     }
 
-/*
- * Opens what `name` means (looked up in PATH if it has no slash); it has to fit into `memory`
- * bytes. 0, or EXIT_NOT_FOUND or EXIT_NOT_RUNNABLE with err.
- */
-int program_open(struct program *program, const char *name, uint64_t memory, struct err *err);
+/* Opens what `name` means (looked up in PATH if it has no slash). 0, or EXIT_NOT_FOUND or
+ * EXIT_NOT_RUNNABLE with err. */
+int program_open(struct program *program, const char *name, struct err *err);
+
+/* Is it one that can run, in `memory` bytes? 0, or EXIT_NOT_RUNNABLE with err. */
+int program_check(const struct program *program, const char *name, uint64_t memory,
+                  struct err *err);
 
 void program_close(struct program *program);
 

@@ -6,6 +6,8 @@
 #include "monitor/err.h"
 #include "monitor/printable.h"
 
+enum { EXIT_TIMEOUT = 124, EXIT_SAMARA = 125 };
+
 struct report {
     struct err err;                                /* one line; "" for nothing */
     char guest[PRINTABLE_ROOM(SAMARA_PANIC_TEXT)]; /* lines from the guest, printable */

@@ -1,15 +1,17 @@
 /*
- * `samara run`: options, VM, and while it runs signals and the time limit. Signals arrive through a
- * signalfd in the loop; all threads have them blocked.
+ * `samara run`: options, then two processes (keeper.h), and in the monitor the VM, and while it
+ * runs signals, which the keeper passes on, and the time limit.
  */
 #include "monitor/run.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "monitor/keeper.h"
+#include "monitor/link.h"
 #include "monitor/options.h"
 #include "monitor/program.h"
 #include "monitor/vm.h"
@@ -17,12 +19,9 @@
 
 #define GRACE_NS 1000000000ull /* between SIGTERM at the time limit and the end */
 
-static const int forwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
-
 struct run {
     struct vm *vm;
-    sigset_t before; /* the signals that were blocked when we came */
-    int signal_fd;
+    int link;      /* to the keeper */
     int killed_by; /* a signal that nobody in the guest was there to take */
     struct loop_timer timer;
     bool timed_out;
@@ -34,23 +33,44 @@ static bool is_fatal(int sig)
     return sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT;
 }
 
-static void on_signal(void *arg, uint32_t events)
+static void take_signal(struct run *run, int sig)
 {
-    struct run *run = arg;
-    struct signalfd_siginfo info;
-
-    (void)events;
-    while (read(run->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-        int sig = (int)info.ssi_signo;
-
-        if (sig == SIGWINCH)
-            vm_resize(run->vm);
-        if (!vm_signal(run->vm, sig) && is_fatal(sig)) {
-            run->killed_by = sig;
-            vm_abandon(run->vm);
-        }
+    if (sig == SIGWINCH)
+        vm_resize(run->vm);
+    if (!vm_signal(run->vm, sig) && is_fatal(sig)) {
+        run->killed_by = sig;
+        vm_abandon(run->vm);
     }
 }
+
+/* --- the keeper --- */
+
+static void on_link(void *arg, uint32_t events)
+{
+    struct run *run = arg;
+    struct link_message message;
+    int fd, got;
+
+    (void)events;
+    while ((got = link_receive(run->link, &message, &fd)) > 0) {
+        if (message.kind == LINK_SIGNAL)
+            take_signal(run, (int)message.value);
+        else
+            vsock_dialled(run->vm->vsock, message.ticket, fd >= 0 ? fd : -(int)message.value);
+    }
+    if (got < 0)
+        vm_abandon(run->vm); /* nobody is left to be told how it ends */
+}
+
+static bool dial(void *arg, uint32_t port, uint64_t ticket)
+{
+    const struct run *run = arg;
+    const struct link_message message = {.kind = LINK_DIAL, .value = port, .ticket = ticket};
+
+    return link_send(run->link, &message, -1);
+}
+
+/* --- the time limit --- */
 
 static void on_time(void *arg)
 {
@@ -65,43 +85,14 @@ static void on_time(void *arg)
     loop_timer_set(&run->vm->loop, &run->timer, loop_now_ns() + GRACE_NS);
 }
 
-/* From here on signals wait for the loop: none comes between making something and owning it. */
-static int catch_signals(struct run *run, struct err *err)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++) {
-        struct sigaction now;
-
-        /* What the caller told us to ignore (nohup) stays ignored. */
-        if (sigaction(forwarded[i], NULL, &now) == 0 && now.sa_handler == SIG_IGN)
-            continue;
-        sigaddset(&set, forwarded[i]);
-    }
-    signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &set, &run->before) != 0)
-        return err_sys(err, "sigprocmask");
-    run->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    return run->signal_fd < 0 ? err_sys(err, "signalfd") : 0;
-}
-
-/* A signal that nobody took ends us now, as it would any process. */
-static void release_signals(const struct run *run)
-{
-    if (run->signal_fd >= 0)
-        close(run->signal_fd);
-    sigprocmask(SIG_SETMASK, &run->before, NULL);
-}
-
 static int watch(struct run *run, const struct run_options *options, struct err *err)
 {
     struct vm *vm = run->vm;
     int r = 0;
 
     device_lock_take(&vm->lock);
-    if (loop_add(&vm->loop, run->signal_fd, EPOLLIN, on_signal, run) < 0)
-        r = err_sys(err, "watch signals");
+    if (loop_add(&vm->loop, run->link, EPOLLIN, on_link, run) < 0)
+        r = err_sys(err, "watch the keeper");
     if (options->timeout_ns) {
         run->timer = (struct loop_timer){.fn = on_time, .arg = run};
         loop_timer_set(&vm->loop, &run->timer, loop_now_ns() + options->timeout_ns);
@@ -116,23 +107,17 @@ static int watch(struct run *run, const struct run_options *options, struct err 
  * Kernel and program are mapped into guest memory: if somebody truncates the file, an access of
  * ours beyond its end raises SIGBUS. (The guest's own ends in KVM_RUN with EFAULT.)
  */
-static struct vm *bus_error_vm;
-
 static void on_bus_error(int sig)
 {
     (void)sig;
     warn_now("a file mapped into the guest became shorter while it ran");
-    if (bus_error_vm->config->vsock_path)
-        unlink(bus_error_vm->config->vsock_path);
-    terminal_restore(&bus_error_vm->terminal);
     _exit(EXIT_SAMARA);
 }
 
-static void catch_bus_errors(struct vm *vm)
+static void catch_bus_errors(void)
 {
     struct sigaction action = {.sa_handler = on_bus_error};
 
-    bus_error_vm = vm;
     sigaction(SIGBUS, &action, NULL);
 }
 
@@ -188,7 +173,7 @@ static int run_vm(struct run *run, const struct run_options *options, struct rep
     struct err trouble = {.text = ""};
     int status;
 
-    catch_bus_errors(run->vm);
+    catch_bus_errors();
     if (watch(run, options, err) != 0) {
         vm_destroy(run->vm);
         return EXIT_SAMARA;
@@ -203,21 +188,45 @@ static int run_vm(struct run *run, const struct run_options *options, struct rep
     return status;
 }
 
+/* --- the two processes --- */
+
+static int be_monitor(struct vm *vm, int link, const struct run_options *options,
+                      struct report *report)
+{
+    struct run run = {.vm = vm, .link = link};
+
+    vm->dial = dial;
+    vm->dial_arg = &run;
+    if (vm_create(vm, &report->err) != 0)
+        return vm->program_status ? vm->program_status : EXIT_SAMARA;
+    return run_vm(&run, options, report);
+}
+
 static int run_program(const struct run_options *options, struct report *report)
 {
     static struct vm vm;
-    struct run run = {.vm = &vm, .signal_fd = -1};
-    int status;
+    struct keeper keeper = KEEPER_CLOSED;
+    int status, role = -1;
 
     if (vm_config_check(&options->vm, &report->err) != 0)
         return EXIT_SAMARA;
-    if (catch_signals(&run, &report->err) != 0)
-        status = EXIT_SAMARA;
-    else if (vm_create(&vm, &options->vm, &report->err) != 0)
+    if (keeper_open(&keeper, &report->err) != 0) {
+        keeper_close(&keeper);
+        return EXIT_SAMARA;
+    }
+    if (vm_open(&vm, &options->vm, &report->err) == 0)
+        role = keeper_split(&keeper, &report->err);
+    if (role == 0)
+        return be_monitor(&vm, keeper.ends[1], options, report);
+    if (role == 1) {
+        vm_hand_over(&vm);
+        status = keeper_attend(&keeper, options->vm.vsock_path, &report->err);
+    } else {
+        vm_destroy(&vm);
         status = vm.program_status ? vm.program_status : EXIT_SAMARA;
-    else
-        status = run_vm(&run, options, report);
-    release_signals(&run);
+    }
+    vm_close(&vm);
+    keeper_close(&keeper);
     return status;
 }
 

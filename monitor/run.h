@@ -4,8 +4,6 @@
 
 #include "monitor/report.h"
 
-enum { EXIT_TIMEOUT = 124, EXIT_SAMARA = 125 };
-
 /* Runs the words after "run". Returns the exit status; the report has text if there is something to
  * say. */
 int run_command(int argc, char **argv, struct report *report);

@@ -43,7 +43,6 @@ void terminal_set(struct terminal *t, const struct samara_termios *wanted, bool 
     modes.oflag = wanted->oflag;
     modes.lflag = wanted->lflag;
     memcpy(modes.cc, wanted->cc, sizeof(modes.cc));
-    t->changed = true;
     if (flush)
         ioctl(t->fd, TCFLSH, INPUT_QUEUE);
     ioctl(t->fd, TCSETS, &modes);
@@ -52,16 +51,16 @@ void terminal_set(struct terminal *t, const struct samara_termios *wanted, bool 
 /* Whoever is in the background by now would be stopped for it. */
 void terminal_restore(struct terminal *t)
 {
+    struct samara_termios now;
     sigset_t stop, before;
 
-    if (!t->changed)
+    if (t->fd < 0 || ioctl(t->fd, TCGETS, &now) != 0 || memcmp(&now, &t->modes, sizeof(now)) == 0)
         return;
     sigemptyset(&stop);
     sigaddset(&stop, SIGTTOU);
     pthread_sigmask(SIG_BLOCK, &stop, &before);
     ioctl(t->fd, TCSETS, &t->modes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    t->changed = false;
 }
 
 void terminal_close(struct terminal *t)

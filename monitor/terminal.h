@@ -11,9 +11,8 @@
 #include "abi/platform.h"
 
 struct terminal {
-    int fd;         /* of its own; -1: none */
-    uint32_t flags; /* SAMARA_FLAG_STDIN_TTY << n for each fd n that is one */
-    bool changed;
+    int fd;                      /* of its own; -1: none */
+    uint32_t flags;              /* SAMARA_FLAG_STDIN_TTY << n for each fd n that is one */
     struct samara_termios modes; /* as found */
 };
 
@@ -32,7 +31,7 @@ void terminal_size(const struct terminal *t, uint16_t *rows, uint16_t *cols);
  * and character size stay as they are. */
 void terminal_set(struct terminal *t, const struct samara_termios *wanted, bool flush);
 
-/* Puts the modes back. Async-signal-safe. */
+/* Puts the modes back if they are others by now. */
 void terminal_restore(struct terminal *t);
 
 /* Restores and closes. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "monitor/kvm.h"
@@ -14,6 +15,12 @@
 static int kick_signal(void)
 {
     return SIGRTMIN;
+}
+
+/* musl's gettid() answers from its cache. */
+static pid_t thread_id(void)
+{
+    return (pid_t)syscall(SYS_gettid);
 }
 
 static void nothing(int sig)
@@ -156,7 +163,7 @@ static void stand(struct vcpu *v)
 static void set_running(struct vcpu *v, bool running)
 {
     pthread_mutex_lock(&v->mutex);
-    v->thread = pthread_self();
+    v->thread = thread_id();
     v->running = running;
     pthread_cond_broadcast(&v->changed);
     pthread_mutex_unlock(&v->mutex);
@@ -185,9 +192,9 @@ static void ask(struct vcpu *v, enum vcpu_wish wish)
     if (atomic_load(&v->wish) != VCPU_STOP)
         atomic_store(&v->wish, wish);
     pthread_cond_broadcast(&v->changed);
-    if (wish != VCPU_RUN && v->running && !pthread_equal(v->thread, pthread_self())) {
+    if (wish != VCPU_RUN && v->running && v->thread != thread_id()) {
         v->run->immediate_exit = 1;
-        pthread_kill(v->thread, kick_signal());
+        syscall(SYS_tgkill, getpid(), v->thread, kick_signal());
     }
     pthread_mutex_unlock(&v->mutex);
 }

@@ -25,7 +25,7 @@ struct vcpu {
     _Atomic enum vcpu_wish wish;
     pthread_mutex_t mutex; /* for what follows, and sleeping on wish */
     pthread_cond_t changed;
-    pthread_t thread; /* while running */
+    pid_t thread; /* its id, while running: not pthread_t, see clone_into in keeper.c */
     bool running, paused;
     void (*failed)(void *arg, const char *report); /* the guest can go no further; vCPU thread */
     void *arg;

@@ -201,17 +201,13 @@ static int join_parts(struct vm *vm, struct err *err)
 
 static int build(struct vm *vm, struct err *err)
 {
-    trace_step(&vm->trace, TRACE_MACHINE, "start");
-    if (vm_open(vm, err) != 0)
-        return -1;
-    trace_step(&vm->trace, TRACE_MACHINE, "open");
-    if (start_loop(vm, err) != 0)
+    if (vm_make_memory(vm, err) != 0 || start_loop(vm, err) != 0)
         return -1;
     trace_step(&vm->trace, TRACE_MACHINE, "loop thread");
     return vm_make_machine(vm, err) != 0 ? -1 : join_parts(vm, err);
 }
 
-int vm_create(struct vm *vm, const struct vm_config *config, struct err *err)
+void vm_init(struct vm *vm, const struct vm_config *config)
 {
     vm->config = config;
     vm->kvm = vm->fd = -1;
@@ -224,13 +220,21 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct err *err)
     vm->platform.arg = vm;
     vm->loop = (struct event_loop)LOOP_CLOSED;
     vm->terminal = (struct terminal)TERMINAL_NONE;
+    vm->vsock_listener = (struct unix_listener)UNIX_LISTENER_NONE;
+    for (int fd = 0; fd < 3; fd++)
+        vm->stdio[fd] = STREAM_CLOSED;
     device_lock_init(&vm->lock);
     pthread_mutex_init(&vm->basis.mutex, NULL);
     pthread_mutex_init(&vm->contents.mutex, NULL);
     vm->program = (struct program)PROGRAM_CLOSED;
     vm->kernel = (struct kernel_image)KERNEL_IMAGE_CLOSED;
     pthread_cond_init(&vm->finishing, NULL);
-    if (trace_open(&vm->trace, config->trace_path, err) == 0 && build(vm, err) == 0)
+}
+
+int vm_create(struct vm *vm, struct err *err)
+{
+    trace_step(&vm->trace, TRACE_MACHINE, "own process");
+    if (build(vm, err) == 0)
         return 0;
     vm_destroy(vm);
     return -1;
@@ -272,7 +276,8 @@ void vm_destroy(struct vm *vm)
     if (vm->kvm >= 0)
         close(vm->kvm);
     vm->fd = vm->kvm = -1;
-    terminal_close(&vm->terminal);
+    for (int fd = 0; fd < 3; fd++)
+        stream_close(&vm->stdio[fd]);
     if (vm->ram)
         munmap(vm->ram, vm->ram_size);
     vm->ram = NULL;
@@ -283,5 +288,4 @@ void vm_leave(struct vm *vm)
 {
     vsock_free(vm->vsock);
     vm->vsock = NULL;
-    terminal_restore(&vm->terminal);
 }

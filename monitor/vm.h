@@ -1,7 +1,9 @@
 /*
  * A virtual machine: the one owner of KVM's descriptors, guest memory, devices, loop and vCPU.
  *
- *     vm_create ──> vm_run ──(doorbell: exit, or the vCPU fails, or vm_abandon)──> vm_destroy
+ *     keeper    vm_open ──────────┬── vm_hand_over ────────────────────────────────────── vm_close
+ *     monitor                     └── vm_create ── vm_run ──(doorbell: exit, or the vCPU
+ *                                     fails, or vm_abandon)── vm_destroy or vm_leave
  */
 #ifndef SAMARA_MONITOR_VM_H
 #define SAMARA_MONITOR_VM_H
@@ -15,6 +17,7 @@
 #include "monitor/program.h"
 #include "monitor/terminal.h"
 #include "monitor/trace.h"
+#include "monitor/unix_socket.h"
 #include "monitor/vcpu.h"
 #include "monitor/vm_config.h"
 
@@ -36,7 +39,11 @@ struct vm {
     const struct vm_config *config; /* borrowed */
     int kvm, fd;
     struct terminal terminal;
-    uint32_t closed_flags; /* SAMARA_FLAG_STDIN_CLOSED << n */
+    struct stream_fd stdio[3]; /* until vsock has them */
+    uint32_t closed_flags;     /* SAMARA_FLAG_STDIN_CLOSED << n */
+    struct unix_listener vsock_listener;
+    vsock_dial_fn dial; /* set by the owner before vm_create, if there is --vsock */
+    void *dial_arg;
     uint8_t *ram; /* one host mapping, at the device hole continued from SAMARA_RAM_HIGH_BASE */
     uint64_t ram_size;
     struct guest_mem mem;
@@ -49,7 +56,7 @@ struct vm {
     struct vm_part basis, contents;
     struct vcpu vcpu;
     struct program program;
-    int program_status; /* what program_open said */
+    int program_status; /* what program_open or program_check said */
     struct kernel_image kernel;
     struct cpuid_table cpuid;
     struct vcpu_start start;
@@ -67,10 +74,21 @@ struct vm {
     pthread_cond_t finishing; /* with the device lock */
 };
 
-/* Builds everything up to the first instruction; the loop runs from here on. vm is in static memory
- * (it is large) and zero; config lives as long as it. -1 with err, and nothing left open; if it is
- * the program that cannot run, program_status is its exit status. */
-int vm_create(struct vm *vm, const struct vm_config *config, struct err *err);
+/* Opens everything for which the caller's rights are needed; descriptors 0 and 1 are /dev/null
+ * afterwards. vm is in static memory (it is large) and zero; config lives as long as it. -1 with
+ * err: vm_destroy and vm_close are to follow; if it is the program that cannot run, program_status
+ * is the exit status. */
+int vm_open(struct vm *vm, const struct vm_config *config, struct err *err);
+
+/* In the keeper, once the monitor has copies: closes what only that uses. */
+void vm_hand_over(struct vm *vm);
+
+/* Where vm_open was called, at the very end: puts back the terminal, removes paths. */
+void vm_close(struct vm *vm);
+
+/* Builds everything up to the first instruction; the loop runs from here on. -1 with err, and
+ * nothing left open but what is vm_close's; program_status as above. */
+int vm_create(struct vm *vm, struct err *err);
 
 /* Runs the guest in the calling thread until it ended and all its output was delivered. Afterwards
  * the devices stand still: the device lock stays taken. */
@@ -85,7 +103,7 @@ void vm_abandon(struct vm *vm);
 /* After vm_run: writes the trace, if one is wanted. */
 int vm_write_trace(struct vm *vm, struct err *err);
 
-/* Undoes vm_create. */
+/* Undoes vm_create, and vm_open as far as it is not vm_close's. */
 void vm_destroy(struct vm *vm);
 
 /* Instead, after vm_run, when the process is about to end: undoes what would outlive it. The kernel

@@ -5,7 +5,6 @@
  */
 #include "monitor/vm_setup.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -62,12 +61,9 @@ static int add_memslots(struct vm *vm, struct err *err)
     return 0;
 }
 
-int vm_open(struct vm *vm, struct err *err)
+int vm_make_memory(struct vm *vm, struct err *err)
 {
-    vm->kvm = kvm_open(err);
-    if (vm->kvm < 0 || map_ram(vm, vm->config->memory, err) != 0)
-        return -1;
-    return add_regions(vm, err);
+    return map_ram(vm, vm->config->memory, err) != 0 ? -1 : add_regions(vm, err);
 }
 
 /* --- the machine --- */
@@ -139,17 +135,6 @@ static void raise_vsock(void *ctx)
     kvm_send_msi(vm->fd, SAMARA_VECTOR_VIRTIO + BOOT_VSOCK_SLOT);
 }
 
-/* Of no use for its direction: main()'s placeholder for one that the caller had closed, or opened
- * for the other direction only. Reading or writing either says EBADF. */
-static bool is_useless(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-    int mode = flags & O_ACCMODE;
-
-    return flags >= 0 &&
-           ((flags & O_PATH) || (mode != O_RDWR && mode != (fd ? O_WRONLY : O_RDONLY)));
-}
-
 /* Under the device lock. Output that the program has been told is written may be among it. */
 static void stdio_failed(void *arg, int number, int reason)
 {
@@ -163,31 +148,6 @@ static void stdio_failed(void *arg, int number, int reason)
     platform_stdio_failed(&vm->platform, number, reason);
 }
 
-static int open_stdio(struct vm *vm, struct stream_fd stdio[3], struct err *err)
-{
-    for (int fd = 0; fd < 3; fd++)
-        stdio[fd] = STREAM_CLOSED;
-    for (int fd = 0; fd < 3; fd++) {
-        if (is_useless(fd))
-            vm->closed_flags |= (uint32_t)SAMARA_FLAG_STDIN_CLOSED << fd;
-        else if (stream_open(&stdio[fd], fd, fd ? STREAM_WRITES : STREAM_READS, err) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* The streams have descriptors of their own, and what the program closes must be closed. Standard
- * error stays: it is ours too. */
-static int give_up_stdio(struct err *err)
-{
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    bool good = null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0;
-
-    if (null >= 0)
-        close(null);
-    return good ? 0 : err_sys(err, "/dev/null");
-}
-
 static void log_line(void *ctx, const char *line)
 {
     (void)ctx;
@@ -197,22 +157,21 @@ static void log_line(void *ctx, const char *line)
 static int add_vsock(struct vm *vm, struct err *err)
 {
     struct vsock_config config = {.guest_cid = SAMARA_GUEST_CID,
-                                  .path = vm->config->vsock_path,
+                                  .listen_fd = vm->vsock_listener.fd,
+                                  .dial = vm->config->vsock_path ? vm->dial : NULL,
+                                  .dial_arg = vm->dial_arg,
                                   .stdio_failed = stdio_failed,
                                   .stdio_arg = vm};
     const struct virtio_host host = {
         .mem = &vm->mem, .irq = raise_vsock, .log = log_line, .ctx = vm};
 
-    terminal_find(&vm->terminal);
-    if (open_stdio(vm, config.stdio, err) == 0)
-        vm->vsock = vsock_new(&config, &host, &vm->loop, err);
-    if (!vm->vsock) {
-        for (int fd = 0; fd < 3; fd++)
-            stream_close(&config.stdio[fd]);
+    memcpy(config.stdio, vm->stdio, sizeof(config.stdio));
+    vm->vsock = vsock_new(&config, &host, &vm->loop, err);
+    if (!vm->vsock)
         return -1;
-    }
-    if (give_up_stdio(err) != 0)
-        return -1;
+    for (int fd = 0; fd < 3; fd++)
+        vm->stdio[fd] = STREAM_CLOSED;
+    vm->vsock_listener.fd = -1;
     if (mmio_bus_add(&vm->bus, SAMARA_GPA_VIRTIO, VIRTIO_MMIO_SIZE, &virtio_mmio_ops,
                      vsock_device(vm->vsock), err) != 0)
         return -1;
@@ -239,11 +198,11 @@ int vm_make_basis(struct vm *vm, struct err *err)
     const struct vm_config *c = vm->config;
 
     trace_step(&vm->trace, TRACE_CONTENTS, "start");
-    vm->program_status = program_open(&vm->program, c->program, c->memory, err);
+    vm->program_status = program_check(&vm->program, c->program, c->memory, err);
     if (vm->program_status != 0)
         return -1;
     trace_step(&vm->trace, TRACE_CONTENTS, "program file");
-    if (kernel_image_open(&vm->kernel, c->kernel_path, err) != 0)
+    if (kernel_image_read(&vm->kernel, c->kernel_path, err) != 0)
         return -1;
     trace_step(&vm->trace, TRACE_CONTENTS, "kernel file");
     if (cpuid_load(&vm->cpuid, vm->kvm, err) != 0)

@@ -8,8 +8,11 @@
 
 #include "monitor/vm.h"
 
-/* Opens KVM and maps RAM: what both sides start from. All return -1 with err. */
-int vm_open(struct vm *vm, struct err *err);
+/* Everything empty and closed, and who is called when. */
+void vm_init(struct vm *vm, const struct vm_config *config);
+
+/* RAM, which both sides start from. All return -1 with err. */
+int vm_make_memory(struct vm *vm, struct err *err);
 
 /* What other steps depend on: the program, the kernel's note, CPUID. Then all else: memory at the
  * first instruction, the loop and the devices. */

@@ -358,6 +358,56 @@ Test(vsock_connect, a_guest_may_stop_waiting_for_a_server)
     vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
 }
 
+Test(vsock_connect, an_owner_that_is_busy_is_asked_again)
+{
+    struct packet packet;
+
+    vg_server(&guest, 80);
+    guest.dial_refused = true;
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 80, 1000);
+    wait_ms(30);
+    cr_assert(!vg_take(&guest, &packet));
+    guest.dial_refused = false;
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
+}
+
+/* Asks for a connection and gives it up; returns the ticket, whose answer is still to come. */
+static uint64_t dial_and_give_up(void)
+{
+    uint64_t ticket;
+
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 80, 1000);
+    cr_assert_eq(guest.dials, 1);
+    ticket = guest.dial[0].ticket;
+    guest.dials = 0;
+    vg_send(&guest, VIRTIO_VSOCK_OP_RST, 80, 1000);
+    cr_assert_eq(connections(), 0);
+    return ticket;
+}
+
+static void answer_late(uint64_t ticket)
+{
+    int pair[2];
+    char byte;
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    vsock_dialled(guest.vsock, ticket, pair[0]);
+    cr_assert_eq(read(pair[1], &byte, 1), 0, "the device's end is closed");
+    close(pair[1]);
+}
+
+Test(vsock_connect, an_answer_for_a_connection_given_up_is_closed)
+{
+    uint64_t ticket;
+
+    vg_server(&guest, 80);
+    answer_late(dial_and_give_up());
+    ticket = dial_and_give_up();
+    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 80, 1001); /* takes its place */
+    answer_late(ticket);
+    cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE).hdr.dst_port, 1001);
+}
+
 Test(vsock_connect, stdio_that_is_not_there_is_a_reset)
 {
     for (uint32_t i = 0; i < 4; i++) {
@@ -426,65 +476,4 @@ Test(vsock_connect, a_reset_ends_every_connection)
     vg_data(&guest, "x", 1, port, 52);
     vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
     vg_assert_alive(&guest);
-}
-
-Test(vsock_connect, a_taken_path_says_what_to_do)
-{
-    struct vsock_config config = {.guest_cid = CID, .path = guest.path};
-    struct virtio_host host = fake_host(&guest.fake);
-    struct err err;
-    char want[128];
-
-    for (int i = 0; i < 3; i++)
-        config.stdio[i] = STREAM_CLOSED;
-    cr_assert_null(vsock_new(&config, &host, &guest.loop, &err));
-    snprintf(want, sizeof(want), "vsock %s: it exists; remove it if no VM uses it", guest.path);
-    cr_assert_str_eq(err.text, want);
-    cr_assert_eq(access(guest.path, F_OK), 0, "and leaves it alone");
-}
-
-Test(vsock_connect, only_our_own_socket_is_removed_at_the_end)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int other = socket(AF_UNIX, SOCK_STREAM, 0);
-
-    strcpy(address.sun_path, guest.path);
-    cr_assert_eq(unlink(guest.path), 0);
-    cr_assert_eq(bind(other, (struct sockaddr *)&address, sizeof(address)), 0);
-    vsock_free(guest.vsock);
-    guest.vsock = NULL;
-    cr_assert_eq(access(guest.path, F_OK), 0, "another VM's");
-    unlink(guest.path);
-}
-
-Test(vsock_connect, our_socket_is_removed_at_the_end)
-{
-    vsock_free(guest.vsock);
-    guest.vsock = NULL;
-    cr_assert_eq(access(guest.path, F_OK), -1);
-}
-
-/* A device that listens at a path of `len` characters; returns what it says of that. */
-static struct err open_at_length(size_t len)
-{
-    struct vsock_config config = {.guest_cid = CID};
-    struct virtio_host host = fake_host(&guest.fake);
-    struct err err = {0};
-    char path[200];
-
-    snprintf(path, sizeof(path), "/tmp/%0100d", (int)getpid());
-    path[len] = '\0';
-    config.path = path;
-    for (int i = 0; i < 3; i++)
-        config.stdio[i] = STREAM_CLOSED;
-    vsock_free(vsock_new(&config, &host, &guest.loop, &err));
-    return err;
-}
-
-Test(vsock_connect, a_path_leaves_room_for_the_port)
-{
-    cr_assert_eq(VSOCK_PATH_MAX, 96);
-    cr_assert_str_eq(open_at_length(96).text, "");
-    cr_assert_not_null(strstr(open_at_length(97).text, "1 to 96 characters"));
-    cr_assert_not_null(strstr(open_at_length(0).text, "1 to 96 characters"));
 }

@@ -34,6 +34,33 @@ void vg_start(struct vsock_guest *guest, uint64_t features, unsigned rx_count)
     fake_kick(&guest->fake, RX);
 }
 
+/* --- the device's owner --- */
+
+/* Answers outside the device's own call, as the monitor does. */
+static void answer_dials(void *arg)
+{
+    struct vsock_guest *guest = arg;
+    char path[128];
+
+    while (guest->dials > 0) {
+        struct vg_dial wish = guest->dial[--guest->dials];
+
+        snprintf(path, sizeof(path), "%s_%u", guest->listener.path, wish.port);
+        vsock_dialled(guest->vsock, wish.ticket, unix_connect(path));
+    }
+}
+
+static bool dial(void *arg, uint32_t port, uint64_t ticket)
+{
+    struct vsock_guest *guest = arg;
+
+    if (guest->dials == VG_DIALS || guest->dial_refused)
+        return false;
+    guest->dial[guest->dials++] = (struct vg_dial){port, ticket};
+    loop_post(&guest->loop, &guest->dialler);
+    return true;
+}
+
 static void stdio_failed(void *arg, int number, int reason)
 {
     struct vsock_guest *guest = arg;
@@ -45,17 +72,25 @@ static void stdio_failed(void *arg, int number, int reason)
 void vg_open(struct vsock_guest *guest, int in, int out, int error)
 {
     const int fds[3] = {in, out, error};
-    struct vsock_config config = {
-        .guest_cid = CID, .path = guest->path, .stdio_failed = stdio_failed, .stdio_arg = guest};
+    struct vsock_config config = {.guest_cid = CID,
+                                  .dial = dial,
+                                  .dial_arg = guest,
+                                  .stdio_failed = stdio_failed,
+                                  .stdio_arg = guest};
     struct virtio_host host;
     struct err err = {0};
+    char path[64];
 
     *guest = (struct vsock_guest){.rx_bytes = 4096, .buf_alloc = 1 << 16, .failed_stdio = -1};
     signal(SIGPIPE, SIG_IGN);
     fake_open(&guest->fake);
     device_lock_init(&guest->lock);
     cr_assert_eq(loop_init(&guest->loop, &guest->lock, NULL), 0);
-    snprintf(guest->path, sizeof(guest->path), "/tmp/samara-test-%d.sock", (int)getpid());
+    guest->dialler = (struct loop_task){.fn = answer_dials, .arg = guest};
+    snprintf(path, sizeof(path), "/tmp/samara-test-%d.sock", (int)getpid());
+    cr_assert_eq(unix_listen(&guest->listener, path, sizeof(path), &err), 0, "%s", err.text);
+    config.listen_fd = guest->listener.fd;
+    guest->listener.fd = -1;
     for (int i = 0; i < 3; i++) {
         config.stdio[i] = STREAM_CLOSED;
         if (fds[i] < 0)
@@ -76,6 +111,7 @@ void vg_close(struct vsock_guest *guest)
     if (guest->served[0] != '\0')
         unlink(guest->served);
     vsock_free(guest->vsock);
+    unix_unlisten(&guest->listener);
     loop_close(&guest->loop);
     fake_close(&guest->fake);
 }
@@ -237,7 +273,7 @@ int vg_client(struct vsock_guest *guest, const char *text)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-    strcpy(address.sun_path, guest->path);
+    strcpy(address.sun_path, guest->listener.path);
     cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     return fd;
@@ -248,9 +284,9 @@ int vg_server(struct vsock_guest *guest, uint32_t port)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u", guest->path, port);
-    unlink(address.sun_path);
-    snprintf(guest->served, sizeof(guest->served), "%s_%u", guest->path, port);
+    snprintf(guest->served, sizeof(guest->served), "%s_%u", guest->listener.path, port);
+    unlink(guest->served);
+    memcpy(address.sun_path, guest->served, strlen(guest->served));
     cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     cr_assert_eq(listen(fd, 8), 0);
     return fd;

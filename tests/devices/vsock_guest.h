@@ -5,20 +5,32 @@
 
 #include "abi/platform.h"
 #include "devices/vsock.h"
+#include "monitor/unix_socket.h"
 #include "tests/devices/fake_guest.h"
 
 enum { RX = VIRTIO_VSOCK_QUEUE_RX, TX = VIRTIO_VSOCK_QUEUE_TX, CID = 3 };
 enum { VG_QUEUE = 64, VG_TX_BYTES = 72 << 10 };
+
+enum { VG_DIALS = 64 };
+
+struct vg_dial {
+    uint32_t port;
+    uint64_t ticket;
+};
 
 struct vsock_guest {
     struct fake_guest fake;
     struct device_lock lock;
     struct event_loop loop;
     struct vsock *vsock;
-    char path[64];      /* of the listening socket */
-    char served[80];    /* of the last server, removed at the end */
-    uint32_t rx_bytes;  /* of each rx buffer */
-    uint32_t buf_alloc; /* what headers say */
+    struct unix_listener listener; /* the device has its descriptor */
+    struct loop_task dialler;
+    struct vg_dial dial[VG_DIALS]; /* wishes of the device not answered yet */
+    unsigned dials;
+    bool dial_refused;               /* no more are taken */
+    char served[UNIX_PATH_MAX + 16]; /* of the last server, removed at the end */
+    uint32_t rx_bytes;               /* of each rx buffer */
+    uint32_t buf_alloc;              /* what headers say */
     uint32_t fwd_cnt;
     unsigned tx_next;
     int failed_stdio, stdio_reason; /* what the device said last of a stream; -1: nothing */

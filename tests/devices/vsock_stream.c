@@ -527,7 +527,7 @@ static void assert_rx_breaks(uint32_t len, uint16_t flags)
     vg_start(&guest, 0, 0);
     fake_desc(&guest.fake, RX, 0, FAKE_DATA, len, flags, 0);
     fake_add(&guest.fake, RX, 0);
-    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 9999, 1);
+    vg_send(&guest, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 9999, 1);
     cr_assert(fake_needs_reset(&guest.fake));
     vg_start(&guest, 0, VG_QUEUE);
     vg_assert_alive(&guest);
@@ -549,9 +549,9 @@ Test(vsock_stream, answers_wait_for_buffers_without_growing)
 
     vg_start(&guest, 0, 0);
     for (uint32_t i = 0; i < VG_QUEUE; i++)
-        taken += vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 9999, i);
+        taken += vg_send(&guest, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 9999, i);
     for (uint32_t i = 0; i < VG_QUEUE / 2; i++)
-        taken += vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 9999, i);
+        taken += vg_send(&guest, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 9999, i);
     cr_assert_eq(taken, 64, "more than 64 refusals are not kept");
     vg_offer(&guest, 0);
     fake_kick(&guest.fake, RX);
@@ -565,7 +565,8 @@ static void queue_refused(uint16_t count)
 {
     fake_start(&guest.fake, VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX), VIRTIO_VSOCK_QUEUES, 256);
     for (uint16_t i = 0; i < count; i++) {
-        struct virtio_vsock_hdr hdr = vg_hdr(&guest, VIRTIO_VSOCK_OP_REQUEST, 9999, 2000u + i);
+        struct virtio_vsock_hdr hdr =
+            vg_hdr(&guest, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 9999, 2000u + i);
 
         vg_queue(&guest, i, &hdr, NULL, 0);
     }
@@ -620,6 +621,7 @@ Test(vsock_stream, data_waits_for_buffers)
     vg_start(&guest, 0, 0);
     close(peer);
     vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, PORT, MINE);
+    vg_expect_nothing(&guest);
     peer = accept(server, NULL, NULL);
     cr_assert_eq(write(peer, "wait", 4), 4);
     vg_expect_nothing(&guest);
@@ -647,10 +649,10 @@ Test(vsock_stream, with_event_idx_nobody_is_told_in_vain)
     guest.fake.irqs = 0;
     fake_set_used_event(&guest.fake, TX, 0x8000);
     fake_set_used_event(&guest.fake, RX, 0x8000);
-    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 9999, 1);
+    vg_send(&guest, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 9999, 1);
     cr_assert_eq(guest.fake.irqs, 0);
     cr_assert_eq(fake_avail_event(&guest.fake, TX), 1, "the next packet needs one");
     fake_set_used_event(&guest.fake, RX, 1);
-    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, 9999, 1);
+    vg_send(&guest, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 9999, 1);
     cr_assert_eq(guest.fake.irqs, 1);
 }

@@ -15,12 +15,13 @@
 
 #include "abi/platform.h"
 #include "devices/vsock_state.h"
+#include "monitor/unix_socket.h"
 #include "tests/devices/fake_guest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { RX = VIRTIO_VSOCK_QUEUE_RX, TX = VIRTIO_VSOCK_QUEUE_TX, QUEUE = 16 };
-enum { RX_BYTES = 512, PORTS = 4, PEERS = 8, TX_DATA = FAKE_DATA + (1 << 20) };
+enum { RX_BYTES = 512, PORTS = 4, PEERS = 8, DIALS = 8, TX_DATA = FAKE_DATA + (1 << 20) };
 
 struct record {
     uint8_t action, op, port, mine;
@@ -45,6 +46,12 @@ static char path[64];
 static int server = -1, peers[PEERS];
 static unsigned next_peer;
 static uint8_t block[65536];
+static struct unix_listener listener;
+static struct {
+    uint32_t port;
+    uint64_t ticket;
+} dialled[DIALS]; /* wishes of the device not answered yet */
+static unsigned dials;
 
 static void __attribute__((noinline)) must(bool fact)
 {
@@ -208,6 +215,28 @@ static void host_action(const struct record *record)
     }
 }
 
+/* --- the device's owner --- */
+
+static bool dial(void *arg, uint32_t port, uint64_t ticket)
+{
+    (void)arg;
+    if (dials == DIALS)
+        return false;
+    dialled[dials].port = port;
+    dialled[dials++].ticket = ticket;
+    return true;
+}
+
+static void answer_dial(void)
+{
+    char server_path[80];
+
+    if (dials == 0)
+        return;
+    snprintf(server_path, sizeof(server_path), "%s_%u", path, dialled[--dials].port);
+    vsock_dialled(vsock, dialled[dials].ticket, unix_connect(server_path));
+}
+
 /* --- a run --- */
 
 static void check_held(void)
@@ -221,7 +250,7 @@ static void check_held(void)
 
 static void open_all(void)
 {
-    struct vsock_config config = {.guest_cid = 3, .path = path};
+    struct vsock_config config = {.guest_cid = 3, .dial = dial};
     struct virtio_host host;
     int pipe_ends[2];
 
@@ -235,6 +264,10 @@ static void open_all(void)
     for (unsigned i = 0; i < PEERS; i++)
         peers[i] = -1;
     keep_peer(pipe_ends[0]);
+    must(unix_listen(&listener, path, sizeof(path), NULL) == 0);
+    config.listen_fd = listener.fd;
+    listener.fd = -1;
+    dials = 0;
     vsock = vsock_new(&config, &host, &loop, NULL);
     must(vsock != NULL);
     guest.dev = vsock_device(vsock);
@@ -247,6 +280,7 @@ static void close_all(void)
         if (peers[i] >= 0)
             close(peers[i]);
     vsock_free(vsock);
+    unix_unlisten(&listener);
     loop_close(&loop);
 }
 
@@ -283,6 +317,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         case 2:
             must(loop_turn(&loop, 0, NULL) == 0);
+            answer_dial();
             break;
         default:
             take_packets(record.op);

@@ -68,7 +68,7 @@ int main(int argc, char **argv)
         fail("usage: pause KERNEL PROGRAM");
     config.kernel_path = argv[1];
     config.program = argv[2];
-    if (vm_create(&vm, &config, &err) != 0)
+    if (vm_open(&vm, &config, &err) != 0 || vm_create(&vm, &err) != 0)
         fail(err.text);
     if (pthread_create(&thread, NULL, run, NULL) != 0)
         fail("no thread");

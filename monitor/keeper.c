@@ -1,0 +1,228 @@
+/* See keeper.h. */
+#include "monitor/keeper.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "monitor/link.h"
+#include "monitor/report.h"
+#include "monitor/unix_socket.h"
+
+enum { KEEPERS, MONITORS }; /* ends of the link */
+
+/* Job control: the monitor stops and goes on with the keeper. */
+static const int stopping[] = {SIGTSTP, SIGTTIN, SIGTTOU};
+static const int forwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+
+enum { STOPPING = sizeof(stopping) / sizeof(stopping[0]) };
+enum { FORWARDED = sizeof(forwarded) / sizeof(forwarded[0]) };
+
+/* --- signals --- */
+
+/* What the caller told us to ignore (nohup) stays ignored. */
+static void add_signals(sigset_t *set, const int *signals, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct sigaction now;
+
+        if (sigaction(signals[i], NULL, &now) != 0 || now.sa_handler != SIG_IGN)
+            sigaddset(set, signals[i]);
+    }
+}
+
+int keeper_open(struct keeper *k, struct err *err)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    add_signals(&set, forwarded, FORWARDED);
+    add_signals(&set, stopping, STOPPING);
+    signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &set, &k->before) != 0)
+        return err_sys(err, "sigprocmask");
+    k->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return k->signal_fd < 0 ? err_sys(err, "signalfd") : link_open(k->ends, err);
+}
+
+static void close_one(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void keeper_close(struct keeper *k)
+{
+    bool opened = k->signal_fd >= 0;
+
+    close_one(&k->signal_fd);
+    close_one(&k->ends[KEEPERS]);
+    close_one(&k->ends[MONITORS]);
+    if (opened)
+        sigprocmask(SIG_SETMASK, &k->before, NULL);
+}
+
+/* --- the split --- */
+
+/* What the monitor is to have, tried in this order: a host may permit only some of it. */
+static const unsigned long wishes[] = {
+    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS,
+    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS,
+    0,
+};
+
+/*
+ * fork() with namespaces. The C library does not hear of it: what it has cached of this thread's id
+ * is the keeper's, so that nobody may address the monitor's first thread by its pthread_t.
+ */
+static pid_t clone_into(unsigned long namespaces)
+{
+    return (pid_t)syscall(SYS_clone, namespaces | SIGCHLD, 0L, 0L, 0L, 0L);
+}
+
+/* A child that blocks stop signals gets EIO from a terminal instead of being stopped. */
+static void become_monitor(struct keeper *k)
+{
+    sigset_t stop;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    close_one(&k->signal_fd);
+    close_one(&k->ends[KEEPERS]);
+    sigemptyset(&stop);
+    for (unsigned i = 0; i < STOPPING; i++)
+        sigaddset(&stop, stopping[i]);
+    sigprocmask(SIG_UNBLOCK, &stop, NULL);
+}
+
+int keeper_split(struct keeper *k, struct err *err)
+{
+    pid_t child = -1;
+
+    for (unsigned i = 0; child < 0 && i < sizeof(wishes) / sizeof(wishes[0]); i++) {
+        child = clone_into(wishes[i]);
+        k->namespaces = wishes[i];
+    }
+    if (child < 0)
+        return err_sys(err, "start the monitor");
+    if (child == 0) {
+        become_monitor(k);
+        return 0;
+    }
+    k->monitor = child;
+    close_one(&k->ends[MONITORS]);
+    return 1;
+}
+
+/* --- while the monitor runs --- */
+
+/* We are told of a stop only as long as we have not stopped ourselves: so first the monitor. */
+static void stop_both(const struct keeper *k)
+{
+    kill(k->monitor, SIGSTOP);
+    kill(getpid(), SIGSTOP);
+    kill(k->monitor, SIGCONT);
+}
+
+static bool is_stop(int sig)
+{
+    for (unsigned i = 0; i < STOPPING; i++) {
+        if (stopping[i] == sig)
+            return true;
+    }
+    return false;
+}
+
+static void take_signals(const struct keeper *k)
+{
+    struct signalfd_siginfo info;
+
+    while (read(k->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        const struct link_message message = {.kind = LINK_SIGNAL, .value = info.ssi_signo};
+
+        if (is_stop((int)info.ssi_signo))
+            stop_both(k);
+        else
+            link_send(k->ends[KEEPERS], &message, -1);
+    }
+}
+
+static void dial(const struct keeper *k, const char *vsock_path, const struct link_message *wish)
+{
+    struct link_message answer = {.kind = LINK_DIALLED, .ticket = wish->ticket};
+    char path[UNIX_PATH_MAX + 16];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s_%u", vsock_path, wish->value);
+    fd = unix_connect(path);
+    answer.value = fd < 0 ? (uint32_t)-fd : 0;
+    link_send(k->ends[KEEPERS], &answer, fd);
+    close_one(&fd);
+}
+
+/* One message, so that there is room for its answer. False: the monitor is gone. */
+static bool take_message(const struct keeper *k, const char *vsock_path)
+{
+    struct link_message message;
+    int got = link_receive(k->ends[KEEPERS], &message, NULL);
+
+    if (got == 1 && message.kind == LINK_DIAL && vsock_path != NULL)
+        dial(k, vsock_path, &message);
+    return got >= 0;
+}
+
+static int ending(pid_t monitor, struct err *err)
+{
+    int status;
+
+    while (waitpid(monitor, &status, 0) < 0) {
+        if (errno != EINTR) {
+            err_sys(err, "wait for the monitor");
+            return EXIT_SAMARA;
+        }
+    }
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    err_set(
+        err, "the monitor died of signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)),
+        WTERMSIG(status) == SIGSYS ? ": its seccomp filter; --seccomp=trap names the call" : "");
+    return EXIT_SAMARA;
+}
+
+static bool has_room(int end)
+{
+    struct pollfd room = {.fd = end, .events = POLLOUT};
+
+    return poll(&room, 1, 0) == 1 && (room.revents & POLLOUT);
+}
+
+int keeper_attend(struct keeper *k, const char *vsock_path, struct err *err)
+{
+    int end = k->ends[KEEPERS];
+    bool full = false; /* there is no room for an answer */
+
+    for (;;) {
+        struct pollfd fds[] = {{.fd = k->signal_fd, .events = POLLIN},
+                               {.fd = end, .events = full ? POLLOUT : POLLIN}};
+
+        if (poll(fds, 2, -1) < 0)
+            continue; /* EINTR: after a stop */
+        if (fds[0].revents)
+            take_signals(k);
+        if (fds[1].revents & (POLLIN | POLLOUT)) {
+            full = !has_room(end);
+            if (!full && !take_message(k, vsock_path))
+                break;
+        } else if (fds[1].revents) {
+            break;
+        }
+    }
+    return ending(k->monitor, err);
+}

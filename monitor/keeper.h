@@ -1,0 +1,46 @@
+/*
+ * The keeper: the process that the caller started. It opens what takes the caller's rights, makes
+ * the monitor as its child and stays behind, while the monitor gives up everything:
+ *
+ *     caller ── keeper: paths, signals, terminal ──link── monitor: VM, devices, guest
+ *
+ * It passes on signals, connects to vsock's servers by path, puts back the terminal, removes paths,
+ * and answers with the monitor's exit status. The link is all it hears of the monitor.
+ */
+#ifndef SAMARA_MONITOR_KEEPER_H
+#define SAMARA_MONITOR_KEEPER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "monitor/err.h"
+
+struct keeper {
+    int ends[2];     /* of the link: the keeper's, the monitor's; -1: not open (any more) */
+    int signal_fd;   /* the keeper's */
+    sigset_t before; /* the signals that were blocked when we came */
+    pid_t monitor;
+    unsigned long namespaces; /* CLONE_NEW*: those that the monitor was given */
+};
+
+#define KEEPER_CLOSED                                                                              \
+    {                                                                                              \
+        .ends = {-1, -1}, .signal_fd = -1                                                          \
+    }
+
+/* From here on signals wait: none comes between making something and owning it. -1 with err. */
+int keeper_open(struct keeper *k, struct err *err);
+
+/* A signal that nobody took ends us now, as it would any process. */
+void keeper_close(struct keeper *k);
+
+/* Makes the monitor in namespaces of its own, as far as the host permits. 1 in the keeper, 0 in the
+ * monitor, -1 with err. No other thread exists. */
+int keeper_split(struct keeper *k, struct err *err);
+
+/* Until the monitor has ended: its exit status, or 125 with err if something killed it. vsock_path:
+ * servers are at vsock_path_PORT; NULL: there are none. */
+int keeper_attend(struct keeper *k, const char *vsock_path, struct err *err);
+
+#endif

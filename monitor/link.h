@@ -1,0 +1,36 @@
+/*
+ * What the keeper and the monitor say to each other: messages of one size over a SOCK_SEQPACKET
+ * pair, a descriptor with some of them. The keeper has the caller's rights, so it takes what the
+ * monitor says for a stranger's; the monitor believes the keeper.
+ */
+#ifndef SAMARA_MONITOR_LINK_H
+#define SAMARA_MONITOR_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "monitor/err.h"
+
+enum link_kind {
+    LINK_SIGNAL = 1, /* to the monitor: value is a signal for the program */
+    LINK_DIAL,       /* to the keeper: connect to vsock's server at port `value` */
+    LINK_DIALLED,    /* to the monitor: DIAL's answer; value is 0 with a descriptor, or an errno */
+};
+
+struct link_message {
+    uint32_t kind;
+    uint32_t value;
+    uint64_t ticket; /* DIALLED has that of its DIAL */
+};
+
+/* Two ends, which do not block. -1 with err. */
+int link_open(int ends[2], struct err *err);
+
+/* Sends a message, and a copy of fd unless that is -1. False if there is no room or nobody. */
+bool link_send(int end, const struct link_message *message, int fd);
+
+/* 1: a message, and its descriptor or -1 in *fd (the caller's); 0: none now; -1: the other end is
+ * gone. What has another size is dropped. fd NULL: descriptors are not taken. */
+int link_receive(int end, struct link_message *message, int *fd);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * UNIX stream sockets at paths. Only for those who still have the caller's rights: after
+ * confinement the monitor makes and finds no paths any more; it gets descriptors.
+ */
+#ifndef SAMARA_MONITOR_UNIX_SOCKET_H
+#define SAMARA_MONITOR_UNIX_SOCKET_H
+
+#include <sys/types.h>
+#include <sys/un.h>
+
+#include "monitor/err.h"
+
+enum { UNIX_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };
+
+/* A socket that listens at a path which it made. */
+struct unix_listener {
+    int fd; /* does not block; -1: none */
+    char path[UNIX_PATH_MAX + 1];
+    dev_t dev; /* what was made at the path */
+    ino_t ino;
+};
+
+#define UNIX_LISTENER_NONE                                                                         \
+    {                                                                                              \
+        .fd = -1                                                                                   \
+    }
+
+/* Makes path and listens there. most: characters that path may have at most. -1 with err; errno is
+ * EADDRINUSE if something is there already. */
+int unix_listen(struct unix_listener *listener, const char *path, size_t most, struct err *err);
+
+/* Removes the path, if what is there is still what was made, and closes the descriptor if it is
+ * open. */
+void unix_unlisten(struct unix_listener *listener);
+
+/* Connects without waiting. A descriptor that does not block, or -errno; -EAGAIN: the server's
+ * queue is full. */
+int unix_connect(const char *path);
+
+#endif

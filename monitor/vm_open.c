@@ -1,0 +1,94 @@
+/*
+ * What a VM needs that takes the caller's rights: every path, every inherited descriptor. See vm.h.
+ * It is opened by the keeper and used by the monitor, which has no such rights any more.
+ */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "monitor/kvm.h"
+#include "monitor/vm_setup.h"
+
+/* --- standard streams --- */
+
+/* Of no use for its direction: main()'s placeholder for one that the caller had closed, or opened
+ * for the other direction only. Reading or writing either says EBADF. */
+static bool is_useless(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    int mode = flags & O_ACCMODE;
+
+    return flags >= 0 &&
+           ((flags & O_PATH) || (mode != O_RDWR && mode != (fd ? O_WRONLY : O_RDONLY)));
+}
+
+static int open_stdio(struct vm *vm, struct err *err)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        if (is_useless(fd))
+            vm->closed_flags |= (uint32_t)SAMARA_FLAG_STDIN_CLOSED << fd;
+        else if (stream_open(&vm->stdio[fd], fd, fd ? STREAM_WRITES : STREAM_READS, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The streams have descriptors of their own, and what the program closes must be closed. Standard
+ * error stays: it is ours too. */
+static int give_up_stdio(struct err *err)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    bool good = null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0;
+
+    if (null >= 0)
+        close(null);
+    return good ? 0 : err_sys(err, "/dev/null");
+}
+
+/* --- all of it --- */
+
+static int listen_for_vsock(struct vm *vm, struct err *err)
+{
+    if (!vm->config->vsock_path)
+        return 0;
+    if (unix_listen(&vm->vsock_listener, vm->config->vsock_path, VSOCK_PATH_MAX, err) != 0)
+        return err_in(err, "vsock");
+    return 0;
+}
+
+int vm_open(struct vm *vm, const struct vm_config *config, struct err *err)
+{
+    vm_init(vm, config);
+    if (trace_open(&vm->trace, config->trace_path, err) != 0)
+        return -1;
+    trace_step(&vm->trace, TRACE_MACHINE, "start");
+    vm->kvm = kvm_open(err);
+    if (vm->kvm < 0)
+        return -1;
+    vm->program_status = program_open(&vm->program, config->program, err);
+    if (vm->program_status != 0 || kernel_image_open(&vm->kernel, config->kernel_path, err) != 0)
+        return -1;
+    terminal_find(&vm->terminal);
+    if (listen_for_vsock(vm, err) != 0 || open_stdio(vm, err) != 0 || give_up_stdio(err) != 0)
+        return -1;
+    trace_step(&vm->trace, TRACE_MACHINE, "open");
+    return 0;
+}
+
+void vm_hand_over(struct vm *vm)
+{
+    for (int fd = 0; fd < 3; fd++)
+        stream_close(&vm->stdio[fd]);
+    program_close(&vm->program);
+    kernel_image_close(&vm->kernel);
+    if (vm->trace.file)
+        fclose(vm->trace.file);
+    vm->trace.file = NULL;
+    close(vm->kvm);
+    vm->kvm = -1;
+}
+
+void vm_close(struct vm *vm)
+{
+    terminal_close(&vm->terminal);
+    unix_unlisten(&vm->vsock_listener);
+}

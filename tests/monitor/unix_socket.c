@@ -1,0 +1,90 @@
+/* Sockets at paths: made, taken, removed if they are ours. */
+#include "monitor/unix_socket.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct unix_listener listener = UNIX_LISTENER_NONE;
+static struct err err;
+static char path[128];
+
+static void setup(void)
+{
+    snprintf(path, sizeof(path), "/tmp/samara-unix-%d.sock", (int)getpid());
+    cr_assert_eq(unix_listen(&listener, path, 96, &err), 0, "%s", err.text);
+}
+
+static void teardown(void)
+{
+    unix_unlisten(&listener);
+}
+
+TestSuite(unix_socket, .init = setup, .fini = teardown, .timeout = 20);
+
+Test(unix_socket, a_taken_path_says_what_to_do)
+{
+    struct unix_listener second;
+    char want[200];
+
+    cr_assert_eq(unix_listen(&second, path, 96, &err), -1);
+    cr_assert_eq(errno, EADDRINUSE);
+    snprintf(want, sizeof(want), "%s: it exists; remove it if no VM uses it", path);
+    cr_assert_str_eq(err.text, want);
+    cr_assert_eq(second.fd, -1);
+    cr_assert_eq(access(path, F_OK), 0, "and leaves it alone");
+}
+
+Test(unix_socket, only_our_own_is_removed_at_the_end)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int other = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    memcpy(address.sun_path, path, strlen(path));
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(bind(other, (struct sockaddr *)&address, sizeof(address)), 0);
+    unix_unlisten(&listener);
+    cr_assert_eq(access(path, F_OK), 0, "another VM's");
+    unlink(path);
+}
+
+Test(unix_socket, ours_is_removed_at_the_end)
+{
+    unix_unlisten(&listener);
+    cr_assert_eq(access(path, F_OK), -1);
+    unix_unlisten(&listener);
+}
+
+Test(unix_socket, a_path_has_as_many_characters_as_it_may)
+{
+    struct unix_listener second;
+    char text[200];
+
+    snprintf(text, sizeof(text), "/tmp/%0150d", (int)getpid());
+    text[96] = '\0';
+    cr_assert_eq(unix_listen(&second, text, 96, &err), 0, "%s", err.text);
+    unix_unlisten(&second);
+    cr_assert_eq(unix_listen(&second, text, 95, &err), -1);
+    cr_assert_str_eq(err.text, "the path must have 1 to 95 characters");
+    cr_assert_eq(unix_listen(&second, "", 95, &err), -1);
+    memset(text, 'x', 150);
+    text[150] = '\0';
+    cr_assert_eq(unix_listen(&second, text, 150, &err), -1);
+    cr_assert_str_eq(err.text, "the path must have 1 to 107 characters");
+}
+
+Test(unix_socket, connecting_does_not_wait)
+{
+    int fd = unix_connect(path), queued = 0;
+
+    cr_assert_geq(fd, 0);
+    while ((fd = unix_connect(path)) >= 0 && queued < 1000)
+        queued++;
+    cr_assert_eq(fd, -EAGAIN, "the queue is full");
+    cr_assert_eq(unix_connect("/no/such/socket"), -ENOENT);
+    memset(path, 'x', 120);
+    cr_assert_eq(unix_connect(path), -ENAMETOOLONG);
+}
