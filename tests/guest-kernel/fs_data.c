@@ -165,9 +165,15 @@ Test(fs_data, vectors_are_read_and_written_in_order)
     int fd = open_new("/tmp/f", "");
     char a[3], b[4];
     struct linux_iovec out[] = {{U("abc"), 3}, {0, 0}, {U("defg"), 4}};
+    struct linux_iovec hostile[] = {{U("abc"), 3}, {UINT64_MAX, 1}};
     struct linux_iovec in[] = {{U(a), 3}, {U(b), 4}};
 
     cr_expect_eq(CALL(writev, fd, U(out), 3), 7);
+    cr_expect_eq(CALL(writev, fd, U(hostile), 2), -EFAULT, "before the first is written");
+    hostile[1] = (struct linux_iovec){(1ull << 47) - 4096, 1};
+    cr_expect_eq(CALL(writev, fd, U(hostile), 2), -EFAULT);
+    hostile[1] = (struct linux_iovec){4096, 1ull << 62};
+    cr_expect_eq(CALL(writev, fd, U(hostile), 2), -EFAULT);
     cr_expect_eq(CALL(preadv, fd, U(in), 2, 1), 6);
     cr_expect_arr_eq(a, "bcd", 3);
     cr_expect_arr_eq(b, "efg", 3);
