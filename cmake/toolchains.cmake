@@ -5,7 +5,9 @@ add_library(samara_common INTERFACE)
 target_include_directories(samara_common INTERFACE ${CMAKE_SOURCE_DIR})
 # Empty, so that a file may define it as well without a redefinition.
 target_compile_definitions(samara_common INTERFACE
-    "_GNU_SOURCE=" SAMARA_VERSION="${PROJECT_VERSION}")
+    "_GNU_SOURCE=" SAMARA_VERSION="${PROJECT_VERSION}"
+    # Sanitizers make system calls of their own.
+    SAMARA_SECCOMP_DEFAULT=SECCOMP_MODE_$<IF:$<BOOL:${SAMARA_SANITIZE}>,OFF,KILL>)
 target_compile_options(samara_common INTERFACE -fno-common -fno-strict-aliasing)
 
 # --- hardening of everything that runs on the host ---

@@ -110,6 +110,33 @@ static int take_trace(struct parse *p, const char *value, struct err *err)
     return 0;
 }
 
+static int take_seccomp(struct parse *p, const char *value, struct err *err)
+{
+    static const struct {
+        const char *name;
+        enum seccomp_mode mode;
+    } modes[] = {
+        {"kill", SECCOMP_MODE_KILL}, {"trap", SECCOMP_MODE_TRAP}, {"log", SECCOMP_MODE_LOG}};
+
+    for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        if (strcmp(modes[i].name, value) == 0) {
+            p->out->vm.seccomp = modes[i].mode;
+            return 0;
+        }
+    }
+    return err_set(err, "'%.64s' is none of kill, trap and log", value);
+}
+
+static int take_no_seccomp(struct parse *p, const char *value, struct err *err)
+{
+    if (strcmp(value, "unsafe") != 0)
+        return err_set(err,
+                       "whoever breaks out of the guest is then free to do anything; if that is "
+                       "wanted, say --no-seccomp=unsafe");
+    p->out->vm.seccomp = SECCOMP_MODE_OFF;
+    return 0;
+}
+
 static int take_verbose(struct parse *p, const char *value, struct err *err)
 {
     (void)value;
@@ -136,6 +163,10 @@ static const struct option options[] = {
     {"--kernel", "FILE", "boot this guest kernel instead of samara's own", take_kernel},
     {"--trace", "FILE", "write the boot timeline as Chrome trace JSON (Perfetto, speedscope)",
      take_trace},
+    {"--seccomp", "MODE",
+     "what a forbidden system call of samara's own does: kill; for debugging trap, log",
+     take_seccomp},
+    {"--no-seccomp", "unsafe", "forbid nothing", take_no_seccomp},
     {"--verbose", NULL, "name what the program asks for and the guest kernel lacks", take_verbose},
     {"--help", NULL, "this text", take_help},
 };
@@ -225,7 +256,8 @@ int options_parse(struct run_options *out, int argc, char **argv, struct err *er
     int at = 0;
     int r;
 
-    *out = (struct run_options){.vm = {.memory = VM_MEMORY_DEFAULT}};
+    *out = (struct run_options){
+        .vm = {.memory = VM_MEMORY_DEFAULT, .seccomp = SAMARA_SECCOMP_DEFAULT}};
     r = take_options(&p, argc, argv, &at, err);
     if (r == 0 && !out->help) {
         out->vm.program = at < argc ? argv[at] : NULL;

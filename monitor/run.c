@@ -16,6 +16,7 @@
 #include "monitor/program.h"
 #include "monitor/vm.h"
 #include "monitor/warn.h"
+#include "seccomp/enter.h"
 
 #define GRACE_NS 1000000000ull /* between SIGTERM at the time limit and the end */
 
@@ -174,17 +175,16 @@ static int run_vm(struct run *run, const struct run_options *options, struct rep
     int status;
 
     catch_bus_errors();
-    if (watch(run, options, err) != 0) {
-        vm_destroy(run->vm);
+    if (seccomp_prepare(options->vm.seccomp, err) != 0 || watch(run, options, err) != 0)
         return EXIT_SAMARA;
-    }
+    if (vm_confine(run->vm, err) != 0)
+        return EXIT_SAMARA;
     vm_run(run->vm);
     status = outcome(run, options->vm.program, report);
     if (status == 0 && run->vm->output_lost)
         status = EXIT_SAMARA; /* the program does not know; who relies on its output must */
     if (vm_write_trace(run->vm, &trouble) != 0 && !err->text[0])
         *err = trouble; /* the status stays the program's */
-    vm_leave(run->vm);
     return status;
 }
 
@@ -240,6 +240,5 @@ int run_command(int argc, char **argv, struct report *report)
         if (options.help)
             options_help();
     }
-    vm_config_close(&options.vm);
-    return status;
+    return status; /* what options has allocated goes with the process: the monitor cannot free */
 }

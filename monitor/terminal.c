@@ -7,6 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "seccomp/policy.h"
+
 enum { INPUT_QUEUE = 0 }; /* TCIFLUSH */
 
 void terminal_find(struct terminal *t)
@@ -20,7 +22,7 @@ void terminal_find(struct terminal *t)
         first = fd;
     }
     if (first >= 0)
-        t->fd = fcntl(first, F_DUPFD_CLOEXEC, 3);
+        t->fd = dup3(first, FD_TERMINAL, O_CLOEXEC);
 }
 
 void terminal_size(const struct terminal *t, uint16_t *rows, uint16_t *cols)

@@ -5,12 +5,24 @@
  */
 #include "monitor/trace.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "monitor/clock.h"
 
 enum { GUEST = TRACE_TRACKS }; /* the track after the host's */
+
+/* The text as it grows: two events for every step and mark, 128 characters at most each. Not stdio,
+ * which allocates and frees: confined as we are by then, we cannot. */
+struct text {
+    size_t length;
+    char room[2 * (TRACE_TRACKS * TRACE_STEPS + SAMARA_MARKS + 8) * 128];
+};
 
 static const char *const track_names[] = {"host: machine", "host: contents", "guest"};
 
@@ -18,7 +30,7 @@ void trace_step(struct trace *trace, enum trace_track track, const char *name)
 {
     struct trace_steps *to = &trace->tracks[track];
 
-    if (!trace->file || to->count == TRACE_STEPS)
+    if (!trace->wanted || to->count == TRACE_STEPS)
         return;
     to->steps[to->count].name = name;
     to->steps[to->count++].ns = (uint64_t)clock_ns(CLOCK_MONOTONIC);
@@ -30,34 +42,48 @@ static int64_t start_of(const struct trace *trace)
     return (int64_t)trace->tracks[TRACE_MACHINE].steps[0].ns;
 }
 
-static void put_event(FILE *f, const char *name, char phase, unsigned track, int64_t at)
+static void put(struct text *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void put(struct text *f, const char *format, ...)
 {
-    fprintf(f, ",\n{\"name\":\"%s\",\"ph\":\"%c\",\"pid\":1,\"tid\":%u,\"ts\":%.3f%s}", name, phase,
-            track + 1, (double)at / 1000, phase == 'i' ? ",\"s\":\"t\"" : "");
+    size_t left = sizeof(f->room) - f->length;
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(f->room + f->length, left, format, args);
+    va_end(args);
+    if (n > 0)
+        f->length += (size_t)n < left ? (size_t)n : left - 1;
 }
 
-static void put_step(FILE *f, const char *name, unsigned track, int64_t from, int64_t to)
+static void put_event(struct text *f, const char *name, char phase, unsigned track, int64_t at)
+{
+    put(f, ",\n{\"name\":\"%s\",\"ph\":\"%c\",\"pid\":1,\"tid\":%u,\"ts\":%.3f%s}", name, phase,
+        track + 1, (double)at / 1000, phase == 'i' ? ",\"s\":\"t\"" : "");
+}
+
+static void put_step(struct text *f, const char *name, unsigned track, int64_t from, int64_t to)
 {
     put_event(f, name, 'B', track, from);
     put_event(f, name, 'E', track, to);
 }
 
-static void put_name(FILE *f, const char *what, unsigned track, const char *name)
+static void put_name(struct text *f, const char *what, unsigned track, const char *name)
 {
-    fprintf(f, "{\"name\":\"%s\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"args\":{\"name\":\"%s\"}}",
-            what, track + 1, name);
+    put(f, "{\"name\":\"%s\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"args\":{\"name\":\"%s\"}}", what,
+        track + 1, name);
 }
 
-static void put_names(FILE *f)
+static void put_names(struct text *f)
 {
     put_name(f, "process_name", 0, "samara");
     for (unsigned i = 0; i <= GUEST; i++) {
-        fputs(",\n", f);
+        put(f, ",\n");
         put_name(f, "thread_name", i, track_names[i]);
     }
 }
 
-static void put_host(FILE *f, const struct trace *trace, enum trace_track track)
+static void put_host(struct text *f, const struct trace *trace, enum trace_track track)
 {
     const struct trace_steps *from = &trace->tracks[track];
 
@@ -81,7 +107,7 @@ static void clean_name(char to[SAMARA_MARK_NAME + 1], const char from[SAMARA_MAR
 
 /* The first mark is a moment, each of the others ends a step. A guest's time that goes back stands
  * still. */
-static void put_guest(FILE *f, const struct trace *trace, const struct samara_platform *page,
+static void put_guest(struct text *f, const struct trace *trace, const struct samara_platform *page,
                       int64_t offset)
 {
     unsigned count = page->mark_count < SAMARA_MARKS ? page->mark_count : SAMARA_MARKS;
@@ -104,25 +130,57 @@ static void put_guest(FILE *f, const struct trace *trace, const struct samara_pl
 
 int trace_open(struct trace *trace, const char *path, struct err *err)
 {
-    trace->file = path ? fopen(path, "we") : NULL;
-    return path && !trace->file ? err_sys(err, "trace: open %s", path) : 0;
+    trace->fd = -1;
+    if (path) {
+        trace->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        if (trace->fd < 0)
+            return err_sys(err, "trace: open %s", path);
+    }
+    trace->wanted = path != NULL;
+    return 0;
+}
+
+void trace_close(struct trace *trace)
+{
+    if (trace->wanted)
+        close(trace->fd);
+    trace->wanted = false;
+}
+
+static int write_all(int fd, const struct text *text)
+{
+    size_t done = 0;
+
+    while (done < text->length) {
+        struct iovec rest = {(void *)(uintptr_t)(text->room + done), text->length - done};
+        ssize_t n = writev(fd, &rest, 1);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -1;
+        done += (size_t)n;
+    }
+    return 0;
 }
 
 int trace_write(struct trace *trace, const struct samara_platform *page, int64_t guest_offset,
                 struct err *err)
 {
-    FILE *f = trace->file;
-    int failed;
+    static struct text text;
 
-    trace->file = NULL;
-    fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", f);
-    put_names(f);
+    text.length = 0;
+    put(&text, "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n");
+    put_names(&text);
     for (unsigned i = 0; i < TRACE_TRACKS; i++)
-        put_host(f, trace, i);
-    put_guest(f, trace, page, guest_offset);
-    fputs("\n]}\n", f);
-    failed = ferror(f);
-    if (fclose(f) != 0 || failed)
-        return err_sys(err, "trace: write");
-    return 0;
+        put_host(&text, trace, i);
+    put_guest(&text, trace, page, guest_offset);
+    put(&text, "\n]}\n");
+    trace->wanted = false;
+    if (write_all(trace->fd, &text) != 0) {
+        err_sys(err, "trace: write");
+        close(trace->fd);
+        return -1;
+    }
+    return close(trace->fd) != 0 ? err_sys(err, "trace: write") : 0;
 }

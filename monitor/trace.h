@@ -5,8 +5,8 @@
 #ifndef SAMARA_MONITOR_TRACE_H
 #define SAMARA_MONITOR_TRACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "abi/platform.h"
 #include "monitor/err.h"
@@ -25,12 +25,16 @@ struct trace_steps {
 };
 
 struct trace {
-    FILE *file; /* NULL: nobody wants one, and marking costs a test */
+    bool wanted; /* nobody wants one: marking costs a test */
+    int fd;
     struct trace_steps tracks[TRACE_TRACKS];
 };
 
 /* Opens the file, before the VM exists: a bad path must not cost a run. path NULL: none. */
 int trace_open(struct trace *trace, const char *path, struct err *err);
+
+/* Closes the file, unwritten. */
+void trace_close(struct trace *trace);
 
 /* Notes that the step called name (a constant) ends now. */
 void trace_step(struct trace *trace, enum trace_track track, const char *name);

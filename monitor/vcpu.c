@@ -11,17 +11,8 @@
 #include <unistd.h>
 
 #include "monitor/kvm.h"
-
-static int kick_signal(void)
-{
-    return SIGRTMIN;
-}
-
-/* musl's gettid() answers from its cache. */
-static pid_t thread_id(void)
-{
-    return (pid_t)syscall(SYS_gettid);
-}
+#include "monitor/role_fd.h"
+#include "seccomp/policy.h"
 
 static void nothing(int sig)
 {
@@ -35,7 +26,7 @@ int vcpu_create(struct vcpu *v, int kvm, int vm, struct err *err)
     int size;
 
     v->fd = KVM_CALL_VALUE(vm, KVM_CREATE_VCPU, 0, err);
-    if (v->fd < 0)
+    if (v->fd < 0 || role_fd(&v->fd, FD_VCPU, err) != 0)
         return -1;
     size = KVM_CALL_VALUE(kvm, KVM_GET_VCPU_MMAP_SIZE, 0, err);
     if (size < 0)
@@ -47,9 +38,9 @@ int vcpu_create(struct vcpu *v, int kvm, int vm, struct err *err)
         return err_sys(err, "map the vCPU's kvm_run");
     }
     sigemptyset(&kicks);
-    sigaddset(&kicks, kick_signal());
+    sigaddset(&kicks, SIGNAL_KICK);
     sigprocmask(SIG_UNBLOCK, &kicks, NULL); /* who started us may have left it blocked */
-    sigaction(kick_signal(), &kick, NULL);
+    sigaction(SIGNAL_KICK, &kick, NULL);
     return 0;
 }
 
@@ -163,10 +154,18 @@ static void stand(struct vcpu *v)
 static void set_running(struct vcpu *v, bool running)
 {
     pthread_mutex_lock(&v->mutex);
-    v->thread = thread_id();
     v->running = running;
     pthread_cond_broadcast(&v->changed);
     pthread_mutex_unlock(&v->mutex);
+}
+
+/* By its id, not by pthread_t: see clone_into in keeper.c. musl's gettid() would answer from that.
+ */
+void vcpu_own(struct vcpu *v)
+{
+    v->owner = pthread_self();
+    v->process = getpid();
+    v->thread = (pid_t)syscall(SYS_gettid);
 }
 
 void vcpu_run(struct vcpu *v)
@@ -192,9 +191,9 @@ static void ask(struct vcpu *v, enum vcpu_wish wish)
     if (atomic_load(&v->wish) != VCPU_STOP)
         atomic_store(&v->wish, wish);
     pthread_cond_broadcast(&v->changed);
-    if (wish != VCPU_RUN && v->running && v->thread != thread_id()) {
+    if (wish != VCPU_RUN && v->running && !pthread_equal(v->owner, pthread_self())) {
         v->run->immediate_exit = 1;
-        syscall(SYS_tgkill, getpid(), v->thread, kick_signal());
+        syscall(SYS_tgkill, v->process, v->thread, SIGNAL_KICK);
     }
     pthread_mutex_unlock(&v->mutex);
 }

@@ -25,7 +25,8 @@ struct vcpu {
     _Atomic enum vcpu_wish wish;
     pthread_mutex_t mutex; /* for what follows, and sleeping on wish */
     pthread_cond_t changed;
-    pid_t thread; /* its id, while running: not pthread_t, see clone_into in keeper.c */
+    pthread_t owner; /* the vCPU thread */
+    pid_t process, thread;
     bool running, paused;
     void (*failed)(void *arg, const char *report); /* the guest can go no further; vCPU thread */
     void *arg;
@@ -54,6 +55,9 @@ int vcpu_set_features(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
 /* Then the registers. */
 int vcpu_set_start(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
                    const struct vcpu_start *start, struct err *err);
+
+/* The calling thread is the one that will call vcpu_run: while it may still ask for its id. */
+void vcpu_own(struct vcpu *v);
 
 /* Runs the guest in the calling thread until vcpu_stop or failed. */
 void vcpu_run(struct vcpu *v);

@@ -16,6 +16,7 @@
 #include "abi/memory_map.h"
 #include "monitor/kvm.h"
 #include "monitor/vm_setup.h"
+#include "seccomp/enter.h"
 
 enum { LOOP_STACK = 128 << 10 };
 
@@ -131,13 +132,31 @@ static void step_aside(int processor)
         sched_setaffinity(0, sizeof(allowed), &allowed);
 }
 
+/* The loop thread gives up what it will not need, and says that it has. */
+static bool enter_loop(struct vm *vm)
+{
+    struct err err = {.text = ""};
+    bool good = seccomp_enter(ROLE_LOOP, vm->config->seccomp, &err) == 0;
+
+    device_lock_take(&vm->lock);
+    vm->loop_confined = good ? LOOP_CONFINED : LOOP_NOT_CONFINED;
+    vm->confine_err = err;
+    pthread_cond_signal(&vm->finishing);
+    device_lock_release(&vm->lock);
+    return good;
+}
+
 static void *loop_main(void *arg)
 {
     struct vm *vm = arg;
     struct err err = {.text = ""};
 
     step_aside(vm->processor);
-    if (contents_made(vm) && loop_run(&vm->loop, &err) != 0) {
+    if (!contents_made(vm))
+        return NULL;
+    if (!enter_loop(vm))
+        return NULL;
+    if (loop_run(&vm->loop, &err) != 0) {
         device_lock_take(&vm->lock);
         snprintf(vm->report, sizeof(vm->report), "%s", err.text);
         vm_abandon(vm);
@@ -240,7 +259,26 @@ int vm_create(struct vm *vm, struct err *err)
     return -1;
 }
 
-/* A short program ends without needing the loop thread at all. */
+/* The loop thread first: as long as it could do anything, so could whoever breaks out of the guest.
+ */
+int vm_confine(struct vm *vm, struct err *err)
+{
+    vcpu_own(&vm->vcpu);
+    device_lock_take(&vm->lock);
+    while (vm->loop_confined == LOOP_FREE)
+        pthread_cond_wait(&vm->finishing, &vm->lock.mutex);
+    device_lock_release(&vm->lock);
+    if (vm->loop_confined == LOOP_NOT_CONFINED) {
+        *err = vm->confine_err;
+        return -1;
+    }
+    if (seccomp_enter(ROLE_VCPU, vm->config->seccomp, err) != 0)
+        return -1;
+    trace_step(&vm->trace, TRACE_MACHINE, "confine");
+    return 0;
+}
+
+/* A short program ends without needing the loop thread any more. */
 void vm_run(struct vm *vm)
 {
     vcpu_run(&vm->vcpu);
@@ -256,7 +294,7 @@ int vm_write_trace(struct vm *vm, struct err *err)
 {
     struct samara_platform page;
 
-    if (!vm->trace.file)
+    if (!vm->trace.wanted)
         return 0;
     platform_read(&vm->platform, &page);
     return trace_write(&vm->trace, &page, vm_clock_offset(vm), err);
@@ -281,11 +319,4 @@ void vm_destroy(struct vm *vm)
     if (vm->ram)
         munmap(vm->ram, vm->ram_size);
     vm->ram = NULL;
-}
-
-/* The device lock stays taken: the loop thread does nothing more. */
-void vm_leave(struct vm *vm)
-{
-    vsock_free(vm->vsock);
-    vm->vsock = NULL;
 }

@@ -7,6 +7,7 @@
 
 #include "monitor/boot_fdt.h"
 #include "monitor/err.h"
+#include "seccomp/enter.h"
 
 #define VM_MEMORY_MIN     (16ull << 20)
 #define VM_MEMORY_MAX     (256ull << 30)
@@ -21,6 +22,7 @@ struct vm_config {
     const char *vsock_path;  /* NULL: no listening socket */
     const char *trace_path;  /* NULL: none */
     bool verbose;
+    enum seccomp_mode seccomp;
     const char *program; /* as the user named it */
     struct string_block argv, envp;
 };

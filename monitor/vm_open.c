@@ -80,9 +80,7 @@ void vm_hand_over(struct vm *vm)
         stream_close(&vm->stdio[fd]);
     program_close(&vm->program);
     kernel_image_close(&vm->kernel);
-    if (vm->trace.file)
-        fclose(vm->trace.file);
-    vm->trace.file = NULL;
+    trace_close(&vm->trace);
     close(vm->kvm);
     vm->kvm = -1;
 }

@@ -15,6 +15,7 @@
 #include "monitor/boot.h"
 #include "monitor/clock.h"
 #include "monitor/kvm.h"
+#include "monitor/role_fd.h"
 #include "monitor/warn.h"
 
 enum { PAGE = 4096, IOAPIC_PINS = 24 };
@@ -73,7 +74,7 @@ int vm_make_machine(struct vm *vm, struct err *err)
     struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {IOAPIC_PINS}};
 
     vm->fd = KVM_CALL_VALUE(vm->kvm, KVM_CREATE_VM, 0, err);
-    if (vm->fd < 0)
+    if (vm->fd < 0 || role_fd(&vm->fd, FD_VM, err) != 0)
         return -1;
     trace_step(&vm->trace, TRACE_MACHINE, "create VM");
     if (add_memslots(vm, err) != 0)
@@ -180,10 +181,19 @@ static int add_vsock(struct vm *vm, struct err *err)
     return virtio_preset_apply(&vm->vsock_preset, &vm->bus, SAMARA_GPA_VIRTIO, err);
 }
 
+static int add_loop(struct vm *vm, struct err *err)
+{
+    if (loop_init(&vm->loop, &vm->lock, err) != 0 ||
+        role_fd(&vm->loop.epoll_fd, FD_EPOLL, err) != 0 ||
+        role_fd(&vm->loop.timer_fd, FD_TIMER, err) != 0)
+        return -1;
+    return role_fd(&vm->loop.wake_fd, FD_WAKE, err);
+}
+
 static int add_devices(struct vm *vm, struct err *err)
 {
     mmio_bus_init(&vm->bus, &vm->lock);
-    if (loop_init(&vm->loop, &vm->lock, err) != 0)
+    if (add_loop(vm, err) != 0)
         return -1;
     if (mmio_bus_add(&vm->bus, SAMARA_GPA_DOORBELL, PAGE, &platform_doorbell_ops, &vm->platform,
                      err) != 0)

@@ -54,13 +54,14 @@ static void expect_standstill(useconds_t time)
 static void *run(void *arg)
 {
     (void)arg;
+    vcpu_own(&vm.vcpu);
     vm_run(&vm);
     return NULL;
 }
 
 int main(int argc, char **argv)
 {
-    struct vm_config config = {.memory = 16 << 20};
+    struct vm_config config = {.memory = 16 << 20, .seccomp = SECCOMP_MODE_OFF};
     struct err err = {.text = ""};
     pthread_t thread;
 

@@ -1,0 +1,102 @@
+/*
+ * At build time: compiles the policy table into the filters that the monitor carries, so that it
+ * needs neither libseccomp nor its time at run time. Writes C: an array of sock_filter per role and
+ * default action, and the names of all system calls for reports.
+ *
+ *     seccomp-compile > filters.c
+ */
+#include <errno.h>
+#include <linux/filter.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "seccomp/policy.h"
+
+enum { INSTRUCTIONS = 4096, CALLS = 512 };
+
+static _Noreturn void fail(const char *what, int error)
+{
+    fprintf(stderr, "seccomp-compile: %s: %s\n", what, strerror(error));
+    exit(1);
+}
+
+static void must(const char *what, int result)
+{
+    if (result < 0)
+        fail(what, -result);
+}
+
+static void add_row(scmp_filter_ctx filter, const struct policy_row *row)
+{
+    struct scmp_arg_cmp compare[POLICY_RULES];
+
+    for (unsigned i = 0; i < row->rule_count; i++)
+        compare[i] = SCMP_CMP64(row->rules[i].arg, SCMP_CMP_MASKED_EQ, row->rules[i].mask,
+                                row->rules[i].value);
+    must(row->name,
+         seccomp_rule_add_exact_array(filter, SCMP_ACT_ALLOW, row->nr, row->rule_count, compare));
+}
+
+static void print_program(scmp_filter_ctx filter, const char *name)
+{
+    static struct sock_filter code[INSTRUCTIONS];
+    FILE *file = tmpfile();
+    size_t count;
+
+    if (file == NULL)
+        fail("tmpfile", errno);
+    must("export", seccomp_export_bpf(filter, fileno(file)));
+    rewind(file);
+    count = fread(code, sizeof(code[0]), INSTRUCTIONS, file);
+    if (count == 0 || count == INSTRUCTIONS)
+        fail("a filter of no or too many instructions", EINVAL);
+    printf("\nstatic const struct sock_filter %s_code[] = {\n", name);
+    for (size_t i = 0; i < count; i++)
+        printf("    {0x%x, %u, %u, 0x%x},\n", code[i].code, code[i].jt, code[i].jf, code[i].k);
+    printf("};\nconst struct seccomp_program seccomp_%s = {%s_code, %zu};\n", name, name, count);
+    fclose(file);
+}
+
+static void compile(enum seccomp_role role, uint32_t action, const char *name)
+{
+    scmp_filter_ctx filter = seccomp_init(action);
+
+    if (filter == NULL)
+        fail("seccomp_init", ENOMEM);
+    must("bad arch", seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
+    must("optimize", seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2));
+    for (unsigned i = 0; i < policy_rows; i++) {
+        if (policy[i].roles & (1u << role))
+            add_row(filter, &policy[i]);
+    }
+    print_program(filter, name);
+    seccomp_release(filter);
+}
+
+static void print_names(void)
+{
+    puts("\nconst char *const seccomp_call_names[SECCOMP_CALLS] = {");
+    for (int nr = 0; nr < CALLS; nr++) {
+        char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, nr);
+
+        if (name != NULL)
+            printf("    [%d] = \"%s\",\n", nr, name);
+        free(name);
+    }
+    puts("};");
+}
+
+int main(void)
+{
+    puts("/* Made by seccomp/compile.c from seccomp/policy.c. */\n"
+         "#include \"seccomp/filters.h\"");
+    compile(ROLE_LOOP, SCMP_ACT_KILL_PROCESS, "loop_kill");
+    compile(ROLE_LOOP, SCMP_ACT_TRAP, "loop_trap");
+    compile(ROLE_VCPU, SCMP_ACT_KILL_PROCESS, "vcpu_kill");
+    compile(ROLE_VCPU, SCMP_ACT_TRAP, "vcpu_trap");
+    print_names();
+    return ferror(stdout) || fclose(stdout) != 0;
+}

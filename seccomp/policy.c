@@ -1,0 +1,146 @@
+/* See policy.h. */
+#include "seccomp/policy.h"
+
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/kvm.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define CALL(name) SYS_##name, #name
+#define LOOP       (1u << ROLE_LOOP)
+#define VCPU       (1u << ROLE_VCPU)
+#define BOTH       (LOOP | VCPU)
+
+#define ALL32      UINT64_C(0xffffffff)
+/* Rules: a 32-bit argument is a value, or has these bits set and those clear. */
+#define IS(n, v)                                                                                   \
+    {                                                                                              \
+        .arg = (n), .mask = ALL32, .value = (v)                                                    \
+    }
+#define HAS(n, bits)                                                                               \
+    {                                                                                              \
+        .arg = (n), .mask = (bits), .value = (bits)                                                \
+    }
+#define AT_MOST_1(n)                                                                               \
+    {                                                                                              \
+        .arg = (n), .mask = ALL32 & ~UINT64_C(1), .value = 0                                       \
+    }
+#define AT_THE_OFFSET(n)                                                                           \
+    {                                                                                              \
+        .arg = (n), .mask = UINT64_MAX, .value = UINT64_MAX                                        \
+    }
+
+enum { NOWAIT = 8 /* RWF_NOWAIT */ };
+
+#define NONBLOCKING_SOCKET (SOCK_CLOEXEC | SOCK_NONBLOCK)
+
+const struct policy_row policy[] = {
+    /* --- the loop --- */
+    {CALL(epoll_pwait), LOOP, 1, {IS(0, FD_EPOLL)}, "waits for whatever is next"},
+    {CALL(epoll_ctl), BOTH, 1, {IS(0, FD_EPOLL)}, "connections come, go and wait for room"},
+    {CALL(read), LOOP, 1, {IS(0, FD_TIMER)}, "a timer has fired"},
+    {CALL(read), LOOP, 1, {IS(0, FD_WAKE)}, "somebody woke the loop"},
+    {CALL(write), BOTH, 1, {IS(0, FD_WAKE)}, "wakes the loop for work left over"},
+    {CALL(timerfd_settime),
+     BOTH,
+     2,
+     {IS(0, FD_TIMER), IS(1, TFD_TIMER_ABSTIME)},
+     "sets the next timer"},
+    {CALL(clock_gettime), BOTH, 1, {IS(0, CLOCK_MONOTONIC)}, "what a timer counts from"},
+
+    /* --- streams --- */
+    {CALL(readv), BOTH, 0, {{0}}, "reads files, pipes and terminals that were opened before"},
+    {CALL(writev), BOTH, 0, {{0}}, "writes them; says something on standard error"},
+    {CALL(preadv2),
+     BOTH,
+     2,
+     {AT_THE_OFFSET(3), IS(5, NOWAIT)},
+     "reads a file shared with others that block"},
+    {CALL(pwritev2), BOTH, 2, {AT_THE_OFFSET(3), IS(5, NOWAIT)}, "writes one"},
+    {CALL(poll), BOTH, 2, {IS(1, 1), IS(2, 0)}, "asks, without waiting, if one file is ready"},
+    {CALL(lseek),
+     BOTH,
+     1,
+     {IS(2, SEEK_CUR)},
+     "leaves what the program did not read to the next reader"},
+    {CALL(recvmsg), BOTH, 1, {HAS(2, MSG_DONTWAIT)}, "reads sockets that were passed or accepted"},
+    {CALL(sendmsg), BOTH, 1, {HAS(2, MSG_DONTWAIT | MSG_NOSIGNAL)}, "writes them"},
+    {CALL(accept4), LOOP, 1, {IS(3, NONBLOCKING_SOCKET)}, "takes clients of listening sockets"},
+    {CALL(shutdown), BOTH, 1, {AT_MOST_1(1)}, "ends one direction of a connection"},
+    {CALL(close), BOTH, 0, {{0}}, "ends connections and streams"},
+    {CALL(madvise), BOTH, 1, {IS(2, MADV_DONTNEED)}, "gives back a buffer's memory"},
+
+    /* --- the terminal --- */
+    {CALL(ioctl), LOOP, 2, {IS(0, FD_TERMINAL), IS(1, TIOCGWINSZ)}, "its size has changed"},
+    {CALL(ioctl), VCPU, 2, {IS(0, FD_TERMINAL), IS(1, TCSETS)}, "the program sets its modes"},
+    {CALL(ioctl),
+     VCPU,
+     3,
+     {IS(0, FD_TERMINAL), IS(1, TCFLSH), IS(2, TCIFLUSH)},
+     "... and discards what was typed before"},
+
+    /* --- the guest --- */
+    {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_RUN)}, "runs the guest"},
+    {CALL(ioctl), BOTH, 2, {IS(0, FD_VM), IS(1, KVM_SIGNAL_MSI)}, "interrupts it"},
+    {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_REGS)}, "reports how it failed"},
+    {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_SREGS)}, "... and where"},
+    {CALL(ioctl), VCPU, 2, {IS(0, FD_VM), IS(1, KVM_GET_CLOCK)}, "puts its marks into the trace"},
+
+    /* --- threads --- */
+    {CALL(futex), BOTH, 1, {IS(1, FUTEX_WAIT_PRIVATE)}, "waits for the device lock, or to go on"},
+    {CALL(futex), BOTH, 1, {IS(1, FUTEX_WAKE_PRIVATE)}, "releases the device lock"},
+    {CALL(tgkill), LOOP, 1, {IS(2, SIGNAL_KICK)}, "gets the vCPU out of the guest"},
+    {CALL(rt_sigreturn), BOTH, 0, {{0}}, "ends a signal handler: the kick's is empty"},
+    {CALL(exit_group), BOTH, 0, {{0}}, "the end"},
+};
+const unsigned policy_rows = sizeof(policy) / sizeof(policy[0]);
+
+static unsigned rules_that_hold(const struct policy_row *row, const uint64_t args[6])
+{
+    unsigned held = 0;
+
+    for (unsigned i = 0; i < row->rule_count; i++)
+        held += (args[row->rules[i].arg] & row->rules[i].mask) == row->rules[i].value;
+    return held;
+}
+
+int policy_allows(enum seccomp_role role, int nr, const uint64_t args[6])
+{
+    for (unsigned i = 0; i < policy_rows; i++) {
+        const struct policy_row *row = &policy[i];
+
+        if (row->nr == nr && row->roles & (1u << role) &&
+            rules_that_hold(row, args) == row->rule_count)
+            return 1;
+    }
+    return 0;
+}
+
+const struct policy_row *policy_nearest(enum seccomp_role role, int nr, const uint64_t args[6])
+{
+    const struct policy_row *best = NULL;
+    unsigned best_score = 0;
+
+    for (unsigned i = 0; i < policy_rows; i++) {
+        const struct policy_row *row = &policy[i];
+        unsigned score;
+
+        if (row->nr != nr)
+            continue;
+        score = 1 + POLICY_RULES - (row->rule_count - rules_that_hold(row, args));
+        if (row->roles & (1u << role))
+            score += POLICY_RULES + 1;
+        if (score > best_score) {
+            best = row;
+            best_score = score;
+        }
+    }
+    return best;
+}
