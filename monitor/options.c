@@ -137,6 +137,14 @@ static int take_no_seccomp(struct parse *p, const char *value, struct err *err)
     return 0;
 }
 
+static int take_require(struct parse *p, const char *value, struct err *err)
+{
+    (void)value;
+    (void)err;
+    p->out->vm.require_confinement = true;
+    return 0;
+}
+
 static int take_verbose(struct parse *p, const char *value, struct err *err)
 {
     (void)value;
@@ -167,6 +175,8 @@ static const struct option options[] = {
      "what a forbidden system call of samara's own does: kill; for debugging trap, log",
      take_seccomp},
     {"--no-seccomp", "unsafe", "forbid nothing", take_no_seccomp},
+    {"--require-confinement", NULL, "refuse to run if the host does not permit all of it",
+     take_require},
     {"--verbose", NULL, "name what the program asks for and the guest kernel lacks", take_verbose},
     {"--help", NULL, "this text", take_help},
 };

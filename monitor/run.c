@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "monitor/keeper.h"
@@ -19,6 +20,8 @@
 #include "seccomp/enter.h"
 
 #define GRACE_NS 1000000000ull /* between SIGTERM at the time limit and the end */
+
+enum { FIRST_OF_OURS = 3 };
 
 struct run {
     struct vm *vm;
@@ -190,11 +193,15 @@ static int run_vm(struct run *run, const struct run_options *options, struct rep
 
 /* --- the two processes --- */
 
-static int be_monitor(struct vm *vm, int link, const struct run_options *options,
+static int be_monitor(struct vm *vm, const struct keeper *keeper, const struct run_options *options,
                       struct report *report)
 {
-    struct run run = {.vm = vm, .link = link};
+    static struct confinement confinement;
+    struct run run = {.vm = vm, .link = keeper->ends[1]};
 
+    confine_init(&confinement, keeper->namespaces, vm->files_grow);
+    confine_process(&confinement);
+    vm->confinement = &confinement;
     vm->dial = dial;
     vm->dial_arg = &run;
     if (vm_create(vm, &report->err) != 0)
@@ -210,6 +217,7 @@ static int run_program(const struct run_options *options, struct report *report)
 
     if (vm_config_check(&options->vm, &report->err) != 0)
         return EXIT_SAMARA;
+    syscall(SYS_close_range, FIRST_OF_OURS, ~0u, 0); /* whatever the caller has left open */
     if (keeper_open(&keeper, &report->err) != 0) {
         keeper_close(&keeper);
         return EXIT_SAMARA;
@@ -217,7 +225,7 @@ static int run_program(const struct run_options *options, struct report *report)
     if (vm_open(&vm, &options->vm, &report->err) == 0)
         role = keeper_split(&keeper, &report->err);
     if (role == 0)
-        return be_monitor(&vm, keeper.ends[1], options, report);
+        return be_monitor(&vm, &keeper, options, report);
     if (role == 1) {
         vm_hand_over(&vm);
         status = keeper_attend(&keeper, options->vm.vsock_path, &report->err);

@@ -133,10 +133,21 @@ static void step_aside(int processor)
 }
 
 /* The loop thread gives up what it will not need, and says that it has. */
+static int enter(struct vm *vm, enum seccomp_role role, struct err *err)
+{
+    enum seccomp_mode mode = vm->config->seccomp;
+
+    if (vm->confinement) {
+        confine_thread(vm->confinement, role == ROLE_VCPU);
+        confine_seccomp(vm->confinement, mode == SECCOMP_MODE_KILL || mode == SECCOMP_MODE_TRAP);
+    }
+    return seccomp_enter(role, mode, err);
+}
+
 static bool enter_loop(struct vm *vm)
 {
     struct err err = {.text = ""};
-    bool good = seccomp_enter(ROLE_LOOP, vm->config->seccomp, &err) == 0;
+    bool good = enter(vm, ROLE_LOOP, &err) == 0;
 
     device_lock_take(&vm->lock);
     vm->loop_confined = good ? LOOP_CONFINED : LOOP_NOT_CONFINED;
@@ -259,6 +270,15 @@ int vm_create(struct vm *vm, struct err *err)
     return -1;
 }
 
+static int refuse_missing(const struct confinement *c, struct err *err)
+{
+    char missing[ERR_TEXT];
+
+    if (c)
+        confine_missing(c, missing, sizeof(missing));
+    return c && !missing[0] ? 0 : err_set(err, "confinement: %s", c ? missing : "none");
+}
+
 /* The loop thread first: as long as it could do anything, so could whoever breaks out of the guest.
  */
 int vm_confine(struct vm *vm, struct err *err)
@@ -272,7 +292,12 @@ int vm_confine(struct vm *vm, struct err *err)
         *err = vm->confine_err;
         return -1;
     }
-    if (seccomp_enter(ROLE_VCPU, vm->config->seccomp, err) != 0)
+    program_close(&vm->program);
+    close(vm->kvm);
+    vm->kvm = -1;
+    if (enter(vm, ROLE_VCPU, err) != 0)
+        return -1;
+    if (vm->config->require_confinement && refuse_missing(vm->confinement, err) != 0)
         return -1;
     trace_step(&vm->trace, TRACE_MACHINE, "confine");
     return 0;

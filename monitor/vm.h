@@ -9,6 +9,7 @@
 #define SAMARA_MONITOR_VM_H
 
 #include "devices/vsock.h"
+#include "monitor/confine.h"
 #include "monitor/event_loop.h"
 #include "monitor/guest_mem.h"
 #include "monitor/kernel_image.h"
@@ -65,8 +66,10 @@ struct vm {
     struct virtio_preset vsock_preset;
     struct trace trace;
     enum vm_end end;
-    bool output_lost;         /* the host did not take all of the program's output */
-    bool gone;                /* the guest has had its last turn */
+    bool files_grow;                 /* output or trace go to regular files */
+    struct confinement *confinement; /* the owner's; NULL: nothing is given up (tests) */
+    bool output_lost;                /* the host did not take all of the program's output */
+    bool gone;                       /* the guest has had its last turn */
     uint64_t untaken_since;   /* when a signal was sent that the guest may not have taken yet; ns */
     char report[1024];        /* VM_FAILED */
     bool finished;            /* ended, and all output was delivered */

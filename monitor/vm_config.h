@@ -23,7 +23,8 @@ struct vm_config {
     const char *trace_path;  /* NULL: none */
     bool verbose;
     enum seccomp_mode seccomp;
-    const char *program; /* as the user named it */
+    bool require_confinement; /* run with every measure or not at all */
+    const char *program;      /* as the user named it */
     struct string_block argv, envp;
 };
 

@@ -28,6 +28,7 @@ static int open_stdio(struct vm *vm, struct err *err)
             vm->closed_flags |= (uint32_t)SAMARA_FLAG_STDIN_CLOSED << fd;
         else if (stream_open(&vm->stdio[fd], fd, fd ? STREAM_WRITES : STREAM_READS, err) != 0)
             return -1;
+        vm->files_grow |= fd > 0 && vm->stdio[fd].kind == STREAM_FILE;
     }
     return 0;
 }
@@ -60,6 +61,7 @@ int vm_open(struct vm *vm, const struct vm_config *config, struct err *err)
     vm_init(vm, config);
     if (trace_open(&vm->trace, config->trace_path, err) != 0)
         return -1;
+    vm->files_grow = vm->trace.wanted;
     trace_step(&vm->trace, TRACE_MACHINE, "start");
     vm->kvm = kvm_open(err);
     if (vm->kvm < 0)

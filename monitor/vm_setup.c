@@ -208,6 +208,8 @@ int vm_make_basis(struct vm *vm, struct err *err)
     const struct vm_config *c = vm->config;
 
     trace_step(&vm->trace, TRACE_CONTENTS, "start");
+    if (vm->confinement)
+        confine_begin_room(vm->confinement);
     vm->program_status = program_check(&vm->program, c->program, c->memory, err);
     if (vm->program_status != 0)
         return -1;
@@ -233,6 +235,9 @@ int vm_make_contents(struct vm *vm, struct err *err)
     if (add_devices(vm, err) != 0)
         return -1;
     trace_step(&vm->trace, TRACE_CONTENTS, "devices");
+    if (vm->confinement)
+        confine_end_room(vm->confinement);
+    trace_step(&vm->trace, TRACE_CONTENTS, "empty room");
     return 0;
 }
 

@@ -1,9 +1,11 @@
-/* The two processes of a VM: what becomes of one when something happens to the other. */
+/* The two processes of a VM: what becomes of one when something happens to the other, and what the
+ * monitor has given up. */
 #include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "tests/vm/runner.h"
@@ -85,6 +87,17 @@ static void start(struct running *r)
     CHECK(job_await(r, "up\n"));
 }
 
+/* Lets the sleeper end. */
+static void finish(struct running *r)
+{
+    struct outcome o;
+
+    CHECK(write(r->in, "on\n", 3) == 3);
+    CHECK(job_await(r, "on\n"));
+    job_finish(r, &o);
+    STATUS(&o, 0);
+}
+
 static void without_its_keeper_the_monitor_ends(void)
 {
     struct running r;
@@ -121,7 +134,6 @@ static void a_monitor_that_is_killed_is_reported_and_leaves_nothing(void)
 static void job_control_stops_both(void)
 {
     struct running r;
-    struct outcome o;
     pid_t monitor;
     int status;
 
@@ -134,10 +146,124 @@ static void job_control_stops_both(void)
         kill(r.pid, SIGCONT);
         await_state(monitor, 'S');
     }
-    CHECK(write(r.in, "on\n", 3) == 3);
-    CHECK(job_await(&r, "on\n"));
-    job_finish(&r, &o);
-    STATUS(&o, 0);
+    finish(&r);
+}
+
+/* --- what the monitor has given up --- */
+
+static void check_privileges(pid_t pid, const char *thread)
+{
+    static const char *const wanted[] = {"CapInh:\t0000000000000000",
+                                         "CapPrm:\t0000000000000000",
+                                         "CapEff:\t0000000000000000",
+                                         "CapBnd:\t0000000000000000",
+                                         "CapAmb:\t0000000000000000",
+                                         "NoNewPrivs:\t1",
+                                         "Seccomp:\t2"};
+    unsigned count = sizeof(wanted) / sizeof(wanted[0]);
+    char path[64], text[4096];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)pid, thread);
+    f = fopen(path, "r");
+    CHECK(f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    fclose(f);
+    if (getenv("VM_SANITIZED"))
+        count--; /* no filters: sanitizers make system calls of their own */
+    for (unsigned i = 0; i < count; i++) {
+        if (!strstr(text, wanted[i]))
+            fail_at(__FILE__, __LINE__, "%s is not in\n%s", wanted[i], text);
+    }
+}
+
+static void every_thread_has_given_up_its_privileges(void)
+{
+    struct running r;
+    struct dirent *entry;
+    unsigned threads = 0;
+    char path[64];
+    pid_t monitor;
+    DIR *tasks;
+
+    start(&r);
+    monitor = monitor_of(r.pid);
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)monitor);
+    tasks = opendir(path);
+    CHECK(tasks);
+    while ((entry = readdir(tasks))) {
+        if (entry->d_name[0] != '.') {
+            check_privileges(monitor, entry->d_name);
+            threads++;
+        }
+    }
+    closedir(tasks);
+    CHECK(threads >= 2);
+    finish(&r);
+}
+
+static void check_own_namespace(pid_t monitor, const char *name)
+{
+    char path[64], ours[64] = "", its[64] = "";
+
+    snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
+    CHECK(readlink(path, ours, sizeof(ours) - 1) > 0);
+    snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)monitor, name);
+    CHECK(readlink(path, its, sizeof(its) - 1) > 0);
+    if (strcmp(ours, its) == 0)
+        fail_at(__FILE__, __LINE__, "%s is ours, too", its);
+}
+
+static void it_lives_in_an_empty_room(void)
+{
+    static const char *const names[] = {"user", "pid", "mnt", "net", "ipc", "uts"};
+    struct running r;
+    struct dirent *entry;
+    char path[64];
+    pid_t monitor;
+    DIR *root;
+
+    start(&r);
+    monitor = monitor_of(r.pid);
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        check_own_namespace(monitor, names[i]);
+    snprintf(path, sizeof(path), "/proc/%d/root/", (int)monitor);
+    root = opendir(path);
+    CHECK(root);
+    while ((entry = readdir(root)))
+        CHECK(entry->d_name[0] == '.');
+    closedir(root);
+    strcat(path, "new");
+    CHECK(mkdir(path, 0700) != 0);
+    finish(&r);
+}
+
+static void all_of_confinement_can_be_required(void)
+{
+    struct job job = {.argv = {samara(), "run", "--require-confinement", program("hello")}};
+    struct job without = {.argv = {samara(), "run", "--no-seccomp=unsafe", "--require-confinement",
+                                   program("hello")}};
+    struct outcome o;
+
+    if (!getenv("VM_SANITIZED")) {
+        job_run(&job, &o);
+        STATUS(&o, 0);
+        outcome_free(&o);
+    }
+    job_run(&without, &o);
+    STATUS(&o, 125);
+    ERROR_HAS(&o, "samara: confinement: seccomp: Operation canceled\n");
+    CHECK(o.out_len == 0);
+}
+
+static void going_without_seccomp_has_to_be_called_unsafe(void)
+{
+    struct job job = {.argv = {samara(), "run", "--no-seccomp", program("hello")}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 125);
+    ERROR_HAS(&o, "--no-seccomp=unsafe");
 }
 
 const struct vm_test process_tests[] = {
@@ -145,5 +271,10 @@ const struct vm_test process_tests[] = {
     {"process/a_monitor_that_is_killed_is_reported_and_leaves_nothing",
      a_monitor_that_is_killed_is_reported_and_leaves_nothing},
     {"process/job_control_stops_both", job_control_stops_both},
+    {"process/every_thread_has_given_up_its_privileges", every_thread_has_given_up_its_privileges},
+    {"process/it_lives_in_an_empty_room", it_lives_in_an_empty_room},
+    {"process/all_of_confinement_can_be_required", all_of_confinement_can_be_required},
+    {"process/going_without_seccomp_has_to_be_called_unsafe",
+     going_without_seccomp_has_to_be_called_unsafe},
     {NULL, NULL},
 };

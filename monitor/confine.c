@@ -1,0 +1,288 @@
+/* See confine.h. */
+#include "monitor/confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Connections of vsock, and some for all else. */
+enum { FILES_MOST = 1024 + 128 };
+enum { CAPABILITIES_MOST = 64, NET_STACK = 32 << 10 };
+
+/* linux/landlock.h of Debian 12 ends with version 2 (Documentation/userspace-api/landlock.rst). */
+enum { LANDLOCK_VERSION = 1 };
+
+struct landlock_rules {
+    uint64_t fs, net, scoped;
+};
+
+/* By version: the first has 13 rights over files, later ones add a bit each, then two over TCP,
+ * then two scopes. */
+static const struct {
+    struct landlock_rules rules;
+    size_t size;
+} landlock_versions[] = {
+    {{.fs = (1 << 13) - 1}, 8},
+    {{.fs = (1 << 14) - 1}, 8},
+    {{.fs = (1 << 15) - 1}, 8},
+    {{.fs = (1 << 15) - 1, .net = 3}, 16},
+    {{.fs = (1 << 16) - 1, .net = 3}, 16},
+    {{.fs = (1 << 16) - 1, .net = 3, .scoped = 3}, 24},
+};
+
+static const char *const names[CONFINE_MEASURES] = {
+    [CONFINE_USER_NS] = "user namespace",    [CONFINE_PID_NS] = "PID namespace",
+    [CONFINE_MOUNT_NS] = "mount namespace",  [CONFINE_IPC_NS] = "IPC namespace",
+    [CONFINE_UTS_NS] = "UTS namespace",      [CONFINE_NET_NS] = "network namespace",
+    [CONFINE_ROOT] = "empty root",           [CONFINE_NO_NEW_PRIVS] = "no new privileges",
+    [CONFINE_CAPABILITIES] = "capabilities", [CONFINE_LANDLOCK] = "Landlock",
+    [CONFINE_LIMITS] = "resource limits",    [CONFINE_NOT_DUMPABLE] = "not dumpable",
+    [CONFINE_SECCOMP] = "seccomp",
+};
+
+const char *confine_name(enum confine_measure measure)
+{
+    return names[measure];
+}
+
+static void note(struct confinement *c, enum confine_measure measure, int reason)
+{
+    /* What has failed in one thread has failed. */
+    if (c->reason[measure] == 0 || c->reason[measure] == EINPROGRESS)
+        c->reason[measure] = reason;
+}
+
+static void note_call(struct confinement *c, enum confine_measure measure, long result)
+{
+    note(c, measure, result < 0 ? errno : 0);
+}
+
+void confine_init(struct confinement *c, unsigned long namespaces, bool files_grow)
+{
+    static const struct {
+        unsigned long flag;
+        enum confine_measure measure;
+    } made[] = {{CLONE_NEWUSER, CONFINE_USER_NS},
+                {CLONE_NEWPID, CONFINE_PID_NS},
+                {CLONE_NEWNS, CONFINE_MOUNT_NS},
+                {CLONE_NEWIPC, CONFINE_IPC_NS},
+                {CLONE_NEWUTS, CONFINE_UTS_NS}};
+
+    *c = (struct confinement){.files_grow = files_grow, .net_ns = -1, .landlock = -1, .proc = -1};
+    for (unsigned i = 0; i < CONFINE_MEASURES; i++)
+        c->reason[i] = EINPROGRESS;
+    for (unsigned i = 0; i < sizeof(made) / sizeof(made[0]); i++)
+        note(c, made[i].measure, namespaces & made[i].flag ? 0 : EPERM);
+}
+
+/* --- the process --- */
+
+void confine_process(struct confinement *c)
+{
+    int result = 0;
+
+    umask(077);
+    note_call(c, CONFINE_NO_NEW_PRIVS, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    /* The bounding set, until there is no such capability. Without CAP_SETPCAP it stays, of no use.
+     */
+    for (int i = 0; i < CAPABILITIES_MOST && result == 0; i++)
+        result = prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+    prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                                 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED);
+}
+
+static int lower(int resource, rlim_t most)
+{
+    struct rlimit limit;
+
+    if (getrlimit(resource, &limit) != 0)
+        return -1;
+    if (limit.rlim_max > most)
+        limit.rlim_max = most;
+    if (limit.rlim_cur > most)
+        limit.rlim_cur = most;
+    return setrlimit(resource, &limit);
+}
+
+static void limit_process(struct confinement *c)
+{
+    int result = 0;
+
+    result |= lower(RLIMIT_NOFILE, FILES_MOST);
+    result |= lower(RLIMIT_CORE, 0);
+    result |= lower(RLIMIT_MEMLOCK, 0);
+    if (!c->files_grow)
+        result |= lower(RLIMIT_FSIZE, 0);
+    note_call(c, CONFINE_LIMITS, result);
+}
+
+/* --- the network namespace --- */
+
+/* Nearly half a millisecond of work for the kernel: beside everything else. */
+static void *make_net(void *arg)
+{
+    struct confinement *c = arg;
+
+    if (unshare(CLONE_NEWNET) == 0)
+        c->net_ns = openat(c->proc, "thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    note_call(c, CONFINE_NET_NS, c->net_ns);
+    return NULL;
+}
+
+void confine_begin_room(struct confinement *c)
+{
+    pthread_attr_t attr;
+    int result;
+
+    if (c->reason[CONFINE_USER_NS] != 0 && geteuid() != 0) {
+        note(c, CONFINE_NET_NS, EPERM);
+        return;
+    }
+    c->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, NET_STACK);
+    result = pthread_create(&c->net_thread, &attr, make_net, c);
+    pthread_attr_destroy(&attr);
+    c->net_thread_runs = result == 0;
+    if (result != 0)
+        note(c, CONFINE_NET_NS, result);
+}
+
+static void end_net(struct confinement *c)
+{
+    if (c->net_thread_runs)
+        pthread_join(c->net_thread, NULL);
+    c->net_thread_runs = false;
+}
+
+/* --- the root --- */
+
+/* So that the owner's other processes are seen as his by SO_PEERCRED; without, all are nobody's. */
+static void map_user(const struct confinement *c)
+{
+    char line[64];
+    int fd = openat(c->proc, "self/uid_map", O_WRONLY | O_CLOEXEC);
+    int len = snprintf(line, sizeof(line), "%u %u 1", geteuid(), geteuid());
+
+    if (fd < 0)
+        return;
+    if (write(fd, line, (size_t)len) < 0)
+        errno = 0; /* a peer will be refused, that is all */
+    close(fd);
+}
+
+/* The working directory becomes the root, and what was the root goes. An initial RAM file system
+ * cannot be pivoted away (pivot_root(2)): there the new root is put on top of it. */
+static int change_root(void)
+{
+    if (syscall(SYS_pivot_root, ".", ".") == 0)
+        return umount2(".", MNT_DETACH);
+    if (errno != EINVAL || mount(".", "/", NULL, MS_MOVE, NULL) != 0 || chroot(".") != 0)
+        return -1;
+    return chdir("/");
+}
+
+static int empty_root(void)
+{
+    static const unsigned long none = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/tmp", "tmpfs", none, "size=4k,nr_inodes=1") != 0 || chdir("/tmp") != 0 ||
+        change_root() != 0)
+        return -1;
+    return mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | none, NULL);
+}
+
+static void make_landlock(struct confinement *c)
+{
+    const long versions = sizeof(landlock_versions) / sizeof(landlock_versions[0]);
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
+
+    if (version >= 1) {
+        version = version < versions ? version : versions;
+        c->landlock =
+            (int)syscall(SYS_landlock_create_ruleset, &landlock_versions[version - 1].rules,
+                         landlock_versions[version - 1].size, 0);
+    }
+    note_call(c, CONFINE_LANDLOCK, c->landlock);
+}
+
+void confine_end_room(struct confinement *c)
+{
+    if (c->reason[CONFINE_USER_NS] == 0)
+        map_user(c);
+    if (c->reason[CONFINE_MOUNT_NS] == 0)
+        note_call(c, CONFINE_ROOT, empty_root());
+    else
+        note(c, CONFINE_ROOT, c->reason[CONFINE_MOUNT_NS]);
+    make_landlock(c);
+    end_net(c);
+    if (c->proc >= 0)
+        close(c->proc);
+    c->proc = -1;
+}
+
+/* --- threads --- */
+
+static void drop_capabilities(struct confinement *c)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct nothing[2] = {{0}};
+
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    note_call(c, CONFINE_CAPABILITIES, syscall(SYS_capset, &header, nothing));
+}
+
+static void close_one(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void confine_thread(struct confinement *c, bool last)
+{
+    if (c->net_ns >= 0)
+        note_call(c, CONFINE_NET_NS, setns(c->net_ns, CLONE_NEWNET));
+    if (c->landlock >= 0)
+        note_call(c, CONFINE_LANDLOCK, syscall(SYS_landlock_restrict_self, c->landlock, 0));
+    if (last) {
+        limit_process(c);
+        note_call(c, CONFINE_NOT_DUMPABLE, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
+        close_one(&c->net_ns);
+        close_one(&c->landlock);
+    }
+    drop_capabilities(c);
+}
+
+void confine_seccomp(struct confinement *c, bool protects)
+{
+    note(c, CONFINE_SECCOMP, protects ? 0 : ECANCELED);
+}
+
+void confine_missing(const struct confinement *c, char *to, size_t size)
+{
+    size_t at = 0;
+
+    to[0] = '\0';
+    for (unsigned i = 0; i < CONFINE_MEASURES; i++) {
+        int n;
+
+        if (c->reason[i] == 0 || at >= size)
+            continue;
+        n = snprintf(to + at, size - at, "%s%s: %s", at ? ", " : "", names[i],
+                     strerror(c->reason[i]));
+        at += n > 0 ? (size_t)n : 0;
+    }
+}

@@ -1,0 +1,66 @@
+/*
+ * What the monitor gives up before the guest runs, beside the seccomp filters. Each measure is
+ * taken where the host permits it; what is missing is remembered with the reason.
+ *
+ *     keeper   ── clone: user, pid, mount, ipc, uts namespaces ──┐
+ *     vCPU thread   confine_process ── ... machine ... ── confine_thread ── guest runs
+ *     loop thread        └── net namespace (a thread of its own) ── empty root ── confine_thread
+ */
+#ifndef SAMARA_MONITOR_CONFINE_H
+#define SAMARA_MONITOR_CONFINE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "monitor/err.h"
+
+enum confine_measure {
+    CONFINE_USER_NS,
+    CONFINE_PID_NS,
+    CONFINE_MOUNT_NS,
+    CONFINE_IPC_NS,
+    CONFINE_UTS_NS,
+    CONFINE_NET_NS,
+    CONFINE_ROOT, /* empty, read-only */
+    CONFINE_NO_NEW_PRIVS,
+    CONFINE_CAPABILITIES,
+    CONFINE_LANDLOCK,
+    CONFINE_LIMITS,
+    CONFINE_NOT_DUMPABLE,
+    CONFINE_SECCOMP,
+    CONFINE_MEASURES,
+};
+
+struct confinement {
+    int reason[CONFINE_MEASURES]; /* 0: taken; else why not, an errno. Before that: EINPROGRESS */
+    bool files_grow;              /* the program's output goes to regular files */
+    int net_ns, landlock;         /* descriptors for the threads, or -1 */
+    int proc;                     /* /proc of before */
+    pthread_t net_thread;
+    bool net_thread_runs;
+};
+
+/* Nothing has been taken but the namespaces (CLONE_NEW*) in which the process was made. */
+void confine_init(struct confinement *c, unsigned long namespaces, bool files_grow);
+
+/* In the only thread, at once: what others inherit. */
+void confine_process(struct confinement *c);
+
+/* In the loop thread, while others still work: begins and ends what takes long. Afterwards no path
+ * leads anywhere. */
+void confine_begin_room(struct confinement *c);
+void confine_end_room(struct confinement *c);
+
+/* In each thread, the loop's first; the last one also does what is for the whole process. */
+void confine_thread(struct confinement *c, bool last);
+
+/* The thread has its filter, which protects unless that was not wanted. */
+void confine_seccomp(struct confinement *c, bool protects);
+
+/* The measures that are missing, "net namespace: Operation not permitted, ..."; "" if none is. */
+void confine_missing(const struct confinement *c, char *to, size_t size);
+
+const char *confine_name(enum confine_measure measure);
+
+#endif
