@@ -199,7 +199,7 @@ static int be_monitor(struct vm *vm, const struct keeper *keeper, const struct r
     static struct confinement confinement;
     struct run run = {.vm = vm, .link = keeper->ends[1]};
 
-    confine_init(&confinement, keeper->namespaces, vm->files_grow);
+    confine_init(&confinement, keeper->namespaces, vm->files_grow, options->vm.require_confinement);
     confine_process(&confinement);
     vm->confinement = &confinement;
     vm->dial = dial;

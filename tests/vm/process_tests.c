@@ -74,17 +74,20 @@ static void await_end(pid_t pid)
     CHECK(!look_at(pid, &state, &parent) || state == 'Z');
 }
 
-static const struct job sleeper = {
-    .argv = {NULL, "run", "/bin/busybox", "sh", "-c", "echo up; read x; echo $x"},
-    .keep_input_open = true};
+/* A program that sleeps until it is given a line. */
+static void start_with(struct running *r, const char *option)
+{
+    struct job job = {
+        .argv = {samara(), "run", option, "/bin/busybox", "sh", "-c", "echo up; read x; echo $x"},
+        .keep_input_open = true};
+
+    job_start(&job, r);
+    CHECK(job_await(r, "up\n"));
+}
 
 static void start(struct running *r)
 {
-    struct job job = sleeper;
-
-    job.argv[0] = samara();
-    job_start(&job, r);
-    CHECK(job_await(r, "up\n"));
+    start_with(r, "--verbose");
 }
 
 /* Lets the sleeper end. */
@@ -216,16 +219,19 @@ static void check_own_namespace(pid_t monitor, const char *name)
 
 static void it_lives_in_an_empty_room(void)
 {
-    static const char *const names[] = {"user", "pid", "mnt", "net", "ipc", "uts"};
+    static const char *const names[] = {"user", "pid", "mnt", "ipc", "uts", "net"};
+    unsigned count = sizeof(names) / sizeof(names[0]);
     struct running r;
     struct dirent *entry;
     char path[64];
     pid_t monitor;
     DIR *root;
 
-    start(&r);
+    start_with(&r, getenv("VM_SANITIZED") ? "--verbose" : "--require-confinement");
     monitor = monitor_of(r.pid);
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    if (getenv("VM_SANITIZED"))
+        count--; /* a network of its own comes only with all the rest */
+    for (unsigned i = 0; i < count; i++)
         check_own_namespace(monitor, names[i]);
     snprintf(path, sizeof(path), "/proc/%d/root/", (int)monitor);
     root = opendir(path);
