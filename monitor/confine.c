@@ -68,7 +68,8 @@ static void note_call(struct confinement *c, enum confine_measure measure, long 
     note(c, measure, result < 0 ? errno : 0);
 }
 
-void confine_init(struct confinement *c, unsigned long namespaces, bool files_grow, bool all)
+void confine_init(struct confinement *c, unsigned long namespaces, bool files_grow, bool all,
+                  unsigned user)
 {
     static const struct {
         unsigned long flag;
@@ -79,8 +80,12 @@ void confine_init(struct confinement *c, unsigned long namespaces, bool files_gr
                 {CLONE_NEWIPC, CONFINE_IPC_NS},
                 {CLONE_NEWUTS, CONFINE_UTS_NS}};
 
-    *c = (struct confinement){
-        .files_grow = files_grow, .all = all, .net_ns = -1, .landlock = -1, .proc = -1};
+    *c = (struct confinement){.files_grow = files_grow,
+                              .all = all,
+                              .user = user,
+                              .net_ns = -1,
+                              .landlock = -1,
+                              .proc = -1};
     for (unsigned i = 0; i < CONFINE_MEASURES; i++)
         c->reason[i] = EINPROGRESS;
     for (unsigned i = 0; i < sizeof(made) / sizeof(made[0]); i++)
@@ -103,17 +108,18 @@ void confine_process(struct confinement *c)
                                  SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED);
 }
 
+/* By prlimit(), for which resources are plain numbers in both C libraries' eyes. */
 static int lower(int resource, rlim_t most)
 {
     struct rlimit limit;
 
-    if (getrlimit(resource, &limit) != 0)
+    if (syscall(SYS_prlimit64, 0, resource, NULL, &limit) != 0)
         return -1;
     if (limit.rlim_max > most)
         limit.rlim_max = most;
     if (limit.rlim_cur > most)
         limit.rlim_cur = most;
-    return setrlimit(resource, &limit);
+    return (int)syscall(SYS_prlimit64, 0, resource, &limit, NULL);
 }
 
 static void limit_process(struct confinement *c)
@@ -178,7 +184,7 @@ static void map_user(const struct confinement *c)
 {
     char line[64];
     int fd = openat(c->proc, "self/uid_map", O_WRONLY | O_CLOEXEC);
-    int len = snprintf(line, sizeof(line), "%u %u 1", geteuid(), geteuid());
+    int len = snprintf(line, sizeof(line), "%u %u 1", c->user, c->user);
 
     if (fd < 0)
         return;

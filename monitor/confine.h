@@ -35,6 +35,7 @@ enum confine_measure {
 struct confinement {
     int reason[CONFINE_MEASURES]; /* 0: taken; else why not, an errno. Before that: EINPROGRESS */
     bool files_grow;              /* the program's output goes to regular files */
+    unsigned user;                /* the owner */
     bool all;                     /* whatever it costs */
     int net_ns, landlock;         /* descriptors for the threads, or -1 */
     int proc;                     /* /proc of before */
@@ -44,7 +45,8 @@ struct confinement {
 
 /* Nothing has been taken but the namespaces (CLONE_NEW*) in which the process was made. all: also
  * what costs much and adds little, the network namespace. */
-void confine_init(struct confinement *c, unsigned long namespaces, bool files_grow, bool all);
+void confine_init(struct confinement *c, unsigned long namespaces, bool files_grow, bool all,
+                  unsigned user);
 
 /* In the only thread, at once: what others inherit. */
 void confine_process(struct confinement *c);

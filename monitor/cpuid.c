@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -107,49 +106,15 @@ static void write_cache(const struct cpuid_table *table, int dir, const struct c
         unlinkat(dir, name, 0);
 }
 
-static int open_at(const char *path)
-{
-    struct stat st;
-    int dir = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    if (dir < 0 && errno == ENOENT && mkdir(path, 0700) == 0)
-        dir = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dir >= 0 && (fstat(dir, &st) != 0 || !ours_alone(&st))) {
-        close(dir);
-        dir = -1;
-    }
-    return dir;
-}
-
-/* $XDG_RUNTIME_DIR/samara, /run/samara (root's) or /tmp/samara-UID: the first that is or can be
- * ours. */
-static int open_directory(void)
-{
-    const char *run = getenv("XDG_RUNTIME_DIR");
-    char path[256];
-    int dir = -1;
-
-    if (run && run[0] == '/' && strlen(run) < sizeof(path) - sizeof("/samara")) {
-        snprintf(path, sizeof(path), "%s/samara", run);
-        dir = open_at(path);
-    }
-    if (dir < 0 && geteuid() == 0)
-        dir = open_at("/run/samara");
-    if (dir < 0) {
-        snprintf(path, sizeof(path), "/tmp/samara-%u", (unsigned)geteuid());
-        dir = open_at(path);
-    }
-    return dir;
-}
-
-int cpuid_load(struct cpuid_table *table, int kvm, struct err *err)
+int cpuid_load(struct cpuid_table *table, int kvm, int dir, struct err *err)
 {
     struct cache_key key;
-    int dir = make_key(&key, kvm) ? open_directory() : -1;
     bool cached = false;
     int r = 0;
 
     memset(&table->head, 0, sizeof(table->head));
+    if (dir >= 0 && !make_key(&key, kvm))
+        dir = -1;
     if (dir >= 0) {
         int fd = openat(dir, "cpuid", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
@@ -163,8 +128,6 @@ int cpuid_load(struct cpuid_table *table, int kvm, struct err *err)
         if (r >= 0 && dir >= 0)
             write_cache(table, dir, &key);
     }
-    if (dir >= 0)
-        close(dir);
     return r < 0 ? -1 : 0;
 }
 

@@ -18,8 +18,9 @@ struct cpuid_table {
     struct kvm_cpuid_entry2 entries[CPUID_ENTRIES];
 };
 
-/* Fills the table from the file, or from KVM and then the file. -1 with err if KVM will not say. */
-int cpuid_load(struct cpuid_table *table, int kvm, struct err *err);
+/* Fills the table from the file in the directory dir, or from KVM and then the file; dir -1: from
+ * KVM. -1 with err if KVM will not say. */
+int cpuid_load(struct cpuid_table *table, int kvm, int dir, struct err *err);
 
 /* The entry for leaf and subleaf, or NULL. */
 const struct kvm_cpuid_entry2 *cpuid_find(const struct cpuid_table *table, uint32_t leaf,

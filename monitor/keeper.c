@@ -106,6 +106,9 @@ int keeper_split(struct keeper *k, struct err *err)
 {
     pid_t child = -1;
 
+    k->pid = getpid();
+    k->user = geteuid();
+
     for (unsigned i = 0; child < 0 && i < sizeof(wishes) / sizeof(wishes[0]); i++) {
         child = clone_into(wishes[i]);
         k->namespaces = wishes[i];
@@ -122,6 +125,13 @@ int keeper_split(struct keeper *k, struct err *err)
 }
 
 /* --- while the monitor runs --- */
+
+void keeper_offer_control(const struct keeper *k, int fd)
+{
+    const struct link_message message = {.kind = LINK_LISTEN};
+
+    link_send(k->ends[KEEPERS], &message, fd);
+}
 
 /* We are told of a stop only as long as we have not stopped ourselves: so first the monitor. */
 static void stop_both(const struct keeper *k)

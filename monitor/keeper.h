@@ -20,6 +20,8 @@ struct keeper {
     int ends[2];     /* of the link: the keeper's, the monitor's; -1: not open (any more) */
     int signal_fd;   /* the keeper's */
     sigset_t before; /* the signals that were blocked when we came */
+    pid_t pid;       /* the keeper's own */
+    unsigned user;
     pid_t monitor;
     unsigned long namespaces; /* CLONE_NEW*: those that the monitor was given */
 };
@@ -38,6 +40,9 @@ void keeper_close(struct keeper *k);
 /* Makes the monitor in namespaces of its own, as far as the host permits. 1 in the keeper, 0 in the
  * monitor, -1 with err. No other thread exists. */
 int keeper_split(struct keeper *k, struct err *err);
+
+/* Gives the monitor a copy of its control socket, which listens. */
+void keeper_offer_control(const struct keeper *k, int fd);
 
 /* Until the monitor has ended: its exit status, or 125 with err if something killed it. vsock_path:
  * servers are at vsock_path_PORT; NULL: there are none. */

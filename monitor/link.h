@@ -14,6 +14,7 @@
 enum link_kind {
     LINK_SIGNAL = 1, /* to the monitor: value is a signal for the program */
     LINK_DIAL,       /* to the keeper: connect to vsock's server at port `value` */
+    LINK_LISTEN,     /* to the monitor: the descriptor is its control socket's */
     LINK_DIALLED,    /* to the monitor: DIAL's answer; value is 0 with a descriptor, or an errno */
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "monitor/control_commands.h"
 #include "monitor/report.h"
 #include "monitor/run.h"
 
@@ -18,6 +19,12 @@ static int help_command(int argc, char **argv, struct report *report);
 
 static const struct command commands[] = {
     {"run", "run a static Linux program alone in its own virtual machine", run_command},
+    {"ps", "list your running virtual machines", ps_command},
+    {"status", "say all about one, as JSON", status_command},
+    {"pause", "stop one where it is", pause_command},
+    {"resume", "let it go on", resume_command},
+    {"shutdown", "ask its program to end (SIGTERM)", shutdown_command},
+    {"kill", "end it at once", kill_command},
     {"version", "print the version", version_command},
     {"help", "this text", help_command},
 };

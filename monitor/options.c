@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "monitor/control_dir.h"
 #include "monitor/units.h"
 
 #define TIMEOUT_MIN 1000000ull                /* 1 ms */
@@ -96,6 +97,12 @@ static int take_vsock(struct parse *p, const char *value, struct err *err)
     return 0;
 }
 
+static int take_name(struct parse *p, const char *value, struct err *err)
+{
+    p->out->vm.name = value;
+    return vm_name_check(value, err);
+}
+
 static int take_kernel(struct parse *p, const char *value, struct err *err)
 {
     (void)err;
@@ -168,6 +175,7 @@ static const struct option options[] = {
      take_timeout},
     {"--vsock", "PATH", "listen on this UNIX socket: CONNECT <port>; guest port N goes to PATH_N",
      take_vsock},
+    {"--name", "NAME", "of the VM, for `samara ps`, `pause` and so on", take_name},
     {"--kernel", "FILE", "boot this guest kernel instead of samara's own", take_kernel},
     {"--trace", "FILE", "write the boot timeline as Chrome trace JSON (Perfetto, speedscope)",
      take_trace},

@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "monitor/control_dir.h"
+#include "monitor/control_ops.h"
 #include "monitor/keeper.h"
 #include "monitor/link.h"
 #include "monitor/options.h"
@@ -29,6 +31,7 @@ struct run {
     int killed_by; /* a signal that nobody in the guest was there to take */
     struct loop_timer timer;
     bool timed_out;
+    struct control_ops control;
 };
 
 /* What ends a process that does nothing about it. */
@@ -47,6 +50,14 @@ static void take_signal(struct run *run, int sig)
     }
 }
 
+static void kill_vm(void *arg)
+{
+    struct run *run = arg;
+
+    run->killed_by = SIGKILL;
+    vm_abandon(run->vm);
+}
+
 /* --- the keeper --- */
 
 static void on_link(void *arg, uint32_t events)
@@ -59,6 +70,8 @@ static void on_link(void *arg, uint32_t events)
     while ((got = link_receive(run->link, &message, &fd)) > 0) {
         if (message.kind == LINK_SIGNAL)
             take_signal(run, (int)message.value);
+        else if (message.kind == LINK_LISTEN)
+            control_ops_listen(&run->control, fd);
         else
             vsock_dialled(run->vm->vsock, message.ticket, fd >= 0 ? fd : -(int)message.value);
     }
@@ -197,10 +210,20 @@ static int be_monitor(struct vm *vm, const struct keeper *keeper, const struct r
                       struct report *report)
 {
     static struct confinement confinement;
-    struct run run = {.vm = vm, .link = keeper->ends[1]};
+    static struct run run;
 
-    confine_init(&confinement, keeper->namespaces, vm->files_grow, options->vm.require_confinement);
+    confine_init(&confinement, keeper->namespaces, vm->files_grow, options->vm.require_confinement,
+                 keeper->user);
     confine_process(&confinement);
+    run.vm = vm;
+    run.link = keeper->ends[1];
+    run.control = (struct control_ops){.vm = vm,
+                                       .name = options->vm.name,
+                                       .pid = keeper->pid,
+                                       .owner = keeper->user,
+                                       .kill = kill_vm,
+                                       .arg = &run};
+    control_ops_init(&run.control);
     vm->confinement = &confinement;
     vm->dial = dial;
     vm->dial_arg = &run;
@@ -209,10 +232,35 @@ static int be_monitor(struct vm *vm, const struct keeper *keeper, const struct r
     return run_vm(&run, options, report);
 }
 
-static int run_program(const struct run_options *options, struct report *report)
+/* What is asked for by name has to be there; without a name the VM runs without a control socket
+ * where there is no place for one. */
+static int open_control(struct unix_listener *control, struct run_options *options, struct err *err)
+{
+    static char name[VM_NAME_MAX + 1];
+
+    if (options->vm.name)
+        return control_listen(control, options->vm.name, err);
+    vm_name_default(name, options->vm.program);
+    options->vm.name = name;
+    return 0;
+}
+
+static int be_keeper(struct vm *vm, struct keeper *keeper, struct unix_listener *control,
+                     const struct run_options *options, struct err *err)
+{
+    vm_hand_over(vm);
+    if (control->fd < 0)
+        control_listen(control, options->vm.name, NULL);
+    if (control->fd >= 0)
+        keeper_offer_control(keeper, control->fd);
+    return keeper_attend(keeper, options->vm.vsock_path, err);
+}
+
+static int run_program(struct run_options *options, struct report *report)
 {
     static struct vm vm;
     struct keeper keeper = KEEPER_CLOSED;
+    struct unix_listener control = UNIX_LISTENER_NONE;
     int status, role = -1;
 
     if (vm_config_check(&options->vm, &report->err) != 0)
@@ -222,18 +270,22 @@ static int run_program(const struct run_options *options, struct report *report)
         keeper_close(&keeper);
         return EXIT_SAMARA;
     }
-    if (vm_open(&vm, &options->vm, &report->err) == 0)
+    if (vm_open(&vm, &options->vm, &report->err) == 0 &&
+        open_control(&control, options, &report->err) == 0)
         role = keeper_split(&keeper, &report->err);
-    if (role == 0)
+    if (role == 0) {
+        if (control.fd >= 0)
+            close(control.fd);
         return be_monitor(&vm, &keeper, options, report);
+    }
     if (role == 1) {
-        vm_hand_over(&vm);
-        status = keeper_attend(&keeper, options->vm.vsock_path, &report->err);
+        status = be_keeper(&vm, &keeper, &control, options, &report->err);
     } else {
         vm_destroy(&vm);
         status = vm.program_status ? vm.program_status : EXIT_SAMARA;
     }
     vm_close(&vm);
+    unix_unlisten(&control);
     keeper_close(&keeper);
     return status;
 }

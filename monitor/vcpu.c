@@ -145,6 +145,10 @@ static void stand(struct vcpu *v)
     pthread_mutex_lock(&v->mutex);
     v->paused = true;
     pthread_cond_broadcast(&v->changed);
+    pthread_mutex_unlock(&v->mutex);
+    if (v->stands)
+        v->stands(v->arg);
+    pthread_mutex_lock(&v->mutex);
     while (atomic_load(&v->wish) == VCPU_PAUSE)
         pthread_cond_wait(&v->changed, &v->mutex);
     v->paused = false;
@@ -196,6 +200,17 @@ static void ask(struct vcpu *v, enum vcpu_wish wish)
         syscall(SYS_tgkill, v->process, v->thread, SIGNAL_KICK);
     }
     pthread_mutex_unlock(&v->mutex);
+}
+
+bool vcpu_ask_pause(struct vcpu *v)
+{
+    bool standing;
+
+    ask(v, VCPU_PAUSE);
+    pthread_mutex_lock(&v->mutex);
+    standing = v->paused;
+    pthread_mutex_unlock(&v->mutex);
+    return !standing;
 }
 
 void vcpu_pause(struct vcpu *v)

@@ -29,6 +29,7 @@ struct vcpu {
     pid_t process, thread;
     bool running, paused;
     void (*failed)(void *arg, const char *report); /* the guest can go no further; vCPU thread */
+    void (*stands)(void *arg); /* it has been paused; vCPU thread; NULL: nobody wants to know */
     void *arg;
 };
 
@@ -65,6 +66,9 @@ void vcpu_run(struct vcpu *v);
 /* Gets it out of the guest and waits until it stands (or has ended); or lets it go on. Not from the
  * vCPU thread, and without the device lock: an access under way may want it. */
 void vcpu_pause(struct vcpu *v);
+/* The same without waiting, from any thread: false if it stands already, else `stands` will tell.
+ */
+bool vcpu_ask_pause(struct vcpu *v);
 void vcpu_resume(struct vcpu *v);
 
 /* Makes vcpu_run return, now or when it is called: from the vCPU thread (inside a bus access) or

@@ -76,6 +76,29 @@ void vm_abandon(struct vm *vm)
     vcpu_stop(&vm->vcpu);
 }
 
+/* In the vCPU thread. */
+static void guest_stands(void *arg)
+{
+    struct vm *vm = arg;
+
+    device_lock_take(&vm->lock);
+    if (vm->stands_fn)
+        vm->stands_fn(vm->stands_arg);
+    device_lock_release(&vm->lock);
+}
+
+bool vm_pause(struct vm *vm)
+{
+    vm->pause_wanted = true;
+    return vcpu_ask_pause(&vm->vcpu);
+}
+
+void vm_resume(struct vm *vm)
+{
+    vm->pause_wanted = false;
+    vcpu_resume(&vm->vcpu);
+}
+
 bool vm_signal(struct vm *vm, int sig)
 {
     uint64_t now = loop_now_ns();
@@ -240,10 +263,11 @@ static int build(struct vm *vm, struct err *err)
 void vm_init(struct vm *vm, const struct vm_config *config)
 {
     vm->config = config;
-    vm->kvm = vm->fd = -1;
+    vm->kvm = vm->fd = vm->runtime_dir = -1;
     vm->vcpu = (struct vcpu)VCPU_CLOSED;
     vm->vcpu.bus = &vm->bus;
     vm->vcpu.failed = guest_failed;
+    vm->vcpu.stands = guest_stands;
     vm->vcpu.arg = vm;
     vm->platform.exited = guest_exited;
     vm->platform.terminal = terminal_wanted;

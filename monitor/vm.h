@@ -59,6 +59,7 @@ struct vm {
     struct program program;
     int program_status; /* what program_open or program_check said */
     struct kernel_image kernel;
+    int runtime_dir; /* where CPUID is kept from one VM to the next; -1: nowhere */
     struct cpuid_table cpuid;
     struct vcpu_start start;
     struct platform platform;
@@ -68,8 +69,12 @@ struct vm {
     enum vm_end end;
     bool files_grow;                 /* output or trace go to regular files */
     struct confinement *confinement; /* the owner's; NULL: nothing is given up (tests) */
-    bool output_lost;                /* the host did not take all of the program's output */
-    bool gone;                       /* the guest has had its last turn */
+    bool pause_wanted;
+    void (*stands_fn)(
+        void *arg); /* the guest has been paused; vCPU thread, under the device lock */
+    void *stands_arg;
+    bool output_lost;         /* the host did not take all of the program's output */
+    bool gone;                /* the guest has had its last turn */
     uint64_t untaken_since;   /* when a signal was sent that the guest may not have taken yet; ns */
     char report[1024];        /* VM_FAILED */
     bool finished;            /* ended, and all output was delivered */
@@ -105,6 +110,9 @@ void vm_run(struct vm *vm);
 /* All with the device lock: sends signal sig to the program, false if nobody is there to take it;
  * tells the guest the terminal's size anew; ends vm_run without waiting for the guest. */
 bool vm_signal(struct vm *vm, int sig);
+/* Pausing does not wait: false if the guest stands already, else stands_fn will tell. */
+bool vm_pause(struct vm *vm);
+void vm_resume(struct vm *vm);
 void vm_resize(struct vm *vm);
 void vm_abandon(struct vm *vm);
 

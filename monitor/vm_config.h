@@ -21,6 +21,7 @@ struct vm_config {
     const char *kernel_path; /* NULL: the guest kernel samara carries */
     const char *vsock_path;  /* NULL: no listening socket */
     const char *trace_path;  /* NULL: none */
+    const char *name;        /* NULL: one is made up */
     bool verbose;
     enum seccomp_mode seccomp;
     bool require_confinement; /* run with every measure or not at all */

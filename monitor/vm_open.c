@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "monitor/kvm.h"
+#include "monitor/runtime_dir.h"
 #include "monitor/vm_setup.h"
 
 /* --- standard streams --- */
@@ -69,6 +70,7 @@ int vm_open(struct vm *vm, const struct vm_config *config, struct err *err)
     vm->program_status = program_open(&vm->program, config->program, err);
     if (vm->program_status != 0 || kernel_image_open(&vm->kernel, config->kernel_path, err) != 0)
         return -1;
+    vm->runtime_dir = runtime_dir_open();
     terminal_find(&vm->terminal);
     if (listen_for_vsock(vm, err) != 0 || open_stdio(vm, err) != 0 || give_up_stdio(err) != 0)
         return -1;
@@ -83,8 +85,10 @@ void vm_hand_over(struct vm *vm)
     program_close(&vm->program);
     kernel_image_close(&vm->kernel);
     trace_close(&vm->trace);
+    if (vm->runtime_dir >= 0)
+        close(vm->runtime_dir);
     close(vm->kvm);
-    vm->kvm = -1;
+    vm->kvm = vm->runtime_dir = -1;
 }
 
 void vm_close(struct vm *vm)

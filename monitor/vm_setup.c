@@ -217,8 +217,11 @@ int vm_make_basis(struct vm *vm, struct err *err)
     if (kernel_image_read(&vm->kernel, c->kernel_path, err) != 0)
         return -1;
     trace_step(&vm->trace, TRACE_CONTENTS, "kernel file");
-    if (cpuid_load(&vm->cpuid, vm->kvm, err) != 0)
+    if (cpuid_load(&vm->cpuid, vm->kvm, vm->runtime_dir, err) != 0)
         return -1;
+    if (vm->runtime_dir >= 0)
+        close(vm->runtime_dir);
+    vm->runtime_dir = -1;
     trace_step(&vm->trace, TRACE_CONTENTS, "CPUID");
     return 0;
 }

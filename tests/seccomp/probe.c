@@ -47,7 +47,7 @@ static struct world {
     struct kvm_msi msi;
     struct kvm_clock_data clock;
     struct termios modes;
-    uint32_t word;
+    uint32_t word, cred_size;
     uint64_t count;
 } w;
 
@@ -91,6 +91,7 @@ static void open_world(void)
     w.event.events = EPOLLIN;
     w.msi = (struct kvm_msi){.address_lo = 0xfee00000, .data = 0x30};
     w.count = 1;
+    w.cred_size = sizeof(struct ucred);
     w.has_kvm = access("/dev/kvm", R_OK | W_OK) == 0;
 }
 
@@ -142,6 +143,10 @@ static unsigned fill_probes(struct probe *p)
          false},
         {"writes them", {(uint64_t)w.pair[0], at(&w.msg), 0}, 0, false},
         {"takes clients of listening sockets", {(uint64_t)w.listener, 0, 0, 0}, EAGAIN, false},
+        {"who wants to control the VM",
+         {(uint64_t)w.pair[0], 0, 0, at(w.page), at(&w.cred_size)},
+         0,
+         false},
         {"ends one direction of a connection", {(uint64_t)w.pair[0], 1}, 0, false},
         {"ends connections and streams", {(uint64_t)w.file}, 0, false},
         {"gives back a buffer's memory", {at(w.page), 4096, 0}, 0, false},

@@ -1,0 +1,68 @@
+/* See control_client.h. */
+#include "monitor/control_client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "monitor/unix_socket.h"
+
+enum { PATIENCE_MS = 15000 };
+
+/* All of size bytes. 0 or -1 with errno; what ends too early is EPIPE. */
+static int read_all(int fd, uint8_t *to, size_t size)
+{
+    while (size > 0) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        ssize_t n;
+
+        if (poll(&ready, 1, PATIENCE_MS) == 0) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        n = recv(fd, to, size, 0);
+        if (n == 0)
+            errno = EPIPE;
+        else if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            continue;
+        if (n <= 0)
+            return -1;
+        to += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+static int exchange(int fd, enum control_kind kind, char text[CONTROL_PAYLOAD + 1], struct err *err)
+{
+    struct control_frame frame = {.version = CONTROL_VERSION, .kind = (uint16_t)kind};
+    uint8_t header[CONTROL_HEADER];
+
+    control_put_header(header, &frame);
+    if (send(fd, header, sizeof(header), MSG_NOSIGNAL) != (ssize_t)sizeof(header) ||
+        read_all(fd, header, sizeof(header)) != 0)
+        return err_sys(err, "control socket");
+    if (control_parse_answer(header, sizeof(header), kind, &frame) != CONTROL_GOOD)
+        return err_set(err, "control socket: an answer of another version, or none of samara's");
+    if (read_all(fd, (uint8_t *)text, frame.length) != 0)
+        return err_sys(err, "control socket");
+    text[frame.length] = '\0';
+    return 0;
+}
+
+int control_ask(const char *path, enum control_kind kind, char text[CONTROL_PAYLOAD + 1],
+                struct err *err)
+{
+    int fd = unix_connect(path), result;
+
+    if (fd < 0) {
+        errno = -fd;
+        return err_sys(err, "control socket");
+    }
+    result = exchange(fd, kind, text, err);
+    close(fd);
+    return result;
+}

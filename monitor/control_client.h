@@ -1,0 +1,13 @@
+/* Asking a running VM something: the commands' end of control_proto.h. */
+#ifndef SAMARA_MONITOR_CONTROL_CLIENT_H
+#define SAMARA_MONITOR_CONTROL_CLIENT_H
+
+#include "monitor/control_proto.h"
+#include "monitor/err.h"
+
+/* Asks and waits for the answer, which is put into text as a string. -1 with err; errno is
+ * ECONNREFUSED if nobody listens at path any more. */
+int control_ask(const char *path, enum control_kind kind, char text[CONTROL_PAYLOAD + 1],
+                struct err *err);
+
+#endif

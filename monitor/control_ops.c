@@ -1,0 +1,165 @@
+/* See control_ops.h. */
+#include "monitor/control_ops.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "monitor/json.h"
+#include "monitor/printable.h"
+
+static const char *state_of(const struct vm *vm)
+{
+    if (vm->gone)
+        return "ending"; /* a slow reader of its output is waited for */
+    return vm->pause_wanted ? "paused" : "running";
+}
+
+static uint64_t uptime_ms(const struct control_ops *ops)
+{
+    return (loop_now_ns() - ops->started_ns) / 1000000;
+}
+
+static const char *const seccomp_modes[] = {"kill", "trap", "log", "off"};
+
+static void put_missing(struct json *j, const struct confinement *c)
+{
+    json_begin(j, "missing_confinement", '[');
+    for (unsigned i = 0; i < CONFINE_MEASURES; i++) {
+        if (c->reason[i] == 0)
+            continue;
+        json_begin(j, NULL, '{');
+        json_string(j, "measure", confine_name(i));
+        json_string(j, "reason", c->reason[i] == ECANCELED ? "not wanted" : strerror(c->reason[i]));
+        json_end(j, '}');
+    }
+    json_end(j, ']');
+}
+
+static size_t put_status(const struct control_ops *ops, char *to)
+{
+    struct json j = {.to = to, .size = CONTROL_PAYLOAD};
+
+    json_begin(&j, NULL, '{');
+    json_bool(&j, "ok", true);
+    json_string(&j, "name", ops->name);
+    json_number(&j, "pid", (uint64_t)ops->pid);
+    json_string(&j, "state", state_of(ops->vm));
+    json_string(&j, "program", ops->vm->program.path);
+    json_number(&j, "memory", ops->vm->config->memory);
+    json_number(&j, "uptime_ms", uptime_ms(ops));
+    json_string(&j, "seccomp", seccomp_modes[ops->vm->config->seccomp]);
+    put_missing(&j, ops->vm->confinement);
+    json_end(&j, '}');
+    return j.full ? 0 : j.length;
+}
+
+static size_t put_line(const struct control_ops *ops, char *to)
+{
+    const struct vm *vm = ops->vm;
+    char program[256];
+    int n;
+
+    printable_copy(program, sizeof(program), vm->program.path,
+                   strnlen(vm->program.path, (sizeof(program) - 1) / 4));
+    n = snprintf(to, CONTROL_PAYLOAD, "%-29s %7d %-8s %5llu MiB %9llu %s", ops->name, ops->pid,
+                 state_of(vm), (unsigned long long)(vm->config->memory >> 20),
+                 (unsigned long long)(uptime_ms(ops) / 1000), program);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static size_t put_error(char *to, const char *why)
+{
+    return (size_t)snprintf(to, CONTROL_PAYLOAD, "{\"ok\":false,\"error\":\"%s\"}", why);
+}
+
+static size_t put_state(const struct control_ops *ops, char *to)
+{
+    return (size_t)snprintf(to, CONTROL_PAYLOAD, "{\"ok\":true,\"state\":\"%s\"}",
+                            state_of(ops->vm));
+}
+
+/* --- requests --- */
+
+static bool pause_vm(struct control_ops *ops, char *answer, size_t *length)
+{
+    if (ops->vm->gone) {
+        *length = put_error(answer, "the program has ended");
+        return true;
+    }
+    if (vm_pause(ops->vm))
+        return false; /* it stands soon: on_stands */
+    *length = put_state(ops, answer);
+    return true;
+}
+
+static bool on_request(void *arg, enum control_kind kind, char *answer, size_t *length)
+{
+    struct control_ops *ops = arg;
+
+    switch (kind) {
+    case CONTROL_PAUSE:
+        return pause_vm(ops, answer, length);
+    case CONTROL_RESUME:
+        vm_resume(ops->vm);
+        *length = put_state(ops, answer);
+        return true;
+    case CONTROL_SHUTDOWN:
+        vm_resume(ops->vm); /* one that is paused cannot end */
+        *length = vm_signal(ops->vm, SIGTERM)
+                      ? put_state(ops, answer)
+                      : put_error(answer, "nobody inside takes signals: samara kill");
+        return true;
+    case CONTROL_KILL:
+        loop_post(&ops->vm->loop, &ops->ends); /* behind the answer */
+        *length = put_state(ops, answer);
+        return true;
+    case CONTROL_LIST:
+        *length = put_line(ops, answer);
+        return true;
+    default:
+        *length = put_status(ops, answer);
+        return true;
+    }
+}
+
+/* --- what comes later --- */
+
+static void on_stands(void *arg)
+{
+    struct control_ops *ops = arg;
+    char answer[CONTROL_PAYLOAD];
+
+    control_answer_waiting(&ops->server, CONTROL_PAUSE, answer, put_state(ops, answer));
+}
+
+static void on_ends(void *arg)
+{
+    struct control_ops *ops = arg;
+
+    ops->kill(ops->arg);
+}
+
+/* In the vCPU thread, under the device lock. */
+static void vm_stands(void *arg)
+{
+    struct control_ops *ops = arg;
+
+    loop_post(&ops->vm->loop, &ops->stands);
+}
+
+void control_ops_init(struct control_ops *ops)
+{
+    ops->started_ns = loop_now_ns();
+    ops->server.fd = -1;
+    ops->stands = (struct loop_task){.fn = on_stands, .arg = ops};
+    ops->ends = (struct loop_task){.fn = on_ends, .arg = ops};
+    ops->vm->stands_fn = vm_stands;
+    ops->vm->stands_arg = ops;
+}
+
+void control_ops_listen(struct control_ops *ops, int fd)
+{
+    control_start(&ops->server, &ops->vm->loop, fd, ops->owner, on_request, ops);
+}

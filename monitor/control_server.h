@@ -1,0 +1,56 @@
+/*
+ * The VM's end of its control socket, in the loop thread. Clients are the owner's processes (by
+ * SO_PEERCRED), few, and of no weight: one that is slow, silent or talks nonsense loses its
+ * connection, and the guest notices nothing of any.
+ */
+#ifndef SAMARA_MONITOR_CONTROL_SERVER_H
+#define SAMARA_MONITOR_CONTROL_SERVER_H
+
+#include <stdbool.h>
+
+#include "monitor/control_proto.h"
+#include "monitor/event_loop.h"
+
+enum { CONTROL_CLIENTS = 8, CONTROL_PATIENCE_MS = 10000 };
+
+/* What requests do. answer has room for CONTROL_PAYLOAD bytes and gets text of length *length.
+ * False: the answer comes later, by control_answer_waiting. */
+typedef bool (*control_fn)(void *arg, enum control_kind kind, char *answer, size_t *length);
+
+struct control_client {
+    struct control_server *server;
+    int fd, watch;        /* fd -1: a free place */
+    uint64_t born;        /* order of coming */
+    uint64_t deadline_ns; /* then it is hung up on */
+    uint8_t in[CONTROL_HEADER];
+    size_t got;
+    enum control_kind waiting; /* for an answer that comes later; 0: not */
+    bool closing;              /* after the answer */
+    uint8_t out[CONTROL_HEADER + CONTROL_PAYLOAD];
+    size_t length, sent;
+};
+
+struct control_server {
+    struct event_loop *loop;
+    unsigned owner; /* user id */
+    control_fn fn;
+    void *arg;
+    int fd, watch;
+    uint64_t births;
+    struct loop_timer patience;
+    struct control_client clients[CONTROL_CLIENTS];
+};
+
+/* Accepts clients of fd, a listening socket that does not block and is handed over, from now on.
+ * All functions want the device lock. */
+void control_start(struct control_server *server, struct event_loop *loop, int fd, unsigned owner,
+                   control_fn fn, void *arg);
+
+/* Answers all that wait for this kind. */
+void control_answer_waiting(struct control_server *server, enum control_kind kind,
+                            const char *answer, size_t length);
+
+/* Writes out what the socket takes at once: before the process ends. */
+void control_flush(struct control_server *server);
+
+#endif

@@ -1,0 +1,62 @@
+/* See runtime_dir.h. */
+#include "monitor/runtime_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Whoever else may write there could put another VM's socket, or none, in the place of ours. */
+static int own(const char *dir, struct err *err)
+{
+    struct stat st;
+
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+        return err_sys(err, "make %s", dir);
+    if (lstat(dir, &st) != 0)
+        return err_sys(err, "%s", dir);
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+        return err_set(err, "%s: not a directory that is yours alone", dir);
+    return 0;
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int runtime_dir_path(char to[UNIX_PATH_MAX + 1], struct err *err)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    unsigned user = geteuid();
+    const size_t size = UNIX_PATH_MAX + 1;
+    char of_user[32];
+    int n;
+
+    snprintf(of_user, sizeof(of_user), "/run/user/%u", user);
+    if (runtime != NULL && runtime[0] == '/')
+        n = snprintf(to, size, "%s/samara", runtime);
+    else if (user == 0 && is_directory("/run"))
+        n = snprintf(to, size, "/run/samara");
+    else if (is_directory(of_user))
+        n = snprintf(to, size, "%s/samara", of_user);
+    else
+        n = snprintf(to, size, "/tmp/samara-%u", user);
+    if (n < 0 || (size_t)n >= size)
+        return err_set(err, "$XDG_RUNTIME_DIR is too long for a socket's path");
+    return own(to, err);
+}
+
+int runtime_dir_open(void)
+{
+    char path[UNIX_PATH_MAX + 1];
+
+    if (runtime_dir_path(path, NULL) != 0)
+        return -1;
+    return open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
