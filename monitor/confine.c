@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,11 +57,14 @@ const char *confine_name(enum confine_measure measure)
     return names[measure];
 }
 
+/* What has failed in one thread has failed. */
 static void note(struct confinement *c, enum confine_measure measure, int reason)
 {
-    /* What has failed in one thread has failed. */
-    if (c->reason[measure] == 0 || c->reason[measure] == EINPROGRESS)
-        c->reason[measure] = reason;
+    int before = atomic_load(&c->reason[measure]);
+
+    while ((before == 0 || before == EINPROGRESS) &&
+           !atomic_compare_exchange_weak(&c->reason[measure], &before, reason))
+        ;
 }
 
 static void note_call(struct confinement *c, enum confine_measure measure, long result)
@@ -87,7 +91,7 @@ void confine_init(struct confinement *c, unsigned long namespaces, bool files_gr
                               .landlock = -1,
                               .proc = -1};
     for (unsigned i = 0; i < CONFINE_MEASURES; i++)
-        c->reason[i] = EINPROGRESS;
+        atomic_init(&c->reason[i], EINPROGRESS);
     for (unsigned i = 0; i < sizeof(made) / sizeof(made[0]); i++)
         note(c, made[i].measure, namespaces & made[i].flag ? 0 : EPERM);
 }
@@ -96,16 +100,19 @@ void confine_init(struct confinement *c, unsigned long namespaces, bool files_gr
 
 void confine_process(struct confinement *c)
 {
-    int result = 0;
-
     umask(077);
     note_call(c, CONFINE_NO_NEW_PRIVS, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-    /* The bounding set, until there is no such capability. Without CAP_SETPCAP it stays, of no use.
-     */
-    for (int i = 0; i < CAPABILITIES_MOST && result == 0; i++)
-        result = prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
     prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
                                  SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED);
+}
+
+/* Forty calls. Without CAP_SETPCAP the set stays, of no use to anybody. */
+void confine_bounds(void)
+{
+    int result = 0;
+
+    for (int i = 0; i < CAPABILITIES_MOST && result == 0; i++)
+        result = prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
 }
 
 /* By prlimit(), for which resources are plain numbers in both C libraries' eyes. */
@@ -262,19 +269,23 @@ static void close_one(int *fd)
     *fd = -1;
 }
 
-void confine_thread(struct confinement *c, bool last)
+void confine_thread(struct confinement *c, bool for_process)
 {
     if (c->net_ns >= 0)
         note_call(c, CONFINE_NET_NS, setns(c->net_ns, CLONE_NEWNET));
     if (c->landlock >= 0)
         note_call(c, CONFINE_LANDLOCK, syscall(SYS_landlock_restrict_self, c->landlock, 0));
-    if (last) {
+    if (for_process) {
         limit_process(c);
         note_call(c, CONFINE_NOT_DUMPABLE, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
-        close_one(&c->net_ns);
-        close_one(&c->landlock);
     }
     drop_capabilities(c);
+}
+
+void confine_finish(struct confinement *c)
+{
+    close_one(&c->net_ns);
+    close_one(&c->landlock);
 }
 
 void confine_seccomp(struct confinement *c, bool protects)

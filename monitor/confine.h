@@ -33,7 +33,8 @@ enum confine_measure {
 };
 
 struct confinement {
-    int reason[CONFINE_MEASURES]; /* 0: taken; else why not, an errno. Before that: EINPROGRESS */
+    _Atomic int
+        reason[CONFINE_MEASURES]; /* 0: taken; else why not, an errno. Before that: EINPROGRESS */
     bool files_grow;              /* the program's output goes to regular files */
     unsigned user;                /* the owner */
     bool all;                     /* whatever it costs */
@@ -51,13 +52,19 @@ void confine_init(struct confinement *c, unsigned long namespaces, bool files_gr
 /* In the only thread, at once: what others inherit. */
 void confine_process(struct confinement *c);
 
+/* In each thread, when it has time: the capabilities that it could never get back. */
+void confine_bounds(void);
+
 /* In the loop thread, while others still work: begins and ends what takes long. Afterwards no path
  * leads anywhere. */
 void confine_begin_room(struct confinement *c);
 void confine_end_room(struct confinement *c);
 
-/* In each thread, the loop's first; the last one also does what is for the whole process. */
-void confine_thread(struct confinement *c, bool last);
+/* In each thread, with the room made; one of them does what is for the whole process, too. */
+void confine_thread(struct confinement *c, bool for_process);
+
+/* When both have. */
+void confine_finish(struct confinement *c);
 
 /* The thread has its filter, which protects unless that was not wanted. */
 void confine_seccomp(struct confinement *c, bool protects);

@@ -17,6 +17,7 @@
 #include "monitor/unix_socket.h"
 
 enum { KEEPERS, MONITORS }; /* ends of the link */
+enum { LATER_MS = 5 };      /* a short program has ended by then, and others need the processors */
 
 /* Job control: the monitor stops and goes on with the keeper. */
 static const int stopping[] = {SIGTSTP, SIGTTIN, SIGTTOU};
@@ -213,26 +214,40 @@ static bool has_room(int end)
     return poll(&room, 1, 0) == 1 && (room.revents & POLLOUT);
 }
 
-int keeper_attend(struct keeper *k, const char *vsock_path, struct err *err)
+/* Signals and messages until the monitor is gone: false; or until there was nothing for patience_ms
+ * (-1: no end): true. */
+static bool attend(const struct keeper *k, const char *vsock_path, int patience_ms)
 {
-    int end = k->ends[KEEPERS];
+    int end = k->ends[KEEPERS], ready;
     bool full = false; /* there is no room for an answer */
 
     for (;;) {
         struct pollfd fds[] = {{.fd = k->signal_fd, .events = POLLIN},
                                {.fd = end, .events = full ? POLLOUT : POLLIN}};
 
-        if (poll(fds, 2, -1) < 0)
+        ready = poll(fds, 2, patience_ms);
+        if (ready == 0)
+            return true;
+        if (ready < 0)
             continue; /* EINTR: after a stop */
         if (fds[0].revents)
             take_signals(k);
         if (fds[1].revents & (POLLIN | POLLOUT)) {
             full = !has_room(end);
             if (!full && !take_message(k, vsock_path))
-                break;
+                return false;
         } else if (fds[1].revents) {
-            break;
+            return false;
         }
+    }
+}
+
+int keeper_attend(struct keeper *k, const char *vsock_path, void (*later)(void *arg), void *arg,
+                  struct err *err)
+{
+    if (attend(k, vsock_path, LATER_MS)) {
+        later(arg);
+        attend(k, vsock_path, -1);
     }
     return ending(k->monitor, err);
 }

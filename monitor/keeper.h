@@ -45,7 +45,9 @@ int keeper_split(struct keeper *k, struct err *err);
 void keeper_offer_control(const struct keeper *k, int fd);
 
 /* Until the monitor has ended: its exit status, or 125 with err if something killed it. vsock_path:
- * servers are at vsock_path_PORT; NULL: there are none. */
-int keeper_attend(struct keeper *k, const char *vsock_path, struct err *err);
+ * servers are at vsock_path_PORT; NULL: there are none. later: called once if it has not ended
+ * soon, for what short programs can do without. */
+int keeper_attend(struct keeper *k, const char *vsock_path, void (*later)(void *arg), void *arg,
+                  struct err *err);
 
 #endif

@@ -245,15 +245,30 @@ static int open_control(struct unix_listener *control, struct run_options *optio
     return 0;
 }
 
+struct keeping {
+    struct keeper *keeper;
+    struct unix_listener *control;
+    const char *name;
+};
+
+/* A VM that was not named is hardly looked for in its first milliseconds. */
+static void offer_control(void *arg)
+{
+    const struct keeping *k = arg;
+
+    if (k->control->fd < 0)
+        control_listen(k->control, k->name, NULL);
+    if (k->control->fd >= 0)
+        keeper_offer_control(k->keeper, k->control->fd);
+}
+
 static int be_keeper(struct vm *vm, struct keeper *keeper, struct unix_listener *control,
                      const struct run_options *options, struct err *err)
 {
+    struct keeping keeping = {keeper, control, options->vm.name};
+
     vm_hand_over(vm);
-    if (control->fd < 0)
-        control_listen(control, options->vm.name, NULL);
-    if (control->fd >= 0)
-        keeper_offer_control(keeper, control->fd);
-    return keeper_attend(keeper, options->vm.vsock_path, err);
+    return keeper_attend(keeper, options->vm.vsock_path, offer_control, &keeping, err);
 }
 
 static int run_program(struct run_options *options, struct report *report)

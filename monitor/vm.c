@@ -170,7 +170,11 @@ static int enter(struct vm *vm, enum seccomp_role role, struct err *err)
 static bool enter_loop(struct vm *vm)
 {
     struct err err = {.text = ""};
-    bool good = enter(vm, ROLE_LOOP, &err) == 0;
+    bool good;
+
+    if (vm->confinement)
+        confine_bounds();
+    good = enter(vm, ROLE_LOOP, &err) == 0;
 
     device_lock_take(&vm->lock);
     vm->loop_confined = good ? LOOP_CONFINED : LOOP_NOT_CONFINED;
@@ -303,24 +307,31 @@ static int refuse_missing(const struct confinement *c, struct err *err)
     return c && !missing[0] ? 0 : err_set(err, "confinement: %s", c ? missing : "none");
 }
 
-/* The loop thread first: as long as it could do anything, so could whoever breaks out of the guest.
- */
-int vm_confine(struct vm *vm, struct err *err)
+/* As long as the loop thread could do anything, so could whoever breaks out of the guest. */
+static int await_loop_confined(struct vm *vm, struct err *err)
 {
-    vcpu_own(&vm->vcpu);
     device_lock_take(&vm->lock);
     while (vm->loop_confined == LOOP_FREE)
         pthread_cond_wait(&vm->finishing, &vm->lock.mutex);
     device_lock_release(&vm->lock);
-    if (vm->loop_confined == LOOP_NOT_CONFINED) {
-        *err = vm->confine_err;
-        return -1;
-    }
+    if (vm->loop_confined == LOOP_CONFINED)
+        return 0;
+    *err = vm->confine_err;
+    return -1;
+}
+
+int vm_confine(struct vm *vm, struct err *err)
+{
+    vcpu_own(&vm->vcpu);
+    if (vm->confinement)
+        confine_bounds();
     program_close(&vm->program);
     close(vm->kvm);
     vm->kvm = -1;
-    if (enter(vm, ROLE_VCPU, err) != 0)
+    if (enter(vm, ROLE_VCPU, err) != 0 || await_loop_confined(vm, err) != 0)
         return -1;
+    if (vm->confinement)
+        confine_finish(vm->confinement);
     if (vm->config->require_confinement && refuse_missing(vm->confinement, err) != 0)
         return -1;
     trace_step(&vm->trace, TRACE_MACHINE, "confine");
