@@ -189,6 +189,15 @@ static bool take_message(const struct keeper *k, const char *vsock_path)
     return got >= 0;
 }
 
+/* Kernel and program are mapped into guest memory: an access beyond the end of a file that somebody
+ * has made shorter is SIGBUS. (The guest's own ends in KVM_RUN with EFAULT.) */
+static const char *advice(int sig)
+{
+    if (sig == SIGSYS)
+        return ": its seccomp filter; --seccomp=trap names the call";
+    return sig == SIGBUS ? ": a file mapped into the guest became shorter while it ran" : "";
+}
+
 static int ending(pid_t monitor, struct err *err)
 {
     int status;
@@ -201,9 +210,8 @@ static int ending(pid_t monitor, struct err *err)
     }
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
-    err_set(
-        err, "the monitor died of signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)),
-        WTERMSIG(status) == SIGSYS ? ": its seccomp filter; --seccomp=trap names the call" : "");
+    err_set(err, "the monitor died of signal %d (%s)%s", WTERMSIG(status),
+            strsignal(WTERMSIG(status)), advice(WTERMSIG(status)));
     return EXIT_SAMARA;
 }
 

@@ -118,26 +118,6 @@ static int watch(struct run *run, const struct run_options *options, struct err 
     return r;
 }
 
-/* --- a file that became shorter --- */
-
-/*
- * Kernel and program are mapped into guest memory: if somebody truncates the file, an access of
- * ours beyond its end raises SIGBUS. (The guest's own ends in KVM_RUN with EFAULT.)
- */
-static void on_bus_error(int sig)
-{
-    (void)sig;
-    warn_now("a file mapped into the guest became shorter while it ran");
-    _exit(EXIT_SAMARA);
-}
-
-static void catch_bus_errors(void)
-{
-    struct sigaction action = {.sa_handler = on_bus_error};
-
-    sigaction(SIGBUS, &action, NULL);
-}
-
 /* --- the outcome --- */
 
 static void take_guest_text(struct report *report, const char *text, size_t len)
@@ -190,7 +170,6 @@ static int run_vm(struct run *run, const struct run_options *options, struct rep
     struct err trouble = {.text = ""};
     int status;
 
-    catch_bus_errors();
     if (seccomp_prepare(options->vm.seccomp, err) != 0 || watch(run, options, err) != 0)
         return EXIT_SAMARA;
     if (vm_confine(run->vm, err) != 0)

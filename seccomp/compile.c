@@ -4,6 +4,7 @@
  * default action, and the names of all system calls for reports.
  *
  *     seccomp-compile > filters.c
+ *     seccomp-compile --rows
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -89,8 +90,27 @@ static void print_names(void)
     puts("};");
 }
 
-int main(void)
+/* The table for scripts: name, roles, rules as argument:mask:value, reason. */
+static void print_rows(void)
 {
+    for (unsigned i = 0; i < policy_rows; i++) {
+        const struct policy_row *row = &policy[i];
+
+        printf("%s\t%s%s\t", row->name, row->roles & 1u << ROLE_LOOP ? "loop " : "",
+               row->roles & 1u << ROLE_VCPU ? "vCPU" : "");
+        for (unsigned r = 0; r < row->rule_count; r++)
+            printf("%s%u:%#llx:%#llx", r ? " " : "", row->rules[r].arg,
+                   (unsigned long long)row->rules[r].mask, (unsigned long long)row->rules[r].value);
+        printf("\t%s\n", row->why);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--rows") == 0) {
+        print_rows();
+        return 0;
+    }
     puts("/* Made by seccomp/compile.c from seccomp/policy.c. */\n"
          "#include \"seccomp/filters.h\"");
     compile(ROLE_LOOP, SCMP_ACT_KILL_PROCESS, "loop_kill");

@@ -17,7 +17,7 @@
 
 #include "seccomp/filters.h"
 
-enum { STATUS_TRAPPED = 125, PREFIX = 5, LONGEST = 1024 };
+enum { STATUS_TRAPPED = 125, PREFIX = 7, LONGEST = 1024 };
 
 static const char *const role_names[ROLES] = {"loop", "vCPU"};
 static const struct seccomp_program *const programs[ROLES][2] = {
@@ -127,12 +127,21 @@ int seccomp_prepare(enum seccomp_mode mode, struct err *err)
 
 /* --- entering --- */
 
-/* Allows what comes from repeat_call; all else goes to the program behind. */
-static unsigned put_exception(struct sock_filter to[PREFIX])
+/* What the handler itself takes, whatever the role: the end, or for LOG the way back and
+ * repeat_call. All else goes to the program behind. */
+static unsigned put_exceptions(struct sock_filter to[PREFIX], enum seccomp_mode mode)
 {
     const uint64_t at = (uint64_t)(uintptr_t)repeat_call_end;
     const unsigned low = offsetof(struct seccomp_data, instruction_pointer);
-    const struct sock_filter code[PREFIX] = {
+    const unsigned nr = offsetof(struct seccomp_data, nr);
+    const struct sock_filter trap[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, nr),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_filter log[PREFIX] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, nr),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigreturn, 4, 0),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)at, 0, 3),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low + 4),
@@ -140,7 +149,11 @@ static unsigned put_exception(struct sock_filter to[PREFIX])
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
 
-    memcpy(to, code, sizeof(code));
+    if (mode == SECCOMP_MODE_TRAP) {
+        memcpy(to, trap, sizeof(trap));
+        return sizeof(trap) / sizeof(trap[0]);
+    }
+    memcpy(to, log, sizeof(log));
     return PREFIX;
 }
 
@@ -152,10 +165,10 @@ static long load(const struct sock_filter *code, unsigned count)
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0L, &program);
 }
 
-static long load_with_exception(const struct seccomp_program *from)
+static long load_with_exceptions(const struct seccomp_program *from, enum seccomp_mode mode)
 {
     struct sock_filter code[LONGEST];
-    unsigned at = put_exception(code);
+    unsigned at = put_exceptions(code, mode);
 
     if (from->count > LONGEST - at) {
         errno = E2BIG;
@@ -171,9 +184,9 @@ int seccomp_enter(enum seccomp_role role, enum seccomp_mode mode, struct err *er
     long result = 0;
 
     own_role = role;
-    if (mode == SECCOMP_MODE_LOG)
-        result = load_with_exception(program);
-    else if (mode != SECCOMP_MODE_OFF)
+    if (mode == SECCOMP_MODE_LOG || mode == SECCOMP_MODE_TRAP)
+        result = load_with_exceptions(program, mode);
+    else if (mode == SECCOMP_MODE_KILL)
         result = load(program->code, program->count);
     return result != 0 ? err_sys(err, "seccomp: load the %s thread's filter", role_names[role]) : 0;
 }

@@ -45,7 +45,6 @@ const struct policy_row policy[] = {
     /* --- the loop --- */
     {CALL(epoll_pwait), LOOP, 1, {IS(0, FD_EPOLL)}, "waits for whatever is next"},
     {CALL(epoll_ctl), BOTH, 1, {IS(0, FD_EPOLL)}, "connections come, go and wait for room"},
-    {CALL(read), LOOP, 1, {IS(0, FD_TIMER)}, "a timer has fired"},
     {CALL(read), LOOP, 1, {IS(0, FD_WAKE)}, "somebody woke the loop"},
     {CALL(write), BOTH, 1, {IS(0, FD_WAKE)}, "wakes the loop for work left over"},
     {CALL(timerfd_settime),
@@ -102,8 +101,8 @@ const struct policy_row policy[] = {
     {CALL(futex), BOTH, 1, {IS(1, FUTEX_WAIT_PRIVATE)}, "waits for the device lock, or to go on"},
     {CALL(futex), BOTH, 1, {IS(1, FUTEX_WAKE_PRIVATE)}, "releases the device lock"},
     {CALL(tgkill), LOOP, 1, {IS(2, SIGNAL_KICK)}, "gets the vCPU out of the guest"},
-    {CALL(rt_sigreturn), BOTH, 0, {{0}}, "ends a signal handler: the kick's is empty"},
-    {CALL(exit_group), BOTH, 0, {{0}}, "the end"},
+    {CALL(rt_sigreturn), VCPU, 0, {{0}}, "ends a signal handler: the kick's is empty"},
+    {CALL(exit_group), VCPU, 0, {{0}}, "the end"},
 };
 const unsigned policy_rows = sizeof(policy) / sizeof(policy[0]);
 

@@ -1,0 +1,83 @@
+/* Whoever breaks out of the guest lands in an empty room: see escape.c. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "tests/vm/runner.h"
+
+/* What another VM would have, for the asking. */
+static const char *another_vms_socket(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *path = scratch("other.sock");
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+    unlink(path); /* of another test */
+    CHECK(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 8) == 0);
+    return path;
+}
+
+static void attempt(const char *mode, const char *name, const char *socket, struct outcome *o)
+{
+    struct job job = {.argv = {program("escape"), mode, name, program("hello"), socket}};
+
+    job_run(&job, o);
+    if (strstr(o->err, "ESCAPED"))
+        fail_at(__FILE__, __LINE__, "%s, seccomp %s: %s", name, mode, o->err);
+}
+
+/* Calls visit for every attempt; returns how many there are. */
+static unsigned for_each(void (*visit)(const char *name, bool by_filter_alone, const char *socket))
+{
+    struct job list = {.argv = {program("escape"), "list"}};
+    const char *socket = another_vms_socket();
+    struct outcome o;
+    unsigned count = 0;
+
+    job_run(&list, &o);
+    STATUS(&o, 0);
+    for (char *line = strtok(o.out, "\n"); line; line = strtok(NULL, "\n"), count++)
+        visit(line + (line[0] == '*'), line[0] == '*', socket);
+    return count;
+}
+
+static void dies_of_the_filter(const char *name, bool by_filter_alone, const char *socket)
+{
+    struct outcome o;
+
+    (void)by_filter_alone;
+    attempt("kill", name, socket, &o);
+    STATUS(&o, 125);
+    ERROR_HAS(&o, "died of signal 31");
+    outcome_free(&o);
+}
+
+static void the_filter_ends_every_attempt(void)
+{
+    CHECK(for_each(dies_of_the_filter) > 10);
+}
+
+static void is_refused(const char *name, bool by_filter_alone, const char *socket)
+{
+    struct outcome o;
+
+    if (by_filter_alone)
+        return;
+    attempt("off", name, socket, &o);
+    STATUS(&o, 0);
+    ERROR_HAS(&o, "refused: ");
+    outcome_free(&o);
+}
+
+static void without_the_filter_the_rest_still_holds(void)
+{
+    CHECK(for_each(is_refused) > 10);
+}
+
+const struct vm_test escape_tests[] = {
+    {"escape/the_filter_ends_every_attempt", the_filter_ends_every_attempt},
+    {"escape/without_the_filter_the_rest_still_holds", without_the_filter_the_rest_still_holds},
+    {NULL, NULL},
+};
