@@ -19,7 +19,7 @@
 
 /* Connections of vsock, and some for all else. */
 enum { FILES_MOST = 1024 + 128 };
-enum { CAPABILITIES_MOST = 64, NET_STACK = 32 << 10 };
+enum { CAPABILITIES_MOST = 64, ROOM_STACK = 32 << 10 };
 
 /* linux/landlock.h of Debian 12 ends with version 2 (Documentation/userspace-api/landlock.rst). */
 enum { LANDLOCK_VERSION = 1 };
@@ -141,50 +141,7 @@ static void limit_process(struct confinement *c)
     note_call(c, CONFINE_LIMITS, result);
 }
 
-/* --- the network namespace --- */
-
-/*
- * Nearly half a millisecond of work for the kernel, as much as all else that is given up, and as
- * much again when the namespace goes. Without it no socket can be made either (seccomp), nor
- * connected or bound (Landlock); so it is made only for those who want all there is.
- */
-static void *make_net(void *arg)
-{
-    struct confinement *c = arg;
-
-    if (unshare(CLONE_NEWNET) == 0)
-        c->net_ns = openat(c->proc, "thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-    note_call(c, CONFINE_NET_NS, c->net_ns);
-    return NULL;
-}
-
-void confine_begin_room(struct confinement *c)
-{
-    pthread_attr_t attr;
-    int result;
-
-    c->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (!c->all || (c->reason[CONFINE_USER_NS] != 0 && geteuid() != 0)) {
-        note(c, CONFINE_NET_NS, c->all ? EPERM : ECANCELED);
-        return;
-    }
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, NET_STACK);
-    result = pthread_create(&c->net_thread, &attr, make_net, c);
-    pthread_attr_destroy(&attr);
-    c->net_thread_runs = result == 0;
-    if (result != 0)
-        note(c, CONFINE_NET_NS, result);
-}
-
-static void end_net(struct confinement *c)
-{
-    if (c->net_thread_runs)
-        pthread_join(c->net_thread, NULL);
-    c->net_thread_runs = false;
-}
-
-/* --- the root --- */
+/* --- the room --- */
 
 /* So that the owner's other processes are seen as his by SO_PEERCRED; without, all are nobody's. */
 static void map_user(const struct confinement *c)
@@ -211,11 +168,12 @@ static int change_root(void)
     return chdir("/");
 }
 
-static int empty_root(void)
+/* In a user namespace of its own a mount namespace cannot pass anything on to the host's. */
+static int empty_root(bool own_user)
 {
     static const unsigned long none = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if ((!own_user && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) ||
         mount("none", "/tmp", "tmpfs", none, "size=4k,nr_inodes=1") != 0 || chdir("/tmp") != 0 ||
         change_root() != 0)
         return -1;
@@ -236,19 +194,57 @@ static void make_landlock(struct confinement *c)
     note_call(c, CONFINE_LANDLOCK, c->landlock);
 }
 
-void confine_end_room(struct confinement *c)
+/*
+ * The network namespace is nearly half a millisecond of work for the kernel, as much as all else
+ * that is given up, and as much again when it goes. Without it no socket can be made either
+ * (seccomp), nor connected or bound (Landlock); so it is made only for those who want all there is.
+ */
+static void make_net(struct confinement *c)
 {
-    if (c->reason[CONFINE_USER_NS] == 0)
+    if (!c->all)
+        errno = ECANCELED;
+    else if (unshare(CLONE_NEWNET) == 0)
+        c->net_ns = openat(c->proc, "thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    note_call(c, CONFINE_NET_NS, c->net_ns);
+}
+
+/* In a thread of its own: to unmount the old root the kernel waits for RCU. */
+static void *make_room(void *arg)
+{
+    struct confinement *c = arg;
+    bool own_user = c->reason[CONFINE_USER_NS] == 0;
+
+    c->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (own_user)
         map_user(c);
     if (c->reason[CONFINE_MOUNT_NS] == 0)
-        note_call(c, CONFINE_ROOT, empty_root());
+        note_call(c, CONFINE_ROOT, empty_root(own_user));
     else
         note(c, CONFINE_ROOT, c->reason[CONFINE_MOUNT_NS]);
     make_landlock(c);
-    end_net(c);
+    make_net(c);
     if (c->proc >= 0)
         close(c->proc);
-    c->proc = -1;
+    return NULL;
+}
+
+void confine_begin_room(struct confinement *c)
+{
+    pthread_attr_t attr;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, ROOM_STACK);
+    c->room_thread_runs = pthread_create(&c->room_thread, &attr, make_room, c) == 0;
+    pthread_attr_destroy(&attr);
+    if (!c->room_thread_runs)
+        make_room(c);
+}
+
+void confine_end_room(struct confinement *c)
+{
+    if (c->room_thread_runs)
+        pthread_join(c->room_thread, NULL);
+    c->room_thread_runs = false;
 }
 
 /* --- threads --- */

@@ -4,7 +4,8 @@
  *
  *     keeper   ── clone: user, pid, mount, ipc, uts namespaces ──┐
  *     vCPU thread   confine_process ── ... machine ... ── confine_thread ── guest runs
- *     loop thread        └── net namespace (a thread of its own) ── empty root ── confine_thread
+ *     loop thread        └─────── contents ────────── confine_thread
+ *     another                └── the room ──┘
  */
 #ifndef SAMARA_MONITOR_CONFINE_H
 #define SAMARA_MONITOR_CONFINE_H
@@ -40,8 +41,8 @@ struct confinement {
     bool all;                     /* whatever it costs */
     int net_ns, landlock;         /* descriptors for the threads, or -1 */
     int proc;                     /* /proc of before */
-    pthread_t net_thread;
-    bool net_thread_runs;
+    pthread_t room_thread;
+    bool room_thread_runs;
 };
 
 /* Nothing has been taken but the namespaces (CLONE_NEW*) in which the process was made. all: also
@@ -55,8 +56,8 @@ void confine_process(struct confinement *c);
 /* In each thread, when it has time: the capabilities that it could never get back. */
 void confine_bounds(void);
 
-/* In the loop thread, while others still work: begins and ends what takes long. Afterwards no path
- * leads anywhere. */
+/* Begins what takes long, in a thread of its own, and waits for it. When it begins, no path is
+ * opened any more; afterwards none leads anywhere. */
 void confine_begin_room(struct confinement *c);
 void confine_end_room(struct confinement *c);
 

@@ -250,6 +250,8 @@ static int join_parts(struct vm *vm, struct err *err)
     trace_step(&vm->trace, TRACE_MACHINE, "wait for CPUID");
     if (vm_set_features(vm, err) != 0)
         return -1;
+    if (vm->confinement)
+        confine_bounds();
     if (!contents_made(vm))
         return fail_with(err, &vm->contents);
     trace_step(&vm->trace, TRACE_MACHINE, "wait for contents");
@@ -323,8 +325,6 @@ static int await_loop_confined(struct vm *vm, struct err *err)
 int vm_confine(struct vm *vm, struct err *err)
 {
     vcpu_own(&vm->vcpu);
-    if (vm->confinement)
-        confine_bounds();
     program_close(&vm->program);
     close(vm->kvm);
     vm->kvm = -1;

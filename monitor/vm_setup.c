@@ -208,8 +208,6 @@ int vm_make_basis(struct vm *vm, struct err *err)
     const struct vm_config *c = vm->config;
 
     trace_step(&vm->trace, TRACE_CONTENTS, "start");
-    if (vm->confinement)
-        confine_begin_room(vm->confinement);
     vm->program_status = program_check(&vm->program, c->program, c->memory, err);
     if (vm->program_status != 0)
         return -1;
@@ -223,6 +221,8 @@ int vm_make_basis(struct vm *vm, struct err *err)
         close(vm->runtime_dir);
     vm->runtime_dir = -1;
     trace_step(&vm->trace, TRACE_CONTENTS, "CPUID");
+    if (vm->confinement)
+        confine_begin_room(vm->confinement);
     return 0;
 }
 
