@@ -144,6 +144,16 @@ static int take_no_seccomp(struct parse *p, const char *value, struct err *err)
     return 0;
 }
 
+static int take_cgroup(struct parse *p, const char *value, struct err *err)
+{
+    struct vm_config *vm = &p->out->vm;
+
+    if (vm->cgroup_count == VM_CGROUPS)
+        return err_set(err, "not more than %d", VM_CGROUPS);
+    vm->cgroups[vm->cgroup_count++] = value;
+    return 0;
+}
+
 static int take_require(struct parse *p, const char *value, struct err *err)
 {
     (void)value;
@@ -183,6 +193,7 @@ static const struct option options[] = {
      "what a forbidden system call of samara's own does: kill; for debugging trap, log",
      take_seccomp},
     {"--no-seccomp", "unsafe", "forbid nothing", take_no_seccomp},
+    {"--cgroup", "DIRECTORY", "join this cgroup once the VM exists; may be repeated", take_cgroup},
     {"--require-confinement", NULL, "refuse to run if the host does not permit all of it",
      take_require},
     {"--verbose", NULL, "name what the program asks for and the guest kernel lacks", take_verbose},

@@ -283,6 +283,8 @@ void vm_init(struct vm *vm, const struct vm_config *config)
     vm->vsock_listener = (struct unix_listener)UNIX_LISTENER_NONE;
     for (int fd = 0; fd < 3; fd++)
         vm->stdio[fd] = STREAM_CLOSED;
+    for (unsigned i = 0; i < VM_CGROUPS; i++)
+        vm->cgroups[i] = -1;
     device_lock_init(&vm->lock);
     pthread_mutex_init(&vm->basis.mutex, NULL);
     pthread_mutex_init(&vm->contents.mutex, NULL);
@@ -322,8 +324,22 @@ static int await_loop_confined(struct vm *vm, struct err *err)
     return -1;
 }
 
+/* With the VM made: creating one in a busy group can be slow. The group's limits hold from here on.
+ */
+static int join_cgroups(struct vm *vm, struct err *err)
+{
+    for (unsigned i = 0; i < vm->config->cgroup_count; i++) {
+        if (write(vm->cgroups[i], "0", 1) != 1) /* ourselves */
+            return err_sys(err, "cgroup %s: join", vm->config->cgroups[i]);
+    }
+    vm_close_cgroups(vm);
+    return 0;
+}
+
 int vm_confine(struct vm *vm, struct err *err)
 {
+    if (join_cgroups(vm, err) != 0)
+        return -1;
     vcpu_own(&vm->vcpu);
     program_close(&vm->program);
     close(vm->kvm);

@@ -59,7 +59,8 @@ struct vm {
     struct program program;
     int program_status; /* what program_open or program_check said */
     struct kernel_image kernel;
-    int runtime_dir; /* where CPUID is kept from one VM to the next; -1: nowhere */
+    int cgroups[VM_CGROUPS]; /* their lists of processes, for writing; -1: not open */
+    int runtime_dir;         /* where CPUID is kept from one VM to the next; -1: nowhere */
     struct cpuid_table cpuid;
     struct vcpu_start start;
     struct platform platform;

@@ -16,12 +16,16 @@
 #define VM_MEMORY_RESERVED (8ull << 20)
 #define VM_STRINGS_MAX     (512u << 10) /* arguments and environment together */
 
+enum { VM_CGROUPS = 8 }; /* version 1 has one for each controller */
+
 struct vm_config {
-    uint64_t memory;         /* bytes, a multiple of 4096 */
-    const char *kernel_path; /* NULL: the guest kernel samara carries */
-    const char *vsock_path;  /* NULL: no listening socket */
-    const char *trace_path;  /* NULL: none */
-    const char *name;        /* NULL: one is made up */
+    uint64_t memory;                 /* bytes, a multiple of 4096 */
+    const char *kernel_path;         /* NULL: the guest kernel samara carries */
+    const char *vsock_path;          /* NULL: no listening socket */
+    const char *trace_path;          /* NULL: none */
+    const char *cgroups[VM_CGROUPS]; /* directories of those to join */
+    unsigned cgroup_count;
+    const char *name; /* NULL: one is made up */
     bool verbose;
     enum seccomp_mode seccomp;
     bool require_confinement; /* run with every measure or not at all */

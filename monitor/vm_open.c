@@ -2,7 +2,10 @@
  * What a VM needs that takes the caller's rights: every path, every inherited descriptor. See vm.h.
  * It is opened by the keeper and used by the monitor, which has no such rights any more.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "monitor/kvm.h"
@@ -46,6 +49,41 @@ static int give_up_stdio(struct err *err)
     return good ? 0 : err_sys(err, "/dev/null");
 }
 
+/* --- cgroups --- */
+
+static int open_cgroup(const char *dir, struct err *err)
+{
+    char path[PATH_MAX];
+    int fd = -1;
+
+    errno = ENAMETOOLONG;
+    if ((size_t)snprintf(path, sizeof(path), "%s/cgroup.procs", dir) < sizeof(path))
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return err_set(err, "cgroup %s: no cgroup (make it first: a directory in /sys/fs/cgroup)",
+                       dir);
+    return fd < 0 ? err_sys(err, "cgroup %s: open cgroup.procs", dir) : fd;
+}
+
+static int open_cgroups(struct vm *vm, struct err *err)
+{
+    for (unsigned i = 0; i < vm->config->cgroup_count; i++) {
+        vm->cgroups[i] = open_cgroup(vm->config->cgroups[i], err);
+        if (vm->cgroups[i] < 0)
+            return -1;
+    }
+    return 0;
+}
+
+void vm_close_cgroups(struct vm *vm)
+{
+    for (unsigned i = 0; i < VM_CGROUPS; i++) {
+        if (vm->cgroups[i] >= 0)
+            close(vm->cgroups[i]);
+        vm->cgroups[i] = -1;
+    }
+}
+
 /* --- all of it --- */
 
 static int listen_for_vsock(struct vm *vm, struct err *err)
@@ -70,6 +108,8 @@ int vm_open(struct vm *vm, const struct vm_config *config, struct err *err)
     vm->program_status = program_open(&vm->program, config->program, err);
     if (vm->program_status != 0 || kernel_image_open(&vm->kernel, config->kernel_path, err) != 0)
         return -1;
+    if (open_cgroups(vm, err) != 0)
+        return -1;
     vm->runtime_dir = runtime_dir_open();
     terminal_find(&vm->terminal);
     if (listen_for_vsock(vm, err) != 0 || open_stdio(vm, err) != 0 || give_up_stdio(err) != 0)
@@ -85,6 +125,7 @@ void vm_hand_over(struct vm *vm)
     program_close(&vm->program);
     kernel_image_close(&vm->kernel);
     trace_close(&vm->trace);
+    vm_close_cgroups(vm);
     if (vm->runtime_dir >= 0)
         close(vm->runtime_dir);
     close(vm->kvm);

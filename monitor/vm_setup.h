@@ -11,6 +11,8 @@
 /* Everything empty and closed, and who is called when. */
 void vm_init(struct vm *vm, const struct vm_config *config);
 
+void vm_close_cgroups(struct vm *vm);
+
 /* RAM, which both sides start from. All return -1 with err. */
 int vm_make_memory(struct vm *vm, struct err *err);
 

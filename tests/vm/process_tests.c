@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -262,6 +263,56 @@ static void all_of_confinement_can_be_required(void)
     CHECK(o.out_len == 0);
 }
 
+/* --- cgroups --- */
+
+static bool is_member(pid_t pid, const char *group)
+{
+    char path[64], text[4096];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+    f = fopen(path, "r");
+    CHECK(f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    fclose(f);
+    return strstr(text, group);
+}
+
+/* A group of our own in the hierarchy at root. */
+static void join_group_in(const char *root)
+{
+    struct running r;
+    char group[32], dir[200], option[240];
+
+    snprintf(group, sizeof(group), "samara-test-%d", (int)getpid());
+    snprintf(dir, sizeof(dir), "%s/%s", root, group);
+    CHECK(mkdir(dir, 0755) == 0);
+    snprintf(option, sizeof(option), "--cgroup=%s", dir);
+    start_with(&r, option);
+    CHECK(is_member(monitor_of(r.pid), group));
+    CHECK(!is_member(r.pid, group));
+    finish(&r);
+    CHECK(rmdir(dir) == 0);
+}
+
+/* Version 2 wherever it can be mounted; version 1 where it is. */
+static void the_monitor_joins_its_cgroup(void)
+{
+    const char *root = scratch("cgroup");
+    struct job nowhere = {.argv = {samara(), "run", "--cgroup", root, program("hello")}};
+    struct outcome o;
+
+    CHECK(mkdir(root, 0700) == 0);
+    job_run(&nowhere, &o);
+    STATUS(&o, 125);
+    ERROR_HAS(&o, "no cgroup");
+    CHECK(mount("none", root, "cgroup2", 0, NULL) == 0);
+    join_group_in(root);
+    CHECK(umount(root) == 0 && rmdir(root) == 0);
+    if (access("/sys/fs/cgroup/pids/cgroup.procs", F_OK) == 0)
+        join_group_in("/sys/fs/cgroup/pids");
+}
+
 static void going_without_seccomp_has_to_be_called_unsafe(void)
 {
     struct job job = {.argv = {samara(), "run", "--no-seccomp", program("hello")}};
@@ -279,6 +330,7 @@ const struct vm_test process_tests[] = {
     {"process/job_control_stops_both", job_control_stops_both},
     {"process/every_thread_has_given_up_its_privileges", every_thread_has_given_up_its_privileges},
     {"process/it_lives_in_an_empty_room", it_lives_in_an_empty_room},
+    {"process/the_monitor_joins_its_cgroup", the_monitor_joins_its_cgroup},
     {"process/all_of_confinement_can_be_required", all_of_confinement_can_be_required},
     {"process/going_without_seccomp_has_to_be_called_unsafe",
      going_without_seccomp_has_to_be_called_unsafe},
