@@ -46,7 +46,7 @@ static int help_command(int argc, char **argv, struct report *report)
     (void)report;
     puts("usage: samara COMMAND [ARGUMENT]...\n\nA micro-VM monitor: one guest, two small "
          "processes, "
-         "about a millisecond.\n");
+         "two milliseconds or so.\n");
     for (unsigned i = 0; i < COMMANDS; i++)
         printf("  %-10s %s\n", commands[i].name, commands[i].help);
     puts("\n`samara run --help` lists its options; the manual is samara(1).");
