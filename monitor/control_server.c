@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "devices/stream_fd.h"
+
 static const uint64_t patience_ns = CONTROL_PATIENCE_MS * UINT64_C(1000000);
 
 /* --- clients --- */
@@ -85,10 +87,10 @@ static bool send_rest(struct control_client *client)
     while (client->sent < client->length) {
         struct iovec iov = {.iov_base = client->out + client->sent,
                             .iov_len = client->length - client->sent};
-        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-        ssize_t n = sendmsg(client->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+        const struct stream_fd stream = {.fd = client->fd, .kind = STREAM_SOCKET};
+        ssize_t n = stream_writev(&stream, &iov, 1);
 
-        if (n < 0 && errno == EAGAIN)
+        if (n == -EAGAIN)
             return true;
         if (n <= 0) {
             drop(client);
@@ -186,10 +188,10 @@ static bool receive(struct control_client *client)
 {
     struct iovec iov = {.iov_base = client->in + client->got,
                         .iov_len = sizeof(client->in) - client->got};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    ssize_t n = recvmsg(client->fd, &msg, MSG_DONTWAIT);
+    const struct stream_fd stream = {.fd = client->fd, .kind = STREAM_SOCKET};
+    ssize_t n = stream_readv(&stream, &iov, 1);
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (n == -EAGAIN || n == -EINTR)
         return false;
     if (n <= 0) {
         drop(client);

@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "monitor/warn.h"
 #include "seccomp/filters.h"
 
 enum { STATUS_TRAPPED = 125, PREFIX = 7, LONGEST = 1024 };
@@ -90,14 +90,6 @@ extern const char repeat_call_end[] __attribute__((visibility("hidden")));
 long repeat_call(long nr, long a0, long a1, long a2, long a3, long a4, long a5)
     __attribute__((visibility("hidden")));
 
-static void say(char *line)
-{
-    struct iovec parts[] = {{(char[]){"samara: "}, 8}, {line, strlen(line)}, {(char[]){"\n"}, 1}};
-    ssize_t written = writev(STDERR_FILENO, parts, 3);
-
-    (void)written;
-}
-
 static void on_forbidden(int sig, siginfo_t *info, void *context)
 {
     greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
@@ -108,7 +100,7 @@ static void on_forbidden(int sig, siginfo_t *info, void *context)
 
     (void)sig;
     seccomp_describe(line, sizeof(line), own_role, info->si_syscall, args);
-    say(line);
+    warn_now(line);
     if (own_mode != SECCOMP_MODE_LOG)
         _exit(STATUS_TRAPPED);
     regs[REG_RAX] = repeat_call(info->si_syscall, regs[REG_RDI], regs[REG_RSI], regs[REG_RDX],
