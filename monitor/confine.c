@@ -17,6 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "monitor/fd_close.h"
+
 /* Connections of vsock, and some for all else. */
 enum { FILES_MOST = 1024 + 128 };
 enum { CAPABILITIES_MOST = 64, ROOM_STACK = 32 << 10 };
@@ -84,12 +86,8 @@ void confine_init(struct confinement *c, unsigned long namespaces, bool files_gr
                 {CLONE_NEWIPC, CONFINE_IPC_NS},
                 {CLONE_NEWUTS, CONFINE_UTS_NS}};
 
-    *c = (struct confinement){.files_grow = files_grow,
-                              .all = all,
-                              .user = user,
-                              .net_ns = -1,
-                              .landlock = -1,
-                              .proc = -1};
+    *c = (struct confinement){
+        .files_grow = files_grow, .all = all, .user = user, .net_ns = -1, .landlock = -1};
     for (unsigned i = 0; i < CONFINE_MEASURES; i++)
         atomic_init(&c->reason[i], EINPROGRESS);
     for (unsigned i = 0; i < sizeof(made) / sizeof(made[0]); i++)
@@ -144,17 +142,16 @@ static void limit_process(struct confinement *c)
 /* --- the room --- */
 
 /* So that the owner's other processes are seen as his by SO_PEERCRED; without, all are nobody's. */
-static void map_user(const struct confinement *c)
+static void map_user(const struct confinement *c, int proc)
 {
     char line[64];
-    int fd = openat(c->proc, "self/uid_map", O_WRONLY | O_CLOEXEC);
+    int fd = openat(proc, "self/uid_map", O_WRONLY | O_CLOEXEC);
     int len = snprintf(line, sizeof(line), "%u %u 1", c->user, c->user);
 
-    if (fd < 0)
-        return;
-    if (write(fd, line, (size_t)len) < 0)
-        errno = 0; /* a peer will be refused, that is all */
-    close(fd);
+    ssize_t written = fd >= 0 ? write(fd, line, (size_t)len) : 0;
+
+    (void)written; /* if not, peers will be refused, that is all */
+    fd_close(&fd);
 }
 
 /* The working directory becomes the root, and what was the root goes. An initial RAM file system
@@ -199,12 +196,12 @@ static void make_landlock(struct confinement *c)
  * that is given up, and as much again when it goes. Without it no socket can be made either
  * (seccomp), nor connected or bound (Landlock); so it is made only for those who want all there is.
  */
-static void make_net(struct confinement *c)
+static void make_net(struct confinement *c, int proc)
 {
     if (!c->all)
         errno = ECANCELED;
     else if (unshare(CLONE_NEWNET) == 0)
-        c->net_ns = openat(c->proc, "thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+        c->net_ns = openat(proc, "thread-self/ns/net", O_RDONLY | O_CLOEXEC);
     note_call(c, CONFINE_NET_NS, c->net_ns);
 }
 
@@ -213,18 +210,17 @@ static void *make_room(void *arg)
 {
     struct confinement *c = arg;
     bool own_user = c->reason[CONFINE_USER_NS] == 0;
+    int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC); /* while there is a path to it */
 
-    c->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (own_user)
-        map_user(c);
+        map_user(c, proc);
     if (c->reason[CONFINE_MOUNT_NS] == 0)
         note_call(c, CONFINE_ROOT, empty_root(own_user));
     else
         note(c, CONFINE_ROOT, c->reason[CONFINE_MOUNT_NS]);
     make_landlock(c);
-    make_net(c);
-    if (c->proc >= 0)
-        close(c->proc);
+    make_net(c, proc);
+    fd_close(&proc);
     return NULL;
 }
 
@@ -258,13 +254,6 @@ static void drop_capabilities(struct confinement *c)
     note_call(c, CONFINE_CAPABILITIES, syscall(SYS_capset, &header, nothing));
 }
 
-static void close_one(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
 void confine_thread(struct confinement *c, bool for_process)
 {
     if (c->net_ns >= 0)
@@ -280,8 +269,8 @@ void confine_thread(struct confinement *c, bool for_process)
 
 void confine_finish(struct confinement *c)
 {
-    close_one(&c->net_ns);
-    close_one(&c->landlock);
+    fd_close(&c->net_ns);
+    fd_close(&c->landlock);
 }
 
 void confine_seccomp(struct confinement *c, bool protects)

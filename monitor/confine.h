@@ -40,7 +40,6 @@ struct confinement {
     unsigned user;                /* the owner */
     bool all;                     /* whatever it costs */
     int net_ns, landlock;         /* descriptors for the threads, or -1 */
-    int proc;                     /* /proc of before */
     pthread_t room_thread;
     bool room_thread_runs;
 };

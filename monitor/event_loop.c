@@ -12,6 +12,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "monitor/fd_close.h"
 #include "monitor/clock.h"
 
 enum { SLOT_WAKE = LOOP_WATCHES, SLOT_TIMER };
@@ -57,18 +58,11 @@ int loop_init(struct event_loop *loop, struct device_lock *lock, struct err *err
     return 0;
 }
 
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
 void loop_close(struct event_loop *loop)
 {
-    close_fd(&loop->epoll_fd);
-    close_fd(&loop->wake_fd);
-    close_fd(&loop->timer_fd);
+    fd_close(&loop->epoll_fd);
+    fd_close(&loop->wake_fd);
+    fd_close(&loop->timer_fd);
     free(loop->watches);
     loop->watches = NULL;
 }

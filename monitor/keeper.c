@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "monitor/fd_close.h"
 #include "monitor/link.h"
 #include "monitor/report.h"
 #include "monitor/unix_socket.h"
@@ -53,20 +54,13 @@ int keeper_open(struct keeper *k, struct err *err)
     return k->signal_fd < 0 ? err_sys(err, "signalfd") : link_open(k->ends, err);
 }
 
-static void close_one(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
 void keeper_close(struct keeper *k)
 {
     bool opened = k->signal_fd >= 0;
 
-    close_one(&k->signal_fd);
-    close_one(&k->ends[KEEPERS]);
-    close_one(&k->ends[MONITORS]);
+    fd_close(&k->signal_fd);
+    fd_close(&k->ends[KEEPERS]);
+    fd_close(&k->ends[MONITORS]);
     if (opened)
         sigprocmask(SIG_SETMASK, &k->before, NULL);
 }
@@ -95,8 +89,8 @@ static void become_monitor(struct keeper *k)
     sigset_t stop;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    close_one(&k->signal_fd);
-    close_one(&k->ends[KEEPERS]);
+    fd_close(&k->signal_fd);
+    fd_close(&k->ends[KEEPERS]);
     sigemptyset(&stop);
     for (unsigned i = 0; i < STOPPING; i++)
         sigaddset(&stop, stopping[i]);
@@ -121,7 +115,7 @@ int keeper_split(struct keeper *k, struct err *err)
         return 0;
     }
     k->monitor = child;
-    close_one(&k->ends[MONITORS]);
+    fd_close(&k->ends[MONITORS]);
     return 1;
 }
 
@@ -175,7 +169,7 @@ static void dial(const struct keeper *k, const char *vsock_path, const struct li
     fd = unix_connect(path);
     answer.value = fd < 0 ? (uint32_t)-fd : 0;
     link_send(k->ends[KEEPERS], &answer, fd);
-    close_one(&fd);
+    fd_close(&fd);
 }
 
 /* One message, so that there is room for its answer. False: the monitor is gone. */

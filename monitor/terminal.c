@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "monitor/fd_close.h"
 #include "seccomp/policy.h"
 
 enum { INPUT_QUEUE = 0 }; /* TCIFLUSH */
@@ -51,7 +52,7 @@ void terminal_set(struct terminal *t, const struct samara_termios *wanted, bool 
 }
 
 /* Whoever is in the background by now would be stopped for it. */
-void terminal_restore(struct terminal *t)
+static void restore(struct terminal *t)
 {
     struct samara_termios now;
     sigset_t stop, before;
@@ -67,8 +68,6 @@ void terminal_restore(struct terminal *t)
 
 void terminal_close(struct terminal *t)
 {
-    terminal_restore(t);
-    if (t->fd >= 0)
-        close(t->fd);
-    t->fd = -1;
+    restore(t);
+    fd_close(&t->fd);
 }

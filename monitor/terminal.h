@@ -31,10 +31,7 @@ void terminal_size(const struct terminal *t, uint16_t *rows, uint16_t *cols);
  * and character size stay as they are. */
 void terminal_set(struct terminal *t, const struct samara_termios *wanted, bool flush);
 
-/* Puts the modes back if they are others by now. */
-void terminal_restore(struct terminal *t);
-
-/* Restores and closes. */
+/* Puts the modes back if they are others by now, and closes. */
 void terminal_close(struct terminal *t);
 
 #endif

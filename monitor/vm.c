@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "abi/memory_map.h"
+#include "monitor/fd_close.h"
 #include "monitor/kvm.h"
 #include "monitor/vm_setup.h"
 #include "seccomp/enter.h"
@@ -342,8 +343,7 @@ int vm_confine(struct vm *vm, struct err *err)
         return -1;
     vcpu_own(&vm->vcpu);
     program_close(&vm->program);
-    close(vm->kvm);
-    vm->kvm = -1;
+    fd_close(&vm->kvm);
     if (enter(vm, ROLE_VCPU, err) != 0 || await_loop_confined(vm, err) != 0)
         return -1;
     if (vm->confinement)

@@ -2,8 +2,8 @@
  * A virtual machine: the one owner of KVM's descriptors, guest memory, devices, loop and vCPU.
  *
  *     keeper    vm_open ──────────┬── vm_hand_over ────────────────────────────────────── vm_close
- *     monitor                     └── vm_create ── vm_run ──(doorbell: exit, or the vCPU
- *                                     fails, or vm_abandon)
+ *     monitor                     └── vm_create ── vm_confine ── vm_run ──(doorbell: exit, or
+ *                                     the vCPU fails, or vm_abandon)── the process ends
  */
 #ifndef SAMARA_MONITOR_VM_H
 #define SAMARA_MONITOR_VM_H

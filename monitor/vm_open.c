@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "monitor/fd_close.h"
 #include "monitor/kvm.h"
 #include "monitor/runtime_dir.h"
 #include "monitor/vm_setup.h"
@@ -77,14 +78,13 @@ static int open_cgroups(struct vm *vm, struct err *err)
 
 void vm_close_cgroups(struct vm *vm)
 {
-    for (unsigned i = 0; i < VM_CGROUPS; i++) {
-        if (vm->cgroups[i] >= 0)
-            close(vm->cgroups[i]);
-        vm->cgroups[i] = -1;
-    }
+    for (unsigned i = 0; i < VM_CGROUPS; i++)
+        fd_close(&vm->cgroups[i]);
 }
 
 /* --- all of it --- */
+
+_Static_assert(VSOCK_PATH_MAX + sizeof("_4294967295") <= UNIX_PATH_MAX + 1, "PATH_N");
 
 static int listen_for_vsock(struct vm *vm, struct err *err)
 {
@@ -126,10 +126,8 @@ void vm_hand_over(struct vm *vm)
     kernel_image_close(&vm->kernel);
     trace_close(&vm->trace);
     vm_close_cgroups(vm);
-    if (vm->runtime_dir >= 0)
-        close(vm->runtime_dir);
-    close(vm->kvm);
-    vm->kvm = vm->runtime_dir = -1;
+    fd_close(&vm->runtime_dir);
+    fd_close(&vm->kvm);
 }
 
 void vm_close(struct vm *vm)

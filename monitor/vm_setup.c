@@ -14,6 +14,7 @@
 #include "abi/memory_map.h"
 #include "monitor/boot.h"
 #include "monitor/clock.h"
+#include "monitor/fd_close.h"
 #include "monitor/kvm.h"
 #include "monitor/role_fd.h"
 #include "monitor/warn.h"
@@ -217,9 +218,7 @@ int vm_make_basis(struct vm *vm, struct err *err)
     trace_step(&vm->trace, TRACE_CONTENTS, "kernel file");
     if (cpuid_load(&vm->cpuid, vm->kvm, vm->runtime_dir, err) != 0)
         return -1;
-    if (vm->runtime_dir >= 0)
-        close(vm->runtime_dir);
-    vm->runtime_dir = -1;
+    fd_close(&vm->runtime_dir);
     trace_step(&vm->trace, TRACE_CONTENTS, "CPUID");
     if (vm->confinement)
         confine_begin_room(vm->confinement);

@@ -19,7 +19,7 @@
 #define BOTH       (LOOP | VCPU)
 
 #define ALL32      UINT64_C(0xffffffff)
-/* Rules: a 32-bit argument is a value, or has these bits set and those clear. */
+/* Rules: a 32-bit argument is a value, or has these bits set. */
 #define IS(n, v)                                                                                   \
     {                                                                                              \
         .arg = (n), .mask = ALL32, .value = (v)                                                    \
