@@ -14,7 +14,7 @@ struct run_options {
 };
 
 /* Parses the words after "run". The strings stay argv's, but for the argument and environment
- * blocks: vm_config_close frees those, also after a failure. -1 with err. */
+ * blocks, which last as long as the process. -1 with err. */
 int options_parse(struct run_options *options, int argc, char **argv, struct err *err);
 
 /* Prints the options, to standard output. */

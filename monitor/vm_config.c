@@ -1,7 +1,6 @@
 /* See vm_config.h. */
 #include "monitor/vm_config.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "devices/vsock.h"
@@ -17,16 +16,4 @@ int vm_config_check(const struct vm_config *c, struct err *err)
         return err_set(err, "arguments and environment are longer than %u KiB",
                        VM_STRINGS_MAX >> 10);
     return 0;
-}
-
-static void free_const(const char *text)
-{
-    free((void *)(uintptr_t)text);
-}
-
-void vm_config_close(struct vm_config *c)
-{
-    free_const(c->argv.data);
-    free_const(c->envp.data);
-    c->argv = c->envp = (struct string_block){0};
 }

@@ -33,9 +33,6 @@ struct vm_config {
     struct string_block argv, envp;
 };
 
-/* Frees argv and envp, which whoever filled them in allocated. */
-void vm_config_close(struct vm_config *config);
-
 /* -1 with err if the parts contradict each other or lie outside their ranges. */
 int vm_config_check(const struct vm_config *config, struct err *err);
 
