@@ -21,7 +21,7 @@
 
 /* Connections of vsock, and some for all else. */
 enum { FILES_MOST = 1024 + 128 };
-enum { CAPABILITIES_MOST = 64, ROOM_STACK = 32 << 10 };
+enum { CAPABILITIES_MOST = 64 };
 
 /* linux/landlock.h of Debian 12 ends with version 2 (Documentation/userspace-api/landlock.rst). */
 enum { LANDLOCK_VERSION = 1 };
@@ -74,20 +74,16 @@ static void note_call(struct confinement *c, enum confine_measure measure, long 
     note(c, measure, result < 0 ? errno : 0);
 }
 
-void confine_init(struct confinement *c, unsigned long namespaces, bool files_grow, bool all,
-                  unsigned user)
+void confine_init(struct confinement *c, unsigned long namespaces, bool all, unsigned user)
 {
     static const struct {
         unsigned long flag;
         enum confine_measure measure;
     } made[] = {{CLONE_NEWUSER, CONFINE_USER_NS},
                 {CLONE_NEWPID, CONFINE_PID_NS},
-                {CLONE_NEWNS, CONFINE_MOUNT_NS},
-                {CLONE_NEWIPC, CONFINE_IPC_NS},
                 {CLONE_NEWUTS, CONFINE_UTS_NS}};
 
-    *c = (struct confinement){
-        .files_grow = files_grow, .all = all, .user = user, .net_ns = -1, .landlock = -1};
+    *c = (struct confinement){.all = all, .user = user, .landlock = -1};
     for (unsigned i = 0; i < CONFINE_MEASURES; i++)
         atomic_init(&c->reason[i], EINPROGRESS);
     for (unsigned i = 0; i < sizeof(made) / sizeof(made[0]); i++)
@@ -104,15 +100,6 @@ void confine_process(struct confinement *c)
                                  SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED);
 }
 
-/* Forty calls. Without CAP_SETPCAP the set stays, of no use to anybody. */
-void confine_bounds(void)
-{
-    int result = 0;
-
-    for (int i = 0; i < CAPABILITIES_MOST && result == 0; i++)
-        result = prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
-}
-
 /* By prlimit(), for which resources are plain numbers in both C libraries' eyes. */
 static int lower(int resource, rlim_t most)
 {
@@ -127,14 +114,14 @@ static int lower(int resource, rlim_t most)
     return (int)syscall(SYS_prlimit64, 0, resource, &limit, NULL);
 }
 
-static void limit_process(struct confinement *c)
+static void limit_process(struct confinement *c, bool files_grow)
 {
     int result = 0;
 
     result |= lower(RLIMIT_NOFILE, FILES_MOST);
     result |= lower(RLIMIT_CORE, 0);
     result |= lower(RLIMIT_MEMLOCK, 0);
-    if (!c->files_grow)
+    if (!files_grow)
         result |= lower(RLIMIT_FSIZE, 0);
     note_call(c, CONFINE_LIMITS, result);
 }
@@ -142,10 +129,10 @@ static void limit_process(struct confinement *c)
 /* --- the room --- */
 
 /* So that the owner's other processes are seen as his by SO_PEERCRED; without, all are nobody's. */
-static void map_user(const struct confinement *c, int proc)
+static void map_user(const struct confinement *c)
 {
     char line[64];
-    int fd = openat(proc, "self/uid_map", O_WRONLY | O_CLOEXEC);
+    int fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
     int len = snprintf(line, sizeof(line), "%u %u 1", c->user, c->user);
 
     ssize_t written = fd >= 0 ? write(fd, line, (size_t)len) : 0;
@@ -177,100 +164,74 @@ static int empty_root(bool own_user)
     return mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | none, NULL);
 }
 
-static void make_landlock(struct confinement *c)
-{
-    const long versions = sizeof(landlock_versions) / sizeof(landlock_versions[0]);
-    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
-
-    if (version >= 1) {
-        version = version < versions ? version : versions;
-        c->landlock =
-            (int)syscall(SYS_landlock_create_ruleset, &landlock_versions[version - 1].rules,
-                         landlock_versions[version - 1].size, 0);
-    }
-    note_call(c, CONFINE_LANDLOCK, c->landlock);
-}
-
 /*
- * The network namespace is nearly half a millisecond of work for the kernel, as much as all else
- * that is given up, and as much again when it goes. Without it no socket can be made either
+ * The network namespace is three quarters of a millisecond of work for the kernel, more than all
+ * else that is given up, and as much again when it goes. Without it no socket can be made either
  * (seccomp), nor connected or bound (Landlock); so it is made only for those who want all there is.
  */
-static void make_net(struct confinement *c, int proc)
+static void make_net(struct confinement *c)
 {
-    if (!c->all)
-        errno = ECANCELED;
-    else if (unshare(CLONE_NEWNET) == 0)
-        c->net_ns = openat(proc, "thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-    note_call(c, CONFINE_NET_NS, c->net_ns);
+    if (c->all)
+        note_call(c, CONFINE_NET_NS, unshare(CLONE_NEWNET));
+    else
+        note(c, CONFINE_NET_NS, ECANCELED);
 }
 
-/* In a thread of its own: to unmount the old root the kernel waits for RCU. */
-static void *make_room(void *arg)
+void confine_make_room(struct confinement *c)
 {
-    struct confinement *c = arg;
     bool own_user = c->reason[CONFINE_USER_NS] == 0;
-    int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC); /* while there is a path to it */
 
     if (own_user)
-        map_user(c, proc);
+        map_user(c);
+    note_call(c, CONFINE_IPC_NS, unshare(CLONE_NEWIPC));
+    make_net(c);
+    note_call(c, CONFINE_MOUNT_NS, unshare(CLONE_NEWNS));
     if (c->reason[CONFINE_MOUNT_NS] == 0)
         note_call(c, CONFINE_ROOT, empty_root(own_user));
     else
         note(c, CONFINE_ROOT, c->reason[CONFINE_MOUNT_NS]);
-    make_landlock(c);
-    make_net(c, proc);
-    fd_close(&proc);
-    return NULL;
 }
 
-void confine_begin_room(struct confinement *c)
-{
-    pthread_attr_t attr;
+/* --- privileges --- */
 
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, ROOM_STACK);
-    c->room_thread_runs = pthread_create(&c->room_thread, &attr, make_room, c) == 0;
-    pthread_attr_destroy(&attr);
-    if (!c->room_thread_runs)
-        make_room(c);
-}
-
-void confine_end_room(struct confinement *c)
-{
-    if (c->room_thread_runs)
-        pthread_join(c->room_thread, NULL);
-    c->room_thread_runs = false;
-}
-
-/* --- threads --- */
-
+/* Forty calls for the bounding set. Without CAP_SETPCAP that stays, of no use to anybody. */
 static void drop_capabilities(struct confinement *c)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     const struct __user_cap_data_struct nothing[2] = {{0}};
 
+    for (int i = 0, result = 0; i < CAPABILITIES_MOST && result == 0; i++)
+        result = prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     note_call(c, CONFINE_CAPABILITIES, syscall(SYS_capset, &header, nothing));
 }
 
-void confine_thread(struct confinement *c, bool for_process)
+static int restrict_by(const struct landlock_rules *rules, size_t size)
 {
-    if (c->net_ns >= 0)
-        note_call(c, CONFINE_NET_NS, setns(c->net_ns, CLONE_NEWNET));
-    if (c->landlock >= 0)
-        note_call(c, CONFINE_LANDLOCK, syscall(SYS_landlock_restrict_self, c->landlock, 0));
-    if (for_process) {
-        limit_process(c);
-        note_call(c, CONFINE_NOT_DUMPABLE, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
-    }
-    drop_capabilities(c);
+    int set = (int)syscall(SYS_landlock_create_ruleset, rules, size, 0);
+    int result = set < 0 ? -1 : (int)syscall(SYS_landlock_restrict_self, set, 0);
+
+    fd_close(&set);
+    return result;
 }
 
-void confine_finish(struct confinement *c)
+static int enter_landlock(void)
 {
-    fd_close(&c->net_ns);
-    fd_close(&c->landlock);
+    const long versions = sizeof(landlock_versions) / sizeof(landlock_versions[0]);
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
+
+    if (version < 1)
+        return -1;
+    version = version < versions ? version : versions;
+    return restrict_by(&landlock_versions[version - 1].rules, landlock_versions[version - 1].size);
+}
+
+void confine_thread(struct confinement *c, bool files_grow)
+{
+    note_call(c, CONFINE_LANDLOCK, enter_landlock());
+    limit_process(c, files_grow);
+    note_call(c, CONFINE_NOT_DUMPABLE, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
+    drop_capabilities(c);
 }
 
 void confine_seccomp(struct confinement *c, bool protects)

@@ -46,7 +46,7 @@ static size_t put_status(const struct control_ops *ops, char *to)
     json_string(&j, "name", ops->name);
     json_number(&j, "pid", (uint64_t)ops->pid);
     json_string(&j, "state", state_of(ops->vm));
-    json_string(&j, "program", ops->vm->program.path);
+    json_string(&j, "program", ops->vm->opened.program.path);
     json_number(&j, "memory", ops->vm->config->memory);
     json_number(&j, "uptime_ms", uptime_ms(ops));
     json_string(&j, "seccomp", seccomp_modes[ops->vm->config->seccomp]);
@@ -61,8 +61,8 @@ static size_t put_line(const struct control_ops *ops, char *to)
     char program[256];
     int n;
 
-    printable_copy(program, sizeof(program), vm->program.path,
-                   strnlen(vm->program.path, (sizeof(program) - 1) / 4));
+    printable_copy(program, sizeof(program), vm->opened.program.path,
+                   strnlen(vm->opened.program.path, (sizeof(program) - 1) / 4));
     n = snprintf(to, CONTROL_PAYLOAD, "%-29s %7d %-8s %5llu MiB %9llu %s", ops->name, ops->pid,
                  state_of(vm), (unsigned long long)(vm->config->memory >> 20),
                  (unsigned long long)(uptime_ms(ops) / 1000), program);

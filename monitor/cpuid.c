@@ -16,22 +16,17 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "monitor/fd_close.h"
 #include "monitor/kvm.h"
 
-enum { BOOT_ID = 36, RELEASE = 64 };
-
-/* All that the answer depends on. */
-struct cache_key {
-    char boot_id[BOOT_ID];
-    uint32_t processor; /* family, model, stepping */
-    char release[RELEASE];
-    uint64_t device;    /* /dev/kvm's inode */
-    uint64_t device_ns; /* and its last change */
+enum {
+    BOOT_ID = sizeof(((struct cpuid_key *)0)->boot_id),
+    RELEASE = sizeof(((struct cpuid_key *)0)->release)
 };
 
 struct cache_header {
     char magic[8];
-    struct cache_key key;
+    struct cpuid_key key;
     uint32_t count;
     uint32_t pad;
 };
@@ -49,7 +44,7 @@ static bool read_boot_id(char id[BOOT_ID])
     return good;
 }
 
-static bool make_key(struct cache_key *key, int kvm)
+static bool make_key(struct cpuid_key *key, int kvm)
 {
     struct utsname name;
     struct stat st;
@@ -69,7 +64,7 @@ static bool ours_alone(const struct stat *st)
     return st->st_uid == geteuid() && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-static bool read_cache(struct cpuid_table *table, int fd, const struct cache_key *key)
+static bool read_cache(struct cpuid_table *table, int fd, const struct cpuid_key *key)
 {
     struct cache_header h;
     struct stat st;
@@ -86,7 +81,7 @@ static bool read_cache(struct cpuid_table *table, int fd, const struct cache_key
 }
 
 /* Best effort: without a cache every start is 300 us slower, nothing else. */
-static void write_cache(const struct cpuid_table *table, int dir, const struct cache_key *key)
+static void write_cache(const struct cpuid_table *table, int dir, const struct cpuid_key *key)
 {
     struct cache_header h = {.key = *key, .count = table->head.nent};
     char name[40];
@@ -106,29 +101,35 @@ static void write_cache(const struct cpuid_table *table, int dir, const struct c
         unlinkat(dir, name, 0);
 }
 
-int cpuid_load(struct cpuid_table *table, int kvm, int dir, struct err *err)
+void cpuid_cache_find(struct cpuid_cache *cache, int kvm, int dir)
 {
-    struct cache_key key;
-    bool cached = false;
-    int r = 0;
+    cache->dir = dir;
+    cache->file = -1;
+    if (dir < 0)
+        return;
+    if (make_key(&cache->key, kvm))
+        cache->file = openat(dir, "cpuid", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    else
+        fd_close(&cache->dir);
+}
 
+void cpuid_cache_close(struct cpuid_cache *cache)
+{
+    fd_close(&cache->dir);
+    fd_close(&cache->file);
+}
+
+int cpuid_load(struct cpuid_table *table, int kvm, const struct cpuid_cache *cache, struct err *err)
+{
     memset(&table->head, 0, sizeof(table->head));
-    if (dir >= 0 && !make_key(&key, kvm))
-        dir = -1;
-    if (dir >= 0) {
-        int fd = openat(dir, "cpuid", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-
-        cached = fd >= 0 && read_cache(table, fd, &key);
-        if (fd >= 0)
-            close(fd);
-    }
-    if (!cached) {
-        table->head.nent = CPUID_ENTRIES;
-        r = KVM_CALL(kvm, KVM_GET_SUPPORTED_CPUID, table, err);
-        if (r >= 0 && dir >= 0)
-            write_cache(table, dir, &key);
-    }
-    return r < 0 ? -1 : 0;
+    if (cache->file >= 0 && read_cache(table, cache->file, &cache->key))
+        return 0;
+    table->head.nent = CPUID_ENTRIES;
+    if (KVM_CALL(kvm, KVM_GET_SUPPORTED_CPUID, table, err) < 0)
+        return -1;
+    if (cache->dir >= 0)
+        write_cache(table, cache->dir, &cache->key);
+    return 0;
 }
 
 const struct kvm_cpuid_entry2 *cpuid_find(const struct cpuid_table *table, uint32_t leaf,

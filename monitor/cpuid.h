@@ -18,9 +18,35 @@ struct cpuid_table {
     struct kvm_cpuid_entry2 entries[CPUID_ENTRIES];
 };
 
-/* Fills the table from the file in the directory dir, or from KVM and then the file; dir -1: from
- * KVM. -1 with err if KVM will not say. */
-int cpuid_load(struct cpuid_table *table, int kvm, int dir, struct err *err);
+/* All that the answer depends on. */
+struct cpuid_key {
+    char boot_id[36];
+    uint32_t processor; /* family, model, stepping */
+    char release[64];
+    uint64_t device;    /* /dev/kvm's inode */
+    uint64_t device_ns; /* and its last change */
+};
+
+/* Where the answer is kept. */
+struct cpuid_cache {
+    int dir, file; /* for making a new file, for reading the one there is; -1: cannot */
+    struct cpuid_key key;
+};
+
+#define CPUID_CACHE_NONE                                                                           \
+    {                                                                                              \
+        .dir = -1, .file = -1                                                                      \
+    }
+
+/* Looks for the file in the directory dir, which is handed over (-1: there is none). This is what
+ * takes paths; all else does not. */
+void cpuid_cache_find(struct cpuid_cache *cache, int kvm, int dir);
+void cpuid_cache_close(struct cpuid_cache *cache);
+
+/* Fills the table from the cache's file, or from KVM, and then makes the file. -1 with err if KVM
+ * will not say. */
+int cpuid_load(struct cpuid_table *table, int kvm, const struct cpuid_cache *cache,
+               struct err *err);
 
 /* The entry for leaf and subleaf, or NULL. */
 const struct kvm_cpuid_entry2 *cpuid_find(const struct cpuid_table *table, uint32_t leaf,

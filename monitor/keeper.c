@@ -67,10 +67,11 @@ void keeper_close(struct keeper *k)
 
 /* --- the split --- */
 
-/* What the monitor is to have, tried in this order: a host may permit only some of it. */
+/* What the monitor is to have, tried in this order: a host may permit only some of it. The other
+ * namespaces it makes itself (confine.h), beside other work. */
 static const unsigned long wishes[] = {
-    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS,
-    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS,
+    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWUTS,
+    CLONE_NEWPID | CLONE_NEWUTS,
     0,
 };
 
@@ -97,12 +98,41 @@ static void become_monitor(struct keeper *k)
     sigprocmask(SIG_UNBLOCK, &stop, NULL);
 }
 
+/* --- processors --- */
+
+/*
+ * Some kernels (sched_vcpu_pack) put a new or woken thread onto the processor of the one that did
+ * it, or that it was on before, although others idle, and leave it there: the two would take turns.
+ * There are three at work when a VM is made, and the path to the guest's first instruction is as
+ * long as they wait for each other; so whoever knows who is about to sleep says who goes where.
+ */
+static void send_to(const struct keeper *k, pid_t child, bool here)
+{
+    cpu_set_t set = k->processors;
+    int now = sched_getcpu();
+
+    if (now < 0 || CPU_COUNT(&set) == 0)
+        return;
+    CPU_CLR((size_t)now, &set);
+    if (here)
+        CPU_XOR(&set, &set, &k->processors);
+    if (CPU_COUNT(&set) > 0)
+        sched_setaffinity(child, sizeof(set), &set);
+}
+
+void keeper_make_way(const struct keeper *k)
+{
+    send_to(k, k->monitor, true);
+}
+
 int keeper_split(struct keeper *k, struct err *err)
 {
     pid_t child = -1;
 
     k->pid = getpid();
     k->user = geteuid();
+    if (sched_getaffinity(0, sizeof(k->processors), &k->processors) != 0)
+        CPU_ZERO(&k->processors);
 
     for (unsigned i = 0; child < 0 && i < sizeof(wishes) / sizeof(wishes[0]); i++) {
         child = clone_into(wishes[i]);
@@ -115,8 +145,16 @@ int keeper_split(struct keeper *k, struct err *err)
         return 0;
     }
     k->monitor = child;
+    send_to(k, child, false);
     fd_close(&k->ends[MONITORS]);
     return 1;
+}
+
+void keeper_give_up(const struct keeper *k)
+{
+    kill(k->monitor, SIGKILL);
+    while (waitpid(k->monitor, NULL, 0) < 0 && errno == EINTR)
+        ;
 }
 
 /* --- while the monitor runs --- */

@@ -10,6 +10,7 @@
 #ifndef SAMARA_MONITOR_KEEPER_H
 #define SAMARA_MONITOR_KEEPER_H
 
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -23,6 +24,7 @@ struct keeper {
     pid_t pid;       /* the keeper's own */
     unsigned user;
     pid_t monitor;
+    cpu_set_t processors;     /* where we may run; none: unknown */
     unsigned long namespaces; /* CLONE_NEW*: those that the monitor was given */
 };
 
@@ -40,6 +42,13 @@ void keeper_close(struct keeper *k);
 /* Makes the monitor in namespaces of its own, as far as the host permits. 1 in the keeper, 0 in the
  * monitor, -1 with err. No other thread exists. */
 int keeper_split(struct keeper *k, struct err *err);
+
+/* The monitor's first thread, which is about to be woken, comes to our processor: we go to sleep
+ * there, and its other thread has another. It may leave when it likes (vm->processors). */
+void keeper_make_way(const struct keeper *k);
+
+/* Ends the monitor, which is of no use any more. */
+void keeper_give_up(const struct keeper *k);
 
 /* Gives the monitor a copy of its control socket, which listens. */
 void keeper_offer_control(const struct keeper *k, int fd);

@@ -7,6 +7,7 @@
 #define SAMARA_MONITOR_LINK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "monitor/err.h"
@@ -29,6 +30,14 @@ int link_open(int ends[2], struct err *err);
 
 /* Sends a message, and a copy of fd unless that is -1. False if there is no room or nobody. */
 bool link_send(int end, const struct link_message *message, int fd);
+
+/* What the keeper has opened for the monitor goes before all else, once: bytes, and copies of the
+ * descriptors fds. False if nobody is there. */
+bool link_pass(int end, const void *bytes, size_t size, const int *fds, unsigned count);
+
+/* Waits for it. How many descriptors there were, at most `most`; -1 if the other end is gone, or
+ * said something else. */
+int link_await(int end, void *bytes, size_t size, int *fds, unsigned most);
 
 /* 1: a message, and its descriptor or -1 in *fd (the caller's); 0: none now; -1: the other end is
  * gone. What has another size is dropped. fd NULL: descriptors are not taken. */

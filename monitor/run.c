@@ -14,6 +14,7 @@
 #include "monitor/control_dir.h"
 #include "monitor/control_ops.h"
 #include "monitor/keeper.h"
+#include "monitor/kvm.h"
 #include "monitor/link.h"
 #include "monitor/options.h"
 #include "monitor/program.h"
@@ -170,9 +171,7 @@ static int run_vm(struct run *run, const struct run_options *options, struct rep
     struct err trouble = {.text = ""};
     int status;
 
-    if (seccomp_prepare(options->vm.seccomp, err) != 0 || watch(run, options, err) != 0)
-        return EXIT_SAMARA;
-    if (vm_confine(run->vm, err) != 0)
+    if (watch(run, options, err) != 0)
         return EXIT_SAMARA;
     vm_run(run->vm);
     status = outcome(run, options->vm.program, report);
@@ -191,37 +190,27 @@ static int be_monitor(struct vm *vm, const struct keeper *keeper, const struct r
     static struct confinement confinement;
     static struct run run;
 
-    confine_init(&confinement, keeper->namespaces, vm->files_grow, options->vm.require_confinement,
-                 keeper->user);
+    confine_init(&confinement, keeper->namespaces, options->vm.require_confinement, keeper->user);
     confine_process(&confinement);
     run.vm = vm;
     run.link = keeper->ends[1];
-    run.control = (struct control_ops){.vm = vm,
-                                       .name = options->vm.name,
-                                       .pid = keeper->pid,
-                                       .owner = keeper->user,
-                                       .kill = kill_vm,
-                                       .arg = &run};
+    run.control.vm = vm;
+    run.control.name = options->vm.name;
+    run.control.pid = keeper->pid;
+    run.control.owner = keeper->user;
+    run.control.kill = kill_vm;
+    run.control.arg = &run;
     control_ops_init(&run.control);
+    vm->opener = keeper->ends[1];
+    vm->processors = keeper->processors;
     vm->confinement = &confinement;
     vm->dial = dial;
     vm->dial_arg = &run;
+    if (seccomp_prepare(options->vm.seccomp, &report->err) != 0)
+        return EXIT_SAMARA;
     if (vm_create(vm, &report->err) != 0)
         return vm->program_status ? vm->program_status : EXIT_SAMARA;
     return run_vm(&run, options, report);
-}
-
-/* What is asked for by name has to be there; without a name the VM runs without a control socket
- * where there is no place for one. */
-static int open_control(struct unix_listener *control, struct run_options *options, struct err *err)
-{
-    static char name[VM_NAME_MAX + 1];
-
-    if (options->vm.name)
-        return control_listen(control, options->vm.name, err);
-    vm_name_default(name, options->vm.program);
-    options->vm.name = name;
-    return 0;
 }
 
 struct keeping {
@@ -241,45 +230,60 @@ static void offer_control(void *arg)
         keeper_offer_control(k->keeper, k->control->fd);
 }
 
-static int be_keeper(struct vm *vm, struct keeper *keeper, struct unix_listener *control,
-                     const struct run_options *options, struct err *err)
+/* What is asked for by name has to be there; without a name the VM runs without a control socket
+ * where there is no place for one. */
+static int open_all(struct vm *vm, struct unix_listener *control, bool named, struct err *err)
 {
-    struct keeping keeping = {keeper, control, options->vm.name};
+    if (vm_open(vm, err) != 0)
+        return -1;
+    return named ? control_listen(control, vm->config->name, err) : 0;
+}
 
-    vm_hand_over(vm);
-    return keeper_attend(keeper, options->vm.vsock_path, offer_control, &keeping, err);
+static int be_keeper(struct vm *vm, struct keeper *keeper, bool named, struct err *err)
+{
+    struct unix_listener control = UNIX_LISTENER_NONE;
+    struct keeping keeping = {keeper, &control, vm->config->name};
+    int status = EXIT_SAMARA;
+    bool passed = false;
+
+    if (open_all(vm, &control, named, err) == 0) {
+        keeper_make_way(keeper);
+        passed = vm_pass(vm, keeper->ends[0], err) == 0;
+    }
+    if (passed)
+        status = keeper_attend(keeper, vm->config->vsock_path, offer_control, &keeping, err);
+    else
+        keeper_give_up(keeper);
+    vm_close(vm);
+    unix_unlisten(&control);
+    return vm->program_status ? vm->program_status : status;
 }
 
 static int run_program(struct run_options *options, struct report *report)
 {
     static struct vm vm;
+    static char name[VM_NAME_MAX + 1];
     struct keeper keeper = KEEPER_CLOSED;
-    struct unix_listener control = UNIX_LISTENER_NONE;
-    int status, role = -1;
+    bool named = options->vm.name != NULL;
+    int status = EXIT_SAMARA, kvm = -1, role = -1;
 
     if (vm_config_check(&options->vm, &report->err) != 0)
         return EXIT_SAMARA;
+    if (!named) {
+        vm_name_default(name, options->vm.program);
+        options->vm.name = name;
+    }
     syscall(SYS_close_range, FIRST_OF_OURS, ~0u, 0); /* whatever the caller has left open */
-    if (keeper_open(&keeper, &report->err) != 0) {
-        keeper_close(&keeper);
-        return EXIT_SAMARA;
-    }
-    if (vm_open(&vm, &options->vm, &report->err) == 0 &&
-        open_control(&control, options, &report->err) == 0)
+    if (keeper_open(&keeper, &report->err) == 0)
+        kvm = kvm_open(&report->err);
+    if (kvm >= 0) {
+        vm_init(&vm, &options->vm, kvm);
         role = keeper_split(&keeper, &report->err);
-    if (role == 0) {
-        if (control.fd >= 0)
-            close(control.fd);
+    }
+    if (role == 0)
         return be_monitor(&vm, &keeper, options, report);
-    }
-    if (role == 1) {
-        status = be_keeper(&vm, &keeper, &control, options, &report->err);
-    } else {
-        vm_destroy(&vm);
-        status = vm.program_status ? vm.program_status : EXIT_SAMARA;
-    }
-    vm_close(&vm);
-    unix_unlisten(&control);
+    if (role == 1)
+        status = be_keeper(&vm, &keeper, named, &report->err);
     keeper_close(&keeper);
     return status;
 }

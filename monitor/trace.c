@@ -24,7 +24,7 @@ struct text {
     char room[2 * (TRACE_TRACKS * TRACE_STEPS + SAMARA_MARKS + 8) * 128];
 };
 
-static const char *const track_names[] = {"host: machine", "host: contents", "guest"};
+static const char *const track_names[] = {"host: machine", "host: room", "host: keeper", "guest"};
 
 void trace_step(struct trace *trace, enum trace_track track, const char *name)
 {
@@ -128,23 +128,16 @@ static void put_guest(struct text *f, const struct trace *trace, const struct sa
     }
 }
 
-int trace_open(struct trace *trace, const char *path, struct err *err)
+void trace_init(struct trace *trace, bool wanted)
 {
-    trace->fd = -1;
-    if (path) {
-        trace->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-        if (trace->fd < 0)
-            return err_sys(err, "trace: open %s", path);
-    }
-    trace->wanted = path != NULL;
-    return 0;
+    trace->wanted = wanted;
 }
 
-void trace_close(struct trace *trace)
+int trace_open(const char *path, struct err *err)
 {
-    if (trace->wanted)
-        close(trace->fd);
-    trace->wanted = false;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+
+    return fd < 0 ? err_sys(err, "trace: open %s", path) : fd;
 }
 
 static int write_all(int fd, const struct text *text)
@@ -164,8 +157,8 @@ static int write_all(int fd, const struct text *text)
     return 0;
 }
 
-int trace_write(struct trace *trace, const struct samara_platform *page, int64_t guest_offset,
-                struct err *err)
+int trace_write(struct trace *trace, int fd, const struct samara_platform *page,
+                int64_t guest_offset, struct err *err)
 {
     static struct text text;
 
@@ -177,10 +170,10 @@ int trace_write(struct trace *trace, const struct samara_platform *page, int64_t
     put_guest(&text, trace, page, guest_offset);
     put(&text, "\n]}\n");
     trace->wanted = false;
-    if (write_all(trace->fd, &text) != 0) {
+    if (write_all(fd, &text) != 0) {
         err_sys(err, "trace: write");
-        close(trace->fd);
+        close(fd);
         return -1;
     }
-    return close(trace->fd) != 0 ? err_sys(err, "trace: write") : 0;
+    return close(fd) != 0 ? err_sys(err, "trace: write") : 0;
 }

@@ -11,10 +11,10 @@
 #include "abi/platform.h"
 #include "monitor/err.h"
 
-#define TRACE_STEPS 24
+#define TRACE_STEPS 16
 
-/* The two halves of set-up (vm_setup.h); each is written by one thread at a time. */
-enum trace_track { TRACE_MACHINE, TRACE_CONTENTS, TRACE_TRACKS };
+/* What is done at once (vm_create.c); each is written by one thread at a time. */
+enum trace_track { TRACE_MACHINE, TRACE_ROOM, TRACE_KEEPER, TRACE_TRACKS };
 
 struct trace_steps {
     unsigned count;
@@ -26,22 +26,21 @@ struct trace_steps {
 
 struct trace {
     bool wanted; /* nobody wants one: marking costs a test */
-    int fd;
     struct trace_steps tracks[TRACE_TRACKS];
 };
 
-/* Opens the file, before the VM exists: a bad path must not cost a run. path NULL: none. */
-int trace_open(struct trace *trace, const char *path, struct err *err);
+void trace_init(struct trace *trace, bool wanted);
 
-/* Closes the file, unwritten. */
-void trace_close(struct trace *trace);
+/* Opens the file, before the VM exists: a bad path must not cost a run. A descriptor, or -1 with
+ * err. */
+int trace_open(const char *path, struct err *err);
 
 /* Notes that the step called name (a constant) ends now. */
 void trace_step(struct trace *trace, enum trace_track track, const char *name);
 
-/* Writes and closes the file, which is open. guest_offset is what to add to a guest mark's time
+/* Writes and closes the file fd. guest_offset is what to add to a guest mark's time
  * to get CLOCK_MONOTONIC. The page is a copy of the guest's and not trusted. */
-int trace_write(struct trace *trace, const struct samara_platform *page, int64_t guest_offset,
-                struct err *err);
+int trace_write(struct trace *trace, int fd, const struct samara_platform *page,
+                int64_t guest_offset, struct err *err);
 
 #endif

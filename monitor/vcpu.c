@@ -21,8 +21,6 @@ static void nothing(int sig)
 
 int vcpu_create(struct vcpu *v, int kvm, int vm, struct err *err)
 {
-    struct sigaction kick = {.sa_handler = nothing, .sa_flags = SA_RESTART}; /* not for KVM_RUN */
-    sigset_t kicks;
     int size;
 
     v->fd = KVM_CALL_VALUE(vm, KVM_CREATE_VCPU, 0, err);
@@ -37,10 +35,6 @@ int vcpu_create(struct vcpu *v, int kvm, int vm, struct err *err)
         v->run = NULL;
         return err_sys(err, "map the vCPU's kvm_run");
     }
-    sigemptyset(&kicks);
-    sigaddset(&kicks, SIGNAL_KICK);
-    sigprocmask(SIG_UNBLOCK, &kicks, NULL); /* who started us may have left it blocked */
-    sigaction(SIGNAL_KICK, &kick, NULL);
     return 0;
 }
 
@@ -167,6 +161,13 @@ static void set_running(struct vcpu *v, bool running)
  */
 void vcpu_own(struct vcpu *v)
 {
+    struct sigaction kick = {.sa_handler = nothing, .sa_flags = SA_RESTART}; /* not for KVM_RUN */
+    sigset_t kicks;
+
+    sigemptyset(&kicks);
+    sigaddset(&kicks, SIGNAL_KICK);
+    pthread_sigmask(SIG_UNBLOCK, &kicks, NULL); /* who started us may have left it blocked */
+    sigaction(SIGNAL_KICK, &kick, NULL);
     v->owner = pthread_self();
     v->process = getpid();
     v->thread = (pid_t)syscall(SYS_gettid);

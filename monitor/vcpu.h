@@ -57,7 +57,8 @@ int vcpu_set_features(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
 int vcpu_set_start(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
                    const struct vcpu_start *start, struct err *err);
 
-/* The calling thread is the one that will call vcpu_run: while it may still ask for its id. */
+/* The calling thread is the one that will call vcpu_run: while it may still ask for its id and
+ * handle signals. */
 void vcpu_own(struct vcpu *v);
 
 /* Runs the guest in the calling thread until vcpu_stop or failed. */

@@ -1,18 +1,21 @@
 /*
  * A virtual machine: the one owner of KVM's descriptors, guest memory, devices, loop and vCPU.
  *
- *     keeper    vm_open ──────────┬── vm_hand_over ────────────────────────────────────── vm_close
- *     monitor                     └── vm_create ── vm_confine ── vm_run ──(doorbell: exit, or
- *                                     the vCPU fails, or vm_abandon)── the process ends
+ *     keeper    vm_init ─┬─ vm_open ── vm_pass ─────────────────────────────────────── vm_close
+ *     monitor            └─ vm_create ──┘── vm_run ──(doorbell: exit, or the vCPU fails, or
+ *                           vm_abandon)── the process ends
  */
 #ifndef SAMARA_MONITOR_VM_H
 #define SAMARA_MONITOR_VM_H
+
+#include <sched.h>
 
 #include "devices/vsock.h"
 #include "monitor/confine.h"
 #include "monitor/event_loop.h"
 #include "monitor/guest_mem.h"
 #include "monitor/kernel_image.h"
+#include "monitor/latch.h"
 #include "monitor/mmio_bus.h"
 #include "monitor/platform.h"
 #include "monitor/program.h"
@@ -29,20 +32,29 @@ enum vm_end {
     VM_ABANDONED, /* vm_abandon */
 };
 
-/* A piece of set-up that one of two threads does; see vm.c. */
-struct vm_part {
-    pthread_mutex_t mutex;
-    bool tried, good;
-    struct err err;
+/* What takes the caller's rights: every path, every inherited descriptor. */
+struct vm_opened {
+    int null; /* /dev/null */
+    int trace;
+    struct terminal terminal;
+    struct stream_fd stdio[3]; /* until vsock has them */
+    uint32_t closed_flags;     /* SAMARA_FLAG_STDIN_CLOSED << n */
+    bool files_grow;           /* output or trace go to regular files */
+    struct unix_listener vsock_listener;
+    struct program program;
+    struct kernel_image kernel;
+    struct cpuid_cache cpuid_cache;
+    int cgroups[VM_CGROUPS];  /* their lists of processes, for writing; -1: not open */
+    struct trace_steps steps; /* when it was opened */
 };
 
 struct vm {
     const struct vm_config *config; /* borrowed */
     int kvm, fd;
-    struct terminal terminal;
-    struct stream_fd stdio[3]; /* until vsock has them */
-    uint32_t closed_flags;     /* SAMARA_FLAG_STDIN_CLOSED << n */
-    struct unix_listener vsock_listener;
+    struct vm_opened opened;
+    cpu_set_t
+        processors; /* where threads may run, or none: unknown; the keeper may have sent them */
+    int opener; /* over this link come the opened from the keeper; -1: vm_open was called here */
     vsock_dial_fn dial; /* set by the owner before vm_create, if there is --vsock */
     void *dial_arg;
     uint8_t *ram; /* one host mapping, at the device hole continued from SAMARA_RAM_HIGH_BASE */
@@ -52,15 +64,14 @@ struct vm {
     struct mmio_bus bus;
     struct event_loop loop;
     pthread_t loop_thread;
-    int processor; /* where the thread was that made the loop thread */
     bool loop_started;
-    struct vm_part basis, contents;
+    struct latch basis, devices, loop_confined; /* parts of set-up, see vm_create.c */
+    struct err loop_err;
+    _Atomic int machine_thread; /* the kernel sets it to 0 when that has ended */
+    bool machine_good;
+    struct err machine_err;
     struct vcpu vcpu;
-    struct program program;
     int program_status; /* what program_open or program_check said */
-    struct kernel_image kernel;
-    int cgroups[VM_CGROUPS]; /* their lists of processes, for writing; -1: not open */
-    int runtime_dir;         /* where CPUID is kept from one VM to the next; -1: nowhere */
     struct cpuid_table cpuid;
     struct vcpu_start start;
     struct platform platform;
@@ -68,7 +79,6 @@ struct vm {
     struct virtio_preset vsock_preset;
     struct trace trace;
     enum vm_end end;
-    bool files_grow;                 /* output or trace go to regular files */
     struct confinement *confinement; /* the owner's; NULL: nothing is given up (tests) */
     bool pause_wanted;
     void (*stands_fn)(
@@ -80,29 +90,31 @@ struct vm {
     char report[1024];        /* VM_FAILED */
     bool finished;            /* ended, and all output was delivered */
     bool stands;              /* vm_run holds the device lock */
-    pthread_cond_t finishing; /* with the device lock; loop_confined, too */
-    enum { LOOP_FREE, LOOP_CONFINED, LOOP_NOT_CONFINED } loop_confined;
-    struct err confine_err;
+    pthread_cond_t finishing; /* with the device lock */
 };
 
-/* Opens everything for which the caller's rights are needed; descriptors 0 and 1 are /dev/null
- * afterwards. vm is in static memory (it is large) and zero; config lives as long as it. -1 with
- * err: vm_destroy and vm_close are to follow; if it is the program that cannot run, program_status
- * is the exit status. */
-int vm_open(struct vm *vm, const struct vm_config *config, struct err *err);
+/* Before anything is opened but KVM, which is handed over (-1: not yet). vm is in static memory (it
+ * is large) and zero; config lives as long as it. */
+void vm_init(struct vm *vm, const struct vm_config *config, int kvm);
 
-/* In the keeper, once the monitor has copies: closes what only that uses. */
-void vm_hand_over(struct vm *vm);
+/* Opens everything else for which the caller's rights are needed; descriptors 0 and 1 are /dev/null
+ * afterwards. -1 with err: vm_close is to follow; if it is the program that cannot run,
+ * program_status is the exit status. */
+int vm_open(struct vm *vm, struct err *err);
+
+/* From the keeper, over the link `end`: gives the monitor what was opened, and closes what only
+ * that uses. -1 with err. */
+int vm_pass(struct vm *vm, int end, struct err *err);
 
 /* Where vm_open was called, at the very end: puts back the terminal, removes paths. */
 void vm_close(struct vm *vm);
 
-/* Builds everything up to the first instruction; the loop runs from here on. -1 with err, and
- * nothing left open but what is vm_close's; program_status as above. */
+/* Builds everything up to the first instruction; the loop runs from here on. Meanwhile both threads
+ * that stay give up, for good, whatever running the guest does not take: the calling one, which is
+ * to call vm_run (the process's first, if there is a confinement), and the loop's. seccomp_prepare
+ * was called. -1 with err, and program_status as above: then the process ends, or, if nothing was
+ * to be given up, vm_destroy is to follow. */
 int vm_create(struct vm *vm, struct err *err);
-
-/* Gives up, in both threads and for good, whatever running the guest does not take. -1 with err. */
-int vm_confine(struct vm *vm, struct err *err);
 
 /* Runs the guest in the calling thread until it ended and all its output was delivered. Afterwards
  * the devices stand still: the device lock stays taken. */
@@ -120,7 +132,7 @@ void vm_abandon(struct vm *vm);
 /* After vm_run: writes the trace, if one is wanted. */
 int vm_write_trace(struct vm *vm, struct err *err);
 
-/* Undoes vm_create, and vm_open as far as it is not vm_close's. */
+/* Undoes vm_init, vm_create and vm_open as far as it is not vm_close's. */
 void vm_destroy(struct vm *vm);
 
 #endif

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "monitor/fd_close.h"
-#include "monitor/kvm.h"
 #include "monitor/runtime_dir.h"
 #include "monitor/vm_setup.h"
 
@@ -30,24 +29,19 @@ static int open_stdio(struct vm *vm, struct err *err)
 {
     for (int fd = 0; fd < 3; fd++) {
         if (is_useless(fd))
-            vm->closed_flags |= (uint32_t)SAMARA_FLAG_STDIN_CLOSED << fd;
-        else if (stream_open(&vm->stdio[fd], fd, fd ? STREAM_WRITES : STREAM_READS, err) != 0)
+            vm->opened.closed_flags |= (uint32_t)SAMARA_FLAG_STDIN_CLOSED << fd;
+        else if (stream_open(&vm->opened.stdio[fd], fd, fd ? STREAM_WRITES : STREAM_READS, err) !=
+                 0)
             return -1;
-        vm->files_grow |= fd > 0 && vm->stdio[fd].kind == STREAM_FILE;
+        vm->opened.files_grow |= fd > 0 && vm->opened.stdio[fd].kind == STREAM_FILE;
     }
     return 0;
 }
 
-/* The streams have descriptors of their own, and what the program closes must be closed. Standard
- * error stays: it is ours too. */
-static int give_up_stdio(struct err *err)
+static int give_up_stdio(struct vm_opened *o, struct err *err)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    bool good = null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0;
-
-    if (null >= 0)
-        close(null);
-    return good ? 0 : err_sys(err, "/dev/null");
+    o->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    return o->null < 0 ? err_sys(err, "/dev/null") : vm_use_null(o, err);
 }
 
 /* --- cgroups --- */
@@ -69,8 +63,8 @@ static int open_cgroup(const char *dir, struct err *err)
 static int open_cgroups(struct vm *vm, struct err *err)
 {
     for (unsigned i = 0; i < vm->config->cgroup_count; i++) {
-        vm->cgroups[i] = open_cgroup(vm->config->cgroups[i], err);
-        if (vm->cgroups[i] < 0)
+        vm->opened.cgroups[i] = open_cgroup(vm->config->cgroups[i], err);
+        if (vm->opened.cgroups[i] < 0)
             return -1;
     }
     return 0;
@@ -79,7 +73,7 @@ static int open_cgroups(struct vm *vm, struct err *err)
 void vm_close_cgroups(struct vm *vm)
 {
     for (unsigned i = 0; i < VM_CGROUPS; i++)
-        fd_close(&vm->cgroups[i]);
+        fd_close(&vm->opened.cgroups[i]);
 }
 
 /* --- all of it --- */
@@ -90,48 +84,43 @@ static int listen_for_vsock(struct vm *vm, struct err *err)
 {
     if (!vm->config->vsock_path)
         return 0;
-    if (unix_listen(&vm->vsock_listener, vm->config->vsock_path, VSOCK_PATH_MAX, err) != 0)
+    if (unix_listen(&vm->opened.vsock_listener, vm->config->vsock_path, VSOCK_PATH_MAX, err) != 0)
         return err_in(err, "vsock");
     return 0;
 }
 
-int vm_open(struct vm *vm, const struct vm_config *config, struct err *err)
+static int open_trace(struct vm *vm, struct err *err)
 {
-    vm_init(vm, config);
-    if (trace_open(&vm->trace, config->trace_path, err) != 0)
+    if (!vm->trace.wanted)
+        return 0;
+    vm->opened.trace = trace_open(vm->config->trace_path, err);
+    vm->opened.files_grow = true;
+    return vm->opened.trace < 0 ? -1 : 0;
+}
+
+int vm_open(struct vm *vm, struct err *err)
+{
+    const struct vm_config *config = vm->config;
+    struct vm_opened *o = &vm->opened;
+
+    trace_step(&vm->trace, TRACE_KEEPER, "start");
+    if (open_trace(vm, err) != 0)
         return -1;
-    vm->files_grow = vm->trace.wanted;
-    trace_step(&vm->trace, TRACE_MACHINE, "start");
-    vm->kvm = kvm_open(err);
-    if (vm->kvm < 0)
-        return -1;
-    vm->program_status = program_open(&vm->program, config->program, err);
-    if (vm->program_status != 0 || kernel_image_open(&vm->kernel, config->kernel_path, err) != 0)
+    vm->program_status = program_open(&o->program, config->program, err);
+    if (vm->program_status != 0 || kernel_image_open(&o->kernel, config->kernel_path, err) != 0)
         return -1;
     if (open_cgroups(vm, err) != 0)
         return -1;
-    vm->runtime_dir = runtime_dir_open();
-    terminal_find(&vm->terminal);
-    if (listen_for_vsock(vm, err) != 0 || open_stdio(vm, err) != 0 || give_up_stdio(err) != 0)
+    cpuid_cache_find(&o->cpuid_cache, vm->kvm, runtime_dir_open());
+    terminal_find(&o->terminal);
+    if (listen_for_vsock(vm, err) != 0 || open_stdio(vm, err) != 0 || give_up_stdio(o, err) != 0)
         return -1;
-    trace_step(&vm->trace, TRACE_MACHINE, "open");
+    trace_step(&vm->trace, TRACE_KEEPER, "open");
     return 0;
-}
-
-void vm_hand_over(struct vm *vm)
-{
-    for (int fd = 0; fd < 3; fd++)
-        stream_close(&vm->stdio[fd]);
-    program_close(&vm->program);
-    kernel_image_close(&vm->kernel);
-    trace_close(&vm->trace);
-    vm_close_cgroups(vm);
-    fd_close(&vm->runtime_dir);
-    fd_close(&vm->kvm);
 }
 
 void vm_close(struct vm *vm)
 {
-    terminal_close(&vm->terminal);
-    unix_unlisten(&vm->vsock_listener);
+    terminal_close(&vm->opened.terminal);
+    unix_unlisten(&vm->opened.vsock_listener);
 }

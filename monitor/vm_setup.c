@@ -63,7 +63,7 @@ static int add_memslots(struct vm *vm, struct err *err)
     return 0;
 }
 
-int vm_make_memory(struct vm *vm, struct err *err)
+int vm_map_memory(struct vm *vm, struct err *err)
 {
     return map_ram(vm, vm->config->memory, err) != 0 ? -1 : add_regions(vm, err);
 }
@@ -95,8 +95,8 @@ void vm_resize(struct vm *vm)
 {
     uint16_t rows, cols;
 
-    terminal_size(&vm->terminal, &rows, &cols);
-    if (vm->terminal.fd >= 0)
+    terminal_size(&vm->opened.terminal, &rows, &cols);
+    if (vm->opened.terminal.fd >= 0)
         platform_resize(&vm->platform, rows, cols);
 }
 
@@ -115,10 +115,10 @@ static int write_platform(struct vm *vm, struct err *err)
     const struct vm_config *c = vm->config;
     struct platform_setup setup = {.flags = (c->verbose ? SAMARA_FLAG_VERBOSE : 0u) |
                                             (c->trace_path ? SAMARA_FLAG_TRACE : 0u) |
-                                            vm->terminal.flags | vm->closed_flags,
-                                   .terminal = vm->terminal.modes};
+                                            vm->opened.terminal.flags | vm->opened.closed_flags,
+                                   .terminal = vm->opened.terminal.modes};
 
-    terminal_size(&vm->terminal, &setup.rows, &setup.cols);
+    terminal_size(&vm->opened.terminal, &setup.rows, &setup.cols);
     setup.wall_base_ns =
         (uint64_t)(clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + vm_clock_offset(vm));
     if (getrandom(setup.seed, sizeof(setup.seed), 0) != sizeof(setup.seed) ||
@@ -159,7 +159,7 @@ static void log_line(void *ctx, const char *line)
 static int add_vsock(struct vm *vm, struct err *err)
 {
     struct vsock_config config = {.guest_cid = SAMARA_GUEST_CID,
-                                  .listen_fd = vm->vsock_listener.fd,
+                                  .listen_fd = vm->opened.vsock_listener.fd,
                                   .dial = vm->config->vsock_path ? vm->dial : NULL,
                                   .dial_arg = vm->dial_arg,
                                   .stdio_failed = stdio_failed,
@@ -167,19 +167,15 @@ static int add_vsock(struct vm *vm, struct err *err)
     const struct virtio_host host = {
         .mem = &vm->mem, .irq = raise_vsock, .log = log_line, .ctx = vm};
 
-    memcpy(config.stdio, vm->stdio, sizeof(config.stdio));
+    memcpy(config.stdio, vm->opened.stdio, sizeof(config.stdio));
     vm->vsock = vsock_new(&config, &host, &vm->loop, err);
     if (!vm->vsock)
         return -1;
     for (int fd = 0; fd < 3; fd++)
-        vm->stdio[fd] = STREAM_CLOSED;
-    vm->vsock_listener.fd = -1;
-    if (mmio_bus_add(&vm->bus, SAMARA_GPA_VIRTIO, VIRTIO_MMIO_SIZE, &virtio_mmio_ops,
-                     vsock_device(vm->vsock), err) != 0)
-        return -1;
-    if (vm->vsock_preset.queues == 0)
-        return 0;
-    return virtio_preset_apply(&vm->vsock_preset, &vm->bus, SAMARA_GPA_VIRTIO, err);
+        vm->opened.stdio[fd] = STREAM_CLOSED;
+    vm->opened.vsock_listener.fd = -1;
+    return mmio_bus_add(&vm->bus, SAMARA_GPA_VIRTIO, VIRTIO_MMIO_SIZE, &virtio_mmio_ops,
+                        vsock_device(vm->vsock), err);
 }
 
 static int add_loop(struct vm *vm, struct err *err)
@@ -191,7 +187,7 @@ static int add_loop(struct vm *vm, struct err *err)
     return role_fd(&vm->loop.wake_fd, FD_WAKE, err);
 }
 
-static int add_devices(struct vm *vm, struct err *err)
+int vm_make_devices(struct vm *vm, struct err *err)
 {
     mmio_bus_init(&vm->bus, &vm->lock);
     if (add_loop(vm, err) != 0)
@@ -199,55 +195,48 @@ static int add_devices(struct vm *vm, struct err *err)
     if (mmio_bus_add(&vm->bus, SAMARA_GPA_DOORBELL, PAGE, &platform_doorbell_ops, &vm->platform,
                      err) != 0)
         return -1;
-    return add_vsock(vm, err);
+    if (add_vsock(vm, err) != 0)
+        return -1;
+    trace_step(&vm->trace, TRACE_ROOM, "devices");
+    return 0;
 }
 
-/* --- the contents --- */
+/* --- what others start from --- */
 
 int vm_make_basis(struct vm *vm, struct err *err)
 {
     const struct vm_config *c = vm->config;
 
-    trace_step(&vm->trace, TRACE_CONTENTS, "start");
-    vm->program_status = program_check(&vm->program, c->program, c->memory, err);
+    vm->program_status = program_check(&vm->opened.program, c->program, c->memory, err);
     if (vm->program_status != 0)
         return -1;
-    trace_step(&vm->trace, TRACE_CONTENTS, "program file");
-    if (kernel_image_read(&vm->kernel, c->kernel_path, err) != 0)
+    if (kernel_image_read(&vm->opened.kernel, c->kernel_path, err) != 0)
         return -1;
-    trace_step(&vm->trace, TRACE_CONTENTS, "kernel file");
-    if (cpuid_load(&vm->cpuid, vm->kvm, vm->runtime_dir, err) != 0)
+    if (cpuid_load(&vm->cpuid, vm->kvm, &vm->opened.cpuid_cache, err) != 0)
         return -1;
-    fd_close(&vm->runtime_dir);
-    trace_step(&vm->trace, TRACE_CONTENTS, "CPUID");
-    if (vm->confinement)
-        confine_begin_room(vm->confinement);
+    cpuid_cache_close(&vm->opened.cpuid_cache);
+    trace_step(&vm->trace, TRACE_ROOM, "files and CPUID");
     return 0;
 }
 
-int vm_make_contents(struct vm *vm, struct err *err)
+/* --- the first instruction --- */
+
+int vm_load_memory(struct vm *vm, struct err *err)
 {
-    const struct boot boot = {vm->config, &vm->program, &vm->kernel,
-                              &vm->mem,   vm->ram,      vm->ram_size};
+    struct vm_opened *o = &vm->opened;
+    const struct boot boot = {vm->config, &o->program, &o->kernel, &vm->mem, vm->ram, vm->ram_size};
 
     if (boot_load(&boot, &vm->vsock_preset, &vm->start, err) != 0)
         return -1;
-    kernel_image_close(&vm->kernel);
-    trace_step(&vm->trace, TRACE_CONTENTS, "memory");
-    if (add_devices(vm, err) != 0)
-        return -1;
-    trace_step(&vm->trace, TRACE_CONTENTS, "devices");
-    if (vm->confinement)
-        confine_end_room(vm->confinement);
-    trace_step(&vm->trace, TRACE_CONTENTS, "empty room");
+    kernel_image_close(&o->kernel);
+    fd_close(&o->program.fd); /* its path stays */
+    trace_step(&vm->trace, TRACE_MACHINE, "contents of memory");
     return 0;
 }
 
-/* --- both --- */
-
 int vm_set_features(struct vm *vm, struct err *err)
 {
-    const struct elf_image *kernel = &vm->kernel.elf;
+    const struct elf_image *kernel = &vm->opened.kernel.elf;
     uint64_t syscall_entry = kernel->has_samara_note ? kernel->note.syscall_entry : 0;
 
     if (vcpu_set_features(&vm->vcpu, vm->kvm, &vm->cpuid, syscall_entry, err) != 0)
@@ -258,6 +247,9 @@ int vm_set_features(struct vm *vm, struct err *err)
 
 int vm_set_start(struct vm *vm, struct err *err)
 {
+    if (vm->vsock_preset.queues > 0 &&
+        virtio_preset_apply(&vm->vsock_preset, &vm->bus, SAMARA_GPA_VIRTIO, err) != 0)
+        return -1;
     if (vcpu_set_start(&vm->vcpu, vm->kvm, &vm->cpuid, &vm->start, err) != 0 ||
         write_platform(vm, err) != 0)
         return -1;

@@ -1,31 +1,41 @@
 /*
- * How a VM comes about, for vm.c. The machine is what KVM makes: it waits a good part of its time
- * (for RCU, for other processors). The contents are what the guest finds in it. Neither needs much
- * of the other, so two threads make them at once.
+ * The parts of which a VM comes about, for vm_create.c.
  */
 #ifndef SAMARA_MONITOR_VM_SETUP_H
 #define SAMARA_MONITOR_VM_SETUP_H
 
 #include "monitor/vm.h"
 
-/* Everything empty and closed, and who is called when. */
-void vm_init(struct vm *vm, const struct vm_config *config);
+/* In the monitor: waits for what vm_pass gives. -1 with err, empty if the keeper has said why. */
+int vm_receive(struct vm *vm, struct err *err);
+
+/* Descriptors 0 and 1 become /dev/null: the streams have their own, and what the program closes
+ * must be closed, in both processes. Standard error stays: it is ours too. */
+int vm_use_null(struct vm_opened *o, struct err *err);
 
 void vm_close_cgroups(struct vm *vm);
 
 /* RAM, which both sides start from. All return -1 with err. */
-int vm_make_memory(struct vm *vm, struct err *err);
+int vm_map_memory(struct vm *vm, struct err *err);
 
-/* What other steps depend on: the program, the kernel's note, CPUID. Then all else: memory at the
- * first instruction, the loop and the devices. */
+/* What other steps depend on: the program, the kernel's note, CPUID. Then the loop and the devices.
+ */
 int vm_make_basis(struct vm *vm, struct err *err);
-int vm_make_contents(struct vm *vm, struct err *err);
+int vm_make_devices(struct vm *vm, struct err *err);
 
-/* KVM's VM, memslots, interrupt controller and vCPU; with the basis made, the vCPU's features; with
- * the contents made, the platform page and the first instruction. */
+/* KVM's VM, memslots, interrupt controller and vCPU; with the basis made, the vCPU's features and
+ * what lies in memory; with the devices made, their queues, the platform page and the first
+ * instruction. */
 int vm_make_machine(struct vm *vm, struct err *err);
 int vm_set_features(struct vm *vm, struct err *err);
+int vm_load_memory(struct vm *vm, struct err *err);
 int vm_set_start(struct vm *vm, struct err *err);
+
+/* Returns when the thread that asks KVM has ended. */
+void vm_await_machine(struct vm *vm);
+
+/* The loop can go no further. */
+void vm_loop_failed(struct vm *vm, const struct err *err);
 
 /* What to add to kvmclock to get CLOCK_MONOTONIC, as far as two calls in a row can tell. */
 int64_t vm_clock_offset(const struct vm *vm);

@@ -100,6 +100,7 @@ const struct policy_row policy[] = {
     /* --- threads --- */
     {CALL(futex), BOTH, 1, {IS(1, FUTEX_WAIT_PRIVATE)}, "waits for the device lock, or to go on"},
     {CALL(futex), BOTH, 1, {IS(1, FUTEX_WAKE_PRIVATE)}, "releases the device lock"},
+    {CALL(futex), VCPU, 1, {IS(1, FUTEX_WAIT)}, "waits until the thread that asked KVM is gone"},
     {CALL(tgkill), LOOP, 1, {IS(2, SIGNAL_KICK)}, "gets the vCPU out of the guest"},
     {CALL(rt_sigreturn), VCPU, 0, {{0}}, "ends a signal handler: the kick's is empty"},
     {CALL(exit_group), VCPU, 0, {{0}}, "the end"},

@@ -38,10 +38,13 @@ static void tear_down(void)
 
 static void load(void)
 {
+    struct cpuid_cache cache = CPUID_CACHE_NONE;
     struct err err = {0};
 
     memset(&table, 0, sizeof(table));
-    cr_assert_eq(cpuid_load(&table, kvm, runtime_dir_open(), &err), 0, "%s", err.text);
+    cpuid_cache_find(&cache, kvm, runtime_dir_open());
+    cr_assert_eq(cpuid_load(&table, kvm, &cache, &err), 0, "%s", err.text);
+    cpuid_cache_close(&cache);
     cr_assert_gt(table.head.nent, 5);
     cr_assert_not_null(cpuid_find(&table, 1, 0));
 }

@@ -161,6 +161,7 @@ static unsigned fill_probes(struct probe *p)
         {"... and where", {0, 0, at(&w.sregs)}, 0, true},
         {"puts its marks into the trace", {0, 0, at(&w.clock)}, 0, true},
         {"waits for the device lock, or to go on", {at(&w.word), 0, 1}, EAGAIN, false},
+        {"waits until the thread that asked KVM is gone", {at(&w.word), 0, 1}, EAGAIN, false},
         {"releases the device lock", {at(&w.word), 0, 1}, 0, false},
         {"gets the vCPU out of the guest", {0}, 0, false},
         {"ends a signal handler: the kick's is empty", {0}, 0, false},

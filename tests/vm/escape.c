@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "monitor/keeper.h"
+#include "monitor/kvm.h"
 #include "monitor/vm.h"
 
 static struct vm vm;
@@ -173,10 +174,11 @@ static int be_monitor(const char *name)
     static struct confinement confinement;
     struct err err = {.text = ""};
 
-    confine_init(&confinement, keeper.namespaces, vm.files_grow, true, keeper.user);
+    confine_init(&confinement, keeper.namespaces, true, keeper.user);
+    vm.opener = keeper.ends[1];
     confine_process(&confinement);
     vm.confinement = &confinement;
-    if (vm_create(&vm, &err) != 0 || vm_confine(&vm, &err) != 0) {
+    if (vm_create(&vm, &err) != 0) {
         dprintf(2, "escape: %s\n", err.text);
         return 3;
     }
@@ -209,12 +211,14 @@ int main(int argc, char **argv)
     config.seccomp = strcmp(argv[1], "off") == 0 ? SECCOMP_MODE_OFF : SECCOMP_MODE_KILL;
     config.program = argv[3];
     other_socket = argv[4];
-    if (keeper_open(&keeper, &err) != 0 || vm_open(&vm, &config, &err) != 0)
+    if (keeper_open(&keeper, &err) != 0)
         return 3;
+    vm_init(&vm, &config, kvm_open(&err));
     role = keeper_split(&keeper, &err);
     if (role == 0)
         _exit(be_monitor(argv[2]));
-    vm_hand_over(&vm);
+    if (vm.kvm < 0 || vm_open(&vm, &err) != 0 || vm_pass(&vm, keeper.ends[0], &err) != 0)
+        return 3;
     status = keeper_attend(&keeper, NULL, nothing, NULL, &err);
     if (err.text[0])
         fprintf(stderr, "%s\n", err.text);

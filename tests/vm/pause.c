@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "abi/memory_map.h"
+#include "monitor/kvm.h"
 #include "monitor/vm.h"
 
 enum { ROUNDS = 200, LOOK_US = 20000 };
@@ -69,7 +70,8 @@ int main(int argc, char **argv)
         fail("usage: pause KERNEL PROGRAM");
     config.kernel_path = argv[1];
     config.program = argv[2];
-    if (vm_open(&vm, &config, &err) != 0 || vm_create(&vm, &err) != 0)
+    vm_init(&vm, &config, kvm_open(&err));
+    if (vm.kvm < 0 || vm_open(&vm, &err) != 0 || vm_create(&vm, &err) != 0)
         fail(err.text);
     if (pthread_create(&thread, NULL, run, NULL) != 0)
         fail("no thread");
