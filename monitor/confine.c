@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "monitor/fd_close.h"
+#include "monitor/room.h"
 
 /* Connections of vsock, and some for all else. */
 enum { FILES_MOST = 1024 + 128 };
@@ -79,15 +79,21 @@ void confine_init(struct confinement *c, unsigned long namespaces, bool all, uns
     static const struct {
         unsigned long flag;
         enum confine_measure measure;
-    } made[] = {{CLONE_NEWUSER, CONFINE_USER_NS},
-                {CLONE_NEWPID, CONFINE_PID_NS},
-                {CLONE_NEWUTS, CONFINE_UTS_NS}};
+        bool late; /* if it is not there yet, it may still be made */
+    } spaces[] = {{CLONE_NEWUSER, CONFINE_USER_NS, false}, {CLONE_NEWPID, CONFINE_PID_NS, false},
+                  {CLONE_NEWUTS, CONFINE_UTS_NS, false},   {CLONE_NEWIPC, CONFINE_IPC_NS, true},
+                  {CLONE_NEWNET, CONFINE_NET_NS, true},    {CLONE_NEWNS, CONFINE_MOUNT_NS, true},
+                  {CLONE_NEWNS, CONFINE_ROOT, true}};
 
-    *c = (struct confinement){.all = all, .user = user, .landlock = -1};
+    *c = (struct confinement){.all = all, .user = user};
     for (unsigned i = 0; i < CONFINE_MEASURES; i++)
         atomic_init(&c->reason[i], EINPROGRESS);
-    for (unsigned i = 0; i < sizeof(made) / sizeof(made[0]); i++)
-        note(c, made[i].measure, namespaces & made[i].flag ? 0 : EPERM);
+    for (unsigned i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++) {
+        if (namespaces & spaces[i].flag)
+            note(c, spaces[i].measure, 0);
+        else if (!spaces[i].late)
+            note(c, spaces[i].measure, EPERM);
+    }
 }
 
 /* --- the process --- */
@@ -129,67 +135,53 @@ static void limit_process(struct confinement *c, bool files_grow)
 /* --- the room --- */
 
 /* So that the owner's other processes are seen as his by SO_PEERCRED; without, all are nobody's. */
-static void map_user(const struct confinement *c)
+static void map_user(const struct confinement *c, int proc)
 {
     char line[64];
-    int fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+    int fd = openat(proc, "self/uid_map", O_WRONLY | O_CLOEXEC);
     int len = snprintf(line, sizeof(line), "%u %u 1", c->user, c->user);
-
     ssize_t written = fd >= 0 ? write(fd, line, (size_t)len) : 0;
 
     (void)written; /* if not, peers will be refused, that is all */
     fd_close(&fd);
 }
 
-/* The working directory becomes the root, and what was the root goes. An initial RAM file system
- * cannot be pivoted away (pivot_root(2)): there the new root is put on top of it. */
-static int change_root(void)
+static bool has(const struct confinement *c, enum confine_measure measure)
 {
-    if (syscall(SYS_pivot_root, ".", ".") == 0)
-        return umount2(".", MNT_DETACH);
-    if (errno != EINVAL || mount(".", "/", NULL, MS_MOVE, NULL) != 0 || chroot(".") != 0)
-        return -1;
-    return chdir("/");
+    return atomic_load(&c->reason[measure]) == 0;
 }
 
-/* In a user namespace of its own a mount namespace cannot pass anything on to the host's. */
-static int empty_root(bool own_user)
+static void make_space(struct confinement *c, enum confine_measure measure, int flag)
 {
-    static const unsigned long none = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-
-    if ((!own_user && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) ||
-        mount("none", "/tmp", "tmpfs", none, "size=4k,nr_inodes=1") != 0 || chdir("/tmp") != 0 ||
-        change_root() != 0)
-        return -1;
-    return mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | none, NULL);
+    if (!has(c, measure))
+        note_call(c, measure, unshare(flag));
 }
 
 /*
- * The network namespace is three quarters of a millisecond of work for the kernel, more than all
- * else that is given up, and as much again when it goes. Without it no socket can be made either
- * (seccomp), nor connected or bound (Landlock); so it is made only for those who want all there is.
+ * A network namespace is three quarters of a millisecond of work for the kernel, more than all else
+ * that is given up, and as much again when it goes. Without it no socket can be made either
+ * (seccomp), nor connected or bound (Landlock); so where there is no shared one, it is made only
+ * for those who want all there is.
  */
 static void make_net(struct confinement *c)
 {
-    if (c->all)
-        note_call(c, CONFINE_NET_NS, unshare(CLONE_NEWNET));
+    if (c->all || has(c, CONFINE_NET_NS))
+        make_space(c, CONFINE_NET_NS, CLONE_NEWNET);
     else
         note(c, CONFINE_NET_NS, ECANCELED);
 }
 
-void confine_make_room(struct confinement *c)
+void confine_make_room(struct confinement *c, int proc)
 {
-    bool own_user = c->reason[CONFINE_USER_NS] == 0;
-
-    if (own_user)
-        map_user(c);
-    note_call(c, CONFINE_IPC_NS, unshare(CLONE_NEWIPC));
+    if (has(c, CONFINE_USER_NS))
+        map_user(c, proc);
+    make_space(c, CONFINE_IPC_NS, CLONE_NEWIPC);
     make_net(c);
-    note_call(c, CONFINE_MOUNT_NS, unshare(CLONE_NEWNS));
-    if (c->reason[CONFINE_MOUNT_NS] == 0)
-        note_call(c, CONFINE_ROOT, empty_root(own_user));
-    else
+    make_space(c, CONFINE_MOUNT_NS, CLONE_NEWNS);
+    if (!has(c, CONFINE_MOUNT_NS))
         note(c, CONFINE_ROOT, c->reason[CONFINE_MOUNT_NS]);
+    else if (!has(c, CONFINE_ROOT))
+        note_call(c, CONFINE_ROOT, room_empty_root(has(c, CONFINE_USER_NS)));
 }
 
 /* --- privileges --- */

@@ -2,7 +2,7 @@
  * What the monitor gives up before the guest runs, beside the seccomp filters. Each measure is
  * taken where the host permits it; what is missing is remembered with the reason.
  *
- *     keeper   ── clone: user, pid, uts namespaces ──┐
+ *     keeper   ── clone: PID, UTS, user namespaces; the shared room, if there is one ──┐
  *     monitor   confine_process ── confine_make_room ── confine_thread ── the threads that stay
  */
 #ifndef SAMARA_MONITOR_CONFINE_H
@@ -35,20 +35,18 @@ struct confinement {
         reason[CONFINE_MEASURES]; /* 0: taken; else why not, an errno. Before that: EINPROGRESS */
     unsigned user;                /* the owner */
     bool all;                     /* whatever it costs */
-    unsigned long rooms; /* CLONE_NEW*: the first thread's namespaces, others have to enter */
-    int landlock;        /* for the threads; or -1 */
 };
 
-/* Nothing has been taken but the namespaces (CLONE_NEW*) in which the process was made. all: also
- * what costs much and adds little, the network namespace. */
+/* Nothing has been taken but the namespaces (CLONE_NEW*) in which the process is. all: also what
+ * costs much and adds little, a network namespace that is made for this one. */
 void confine_init(struct confinement *c, unsigned long namespaces, bool all, unsigned user);
 
 /* In the only thread, at once: what all inherit. */
 void confine_process(struct confinement *c);
 
-/* In the thread that makes all those that stay, while others work: the namespaces that a process
- * can make once it is there, and the empty root. No path leads anywhere afterwards. */
-void confine_make_room(struct confinement *c);
+/* In the thread that makes all those that stay, while others work: what is missing of the room, its
+ * namespaces and the empty root. proc: /proc, opened before. No path leads anywhere afterwards. */
+void confine_make_room(struct confinement *c, int proc);
 
 /* Then, in the same: capabilities, Landlock, limits. No file is opened any more, and files_grow:
  * the program's output or a trace is written to some. */

@@ -58,6 +58,7 @@ void keeper_close(struct keeper *k)
 {
     bool opened = k->signal_fd >= 0;
 
+    room_close(&k->room);
     fd_close(&k->signal_fd);
     fd_close(&k->ends[KEEPERS]);
     fd_close(&k->ends[MONITORS]);
@@ -67,8 +68,9 @@ void keeper_close(struct keeper *k)
 
 /* --- the split --- */
 
-/* What the monitor is to have, tried in this order: a host may permit only some of it. The other
- * namespaces it makes itself (confine.h), beside other work. */
+/* What the monitor is to have of its own, tried in this order: a host may permit only some of it.
+ * What makes the room it makes itself, beside other work (confine.h), unless there is a shared one.
+ */
 static const unsigned long wishes[] = {
     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWUTS,
     CLONE_NEWPID | CLONE_NEWUTS,
@@ -84,12 +86,34 @@ static pid_t clone_into(unsigned long namespaces)
     return (pid_t)syscall(SYS_clone, namespaces | SIGCHLD, 0L, 0L, 0L, 0L);
 }
 
+static pid_t start_monitor(struct keeper *k, unsigned long put_off)
+{
+    pid_t child = -1;
+
+    for (unsigned i = 0; child < 0 && i < sizeof(wishes) / sizeof(wishes[0]); i++) {
+        k->namespaces = wishes[i] & ~put_off;
+        child = clone_into(k->namespaces);
+    }
+    return child;
+}
+
+/* The shared room belongs to the host's users: who goes in does so before having other ones. */
+static void enter_shared_room(struct keeper *k)
+{
+    k->namespaces |= room_join(&k->room);
+    if (unshare(CLONE_NEWUSER) == 0)
+        k->namespaces |= CLONE_NEWUSER;
+}
+
 /* A child that blocks stop signals gets EIO from a terminal instead of being stopped. */
-static void become_monitor(struct keeper *k)
+static void become_monitor(struct keeper *k, bool shared)
 {
     sigset_t stop;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (shared)
+        enter_shared_room(k);
+    room_close(&k->room);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* new credentials can reset it */
     fd_close(&k->signal_fd);
     fd_close(&k->ends[KEEPERS]);
     sigemptyset(&stop);
@@ -127,25 +151,26 @@ void keeper_make_way(const struct keeper *k)
 
 int keeper_split(struct keeper *k, struct err *err)
 {
-    pid_t child = -1;
+    pid_t child;
+    bool shared;
 
     k->pid = getpid();
     k->user = geteuid();
     if (sched_getaffinity(0, sizeof(k->processors), &k->processors) != 0)
         CPU_ZERO(&k->processors);
 
-    for (unsigned i = 0; child < 0 && i < sizeof(wishes) / sizeof(wishes[0]); i++) {
-        child = clone_into(wishes[i]);
-        k->namespaces = wishes[i];
-    }
+    room_open(&k->room);
+    shared = k->room.spaces[0] >= 0;
+    child = start_monitor(k, shared ? CLONE_NEWUSER : 0);
     if (child < 0)
         return err_sys(err, "start the monitor");
     if (child == 0) {
-        become_monitor(k);
+        become_monitor(k, shared);
         return 0;
     }
     k->monitor = child;
     send_to(k, child, false);
+    room_close(&k->room);
     fd_close(&k->ends[MONITORS]);
     return 1;
 }

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "monitor/err.h"
+#include "monitor/room.h"
 
 struct keeper {
     int ends[2];     /* of the link: the keeper's, the monitor's; -1: not open (any more) */
@@ -25,12 +26,13 @@ struct keeper {
     unsigned user;
     pid_t monitor;
     cpu_set_t processors;     /* where we may run; none: unknown */
-    unsigned long namespaces; /* CLONE_NEW*: those that the monitor was given */
+    struct room room;         /* the shared one, until the split */
+    unsigned long namespaces; /* CLONE_NEW*: those that the monitor is in */
 };
 
 #define KEEPER_CLOSED                                                                              \
     {                                                                                              \
-        .ends = {-1, -1}, .signal_fd = -1                                                          \
+        .ends = {-1, -1}, .signal_fd = -1, .room = ROOM_NONE                                       \
     }
 
 /* From here on signals wait: none comes between making something and owning it. -1 with err. */
@@ -39,8 +41,8 @@ int keeper_open(struct keeper *k, struct err *err);
 /* A signal that nobody took ends us now, as it would any process. */
 void keeper_close(struct keeper *k);
 
-/* Makes the monitor in namespaces of its own, as far as the host permits. 1 in the keeper, 0 in the
- * monitor, -1 with err. No other thread exists. */
+/* Makes the monitor in namespaces other than ours, as far as the host permits. 1 in the keeper, 0
+ * in the monitor, -1 with err. No other thread exists. */
 int keeper_split(struct keeper *k, struct err *err);
 
 /* The monitor's first thread, which is about to be woken, comes to our processor: we go to sleep

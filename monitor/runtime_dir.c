@@ -9,8 +9,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "monitor/fd_close.h"
+
+static bool is_ours_alone(const struct stat *st)
+{
+    return S_ISDIR(st->st_mode) && st->st_uid == geteuid() && (st->st_mode & 077) == 0;
+}
+
 /* Whoever else may write there could put another VM's socket, or none, in the place of ours. */
-static int own(const char *dir, struct err *err)
+int runtime_dir_own(const char *dir, struct err *err)
 {
     struct stat st;
 
@@ -18,7 +25,7 @@ static int own(const char *dir, struct err *err)
         return err_sys(err, "make %s", dir);
     if (lstat(dir, &st) != 0)
         return err_sys(err, "%s", dir);
-    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+    if (!is_ours_alone(&st))
         return err_set(err, "%s: not a directory that is yours alone", dir);
     return 0;
 }
@@ -30,7 +37,7 @@ static bool is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-int runtime_dir_path(char to[UNIX_PATH_MAX + 1], struct err *err)
+static int compose(char to[UNIX_PATH_MAX + 1], struct err *err)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     unsigned user = geteuid();
@@ -42,21 +49,38 @@ int runtime_dir_path(char to[UNIX_PATH_MAX + 1], struct err *err)
     if (runtime != NULL && runtime[0] == '/')
         n = snprintf(to, size, "%s/samara", runtime);
     else if (user == 0 && is_directory("/run"))
-        n = snprintf(to, size, "/run/samara");
+        n = snprintf(to, size, "%s", RUNTIME_DIR_ROOT);
     else if (is_directory(of_user))
         n = snprintf(to, size, "%s/samara", of_user);
     else
         n = snprintf(to, size, "/tmp/samara-%u", user);
     if (n < 0 || (size_t)n >= size)
         return err_set(err, "$XDG_RUNTIME_DIR is too long for a socket's path");
-    return own(to, err);
+    return 0;
+}
+
+int runtime_dir_path(char to[UNIX_PATH_MAX + 1], struct err *err)
+{
+    return compose(to, err) != 0 ? -1 : runtime_dir_own(to, err);
+}
+
+static int open_dir(const char *path)
+{
+    return open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 int runtime_dir_open(void)
 {
     char path[UNIX_PATH_MAX + 1];
+    struct stat st;
+    int fd;
 
-    if (runtime_dir_path(path, NULL) != 0)
+    if (compose(path, NULL) != 0)
         return -1;
-    return open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    fd = open_dir(path);
+    if (fd < 0 && mkdir(path, 0700) == 0)
+        fd = open_dir(path);
+    if (fd >= 0 && (fstat(fd, &st) != 0 || !is_ours_alone(&st)))
+        fd_close(&fd);
+    return fd;
 }

@@ -134,7 +134,7 @@ void vm_init(struct vm *vm, const struct vm_config *config, int kvm)
     vm->config = config;
     vm->kvm = kvm;
     vm->fd = vm->opener = -1;
-    vm->opened.null = vm->opened.trace = -1;
+    vm->opened.null = vm->opened.proc = vm->opened.trace = -1;
     vm->opened.cpuid_cache = (struct cpuid_cache)CPUID_CACHE_NONE;
     trace_init(&vm->trace, config->trace_path != NULL);
     trace_step(&vm->trace, TRACE_MACHINE, "start");

@@ -35,51 +35,56 @@ enum vm_end {
 /* What takes the caller's rights: every path, every inherited descriptor. */
 struct vm_opened {
     int null; /* /dev/null */
+    int proc; /* /proc, as a path */
     int trace;
     struct terminal terminal;
     struct stream_fd stdio[3]; /* until vsock has them */
     uint32_t closed_flags;     /* SAMARA_FLAG_STDIN_CLOSED << n */
     bool files_grow;           /* output or trace go to regular files */
     struct unix_listener vsock_listener;
-    struct program program;
-    struct kernel_image kernel;
+    int cgroups[VM_CGROUPS]; /* their lists of processes, for writing; -1: not open */
     struct cpuid_cache cpuid_cache;
-    int cgroups[VM_CGROUPS];  /* their lists of processes, for writing; -1: not open */
     struct trace_steps steps; /* when it was opened */
+    struct kernel_image kernel;
+    struct program program;
 };
 
+enum { VM_STACK = 128 << 10, VM_PAGE = 4096 };
+
+/* The last to be used is the loop's, below which nothing may be touched. */
+struct vm_stacks {
+    _Alignas(VM_PAGE) unsigned char guard[VM_PAGE];
+    unsigned char loop[VM_STACK], machine[VM_STACK];
+};
+
+/* What set-up touches first comes first and together: after the split each page costs a fault in
+ * both processes. */
 struct vm {
     const struct vm_config *config; /* borrowed */
     int kvm, fd;
-    struct vm_opened opened;
     cpu_set_t
         processors; /* where threads may run, or none: unknown; the keeper may have sent them */
     int opener; /* over this link come the opened from the keeper; -1: vm_open was called here */
     vsock_dial_fn dial; /* set by the owner before vm_create, if there is --vsock */
     void *dial_arg;
+    struct confinement *confinement; /* the owner's; NULL: nothing is given up (tests) */
     uint8_t *ram; /* one host mapping, at the device hole continued from SAMARA_RAM_HIGH_BASE */
     uint64_t ram_size;
     struct guest_mem mem;
     struct device_lock lock;
-    struct mmio_bus bus;
     struct event_loop loop;
     pthread_t loop_thread;
     bool loop_started;
     struct latch basis, devices, loop_confined; /* parts of set-up, see vm_create.c */
-    struct err loop_err;
-    _Atomic int machine_thread; /* the kernel sets it to 0 when that has ended */
+    _Atomic int machine_thread;                 /* the kernel sets it to 0 when that has ended */
     bool machine_good;
-    struct err machine_err;
     struct vcpu vcpu;
-    int program_status; /* what program_open or program_check said */
-    struct cpuid_table cpuid;
     struct vcpu_start start;
     struct platform platform;
     struct vsock *vsock;
     struct virtio_preset vsock_preset;
-    struct trace trace;
+    int program_status; /* what program_open or program_check said */
     enum vm_end end;
-    struct confinement *confinement; /* the owner's; NULL: nothing is given up (tests) */
     bool pause_wanted;
     void (*stands_fn)(
         void *arg); /* the guest has been paused; vCPU thread, under the device lock */
@@ -87,10 +92,17 @@ struct vm {
     bool output_lost;         /* the host did not take all of the program's output */
     bool gone;                /* the guest has had its last turn */
     uint64_t untaken_since;   /* when a signal was sent that the guest may not have taken yet; ns */
-    char report[1024];        /* VM_FAILED */
     bool finished;            /* ended, and all output was delivered */
     bool stands;              /* vm_run holds the device lock */
     pthread_cond_t finishing; /* with the device lock */
+    struct mmio_bus bus;
+    struct trace trace;
+    struct vm_opened opened;
+
+    struct err loop_err, machine_err;
+    char report[1024]; /* VM_FAILED */
+    struct cpuid_table cpuid;
+    struct vm_stacks stacks;
 };
 
 /* Before anything is opened but KVM, which is handed over (-1: not yet). vm is in static memory (it

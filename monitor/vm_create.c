@@ -2,9 +2,9 @@
  * How a VM comes about. See vm.h, and vm_setup.h for the parts. Three threads:
  *
  *     keeper          ── opens all ─┐
- *     vCPU thread     ─┬─ (waits) ── basis ── empty room ─┬─ devices ── filter ─┬─ guest runs
- *     machine thread   └─ machine ── features ── memory ── start ───────────────┤ (has ended)
- *     loop thread                                         └─ filter ────────────┴─ loop
+ *     vCPU thread     ─┬─ (waits) ── basis ── devices ── empty room ─┬─ filter ─┬─ guest runs
+ *     machine thread   └─ machine ── features ── memory ── start ────┼──────────┤ (has ended)
+ *     loop thread                                                    └─ filter ─┴─ loop
  *
  * When the guest runs, every thread that is there must have given up everything. So what KVM has to
  * be asked for is asked by a thread that does not live to see it, beside the others, since most of
@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,8 +21,6 @@
 #include "monitor/vm.h"
 #include "monitor/vm_setup.h"
 #include "seccomp/enter.h"
-
-enum { STACK = 128 << 10 };
 
 /* --- threads --- */
 
@@ -31,13 +30,16 @@ static void run_anywhere(const struct vm *vm)
         sched_setaffinity(0, sizeof(vm->processors), &vm->processors);
 }
 
-static int start(struct vm *vm, pthread_t *thread, void *(*main)(void *), struct err *err)
+/* A stack of our own: mapping one would wait for the others, which change the address space, too.
+ */
+static int start(struct vm *vm, pthread_t *thread, void *(*main)(void *), void *stack,
+                 struct err *err)
 {
     pthread_attr_t attr;
     int r;
 
     pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK);
+    pthread_attr_setstack(&attr, stack, VM_STACK);
     r = pthread_create(thread, &attr, main, vm);
     pthread_attr_destroy(&attr);
     errno = r;
@@ -82,7 +84,6 @@ static void *machine_main(void *arg)
     struct vm *vm = arg;
 
     syscall(SYS_set_tid_address, &vm->machine_thread);
-    run_anywhere(vm);
     vm->machine_good = make_machine(vm, &vm->machine_err) == 0;
     syscall(SYS_exit, 0);
     return NULL;
@@ -104,6 +105,7 @@ static void *loop_main(void *arg)
     struct err err = {.text = ""};
     bool confined;
 
+    run_anywhere(vm);
     confined = seccomp_enter(ROLE_LOOP, vm->config->seccomp, &vm->loop_err) == 0;
     latch_set(&vm->loop_confined, confined);
     if (confined && latch_wait(&vm->devices) && loop_run(&vm->loop, &err) != 0)
@@ -117,7 +119,6 @@ static int make_basis(struct vm *vm, struct err *err)
 {
     int r = vm_receive(vm, err);
 
-    run_anywhere(vm);
     trace_step(&vm->trace, TRACE_ROOM, "wait for the keeper");
     if (r == 0)
         r = vm_make_basis(vm, err);
@@ -129,7 +130,8 @@ static void enter_room(struct vm *vm)
 {
     if (!vm->confinement)
         return;
-    confine_make_room(vm->confinement);
+    confine_make_room(vm->confinement, vm->opened.proc);
+    fd_close(&vm->opened.proc);
     trace_step(&vm->trace, TRACE_ROOM, "empty room");
     confine_thread(vm->confinement, vm->opened.files_grow);
     trace_step(&vm->trace, TRACE_ROOM, "privileges");
@@ -138,24 +140,26 @@ static void enter_room(struct vm *vm)
 /* The loop thread is there to be joined, or not at all. */
 static int start_loop(struct vm *vm, struct err *err)
 {
-    if (start(vm, &vm->loop_thread, loop_main, err) != 0)
+    if (start(vm, &vm->loop_thread, loop_main, vm->stacks.loop, err) != 0)
         return -1;
     vm->loop_started = true;
     trace_step(&vm->trace, TRACE_ROOM, "loop thread");
     return 0;
 }
 
+/* Devices first: their memory is mapped before the machine thread populates the guest's. */
 static int make_all_else(struct vm *vm, struct err *err)
 {
-    bool good = make_basis(vm, err) == 0;
+    bool good = make_basis(vm, err) == 0 && vm_make_devices(vm, err) == 0;
 
-    if (good) {
-        enter_room(vm);
-        good = start_loop(vm, err) == 0 && vm_make_devices(vm, err) == 0;
-    }
     latch_set(&vm->devices, good);
+    if (!good)
+        return -1;
+    enter_room(vm);
+    if (start_loop(vm, err) != 0)
+        return -1;
     vcpu_own(&vm->vcpu);
-    return good ? 0 : -1;
+    return 0;
 }
 
 static int refuse_missing(const struct confinement *c, struct err *err)
@@ -171,6 +175,7 @@ static int confine(struct vm *vm, struct err *err)
 {
     enum seccomp_mode mode = vm->config->seccomp;
 
+    run_anywhere(vm);
     if (seccomp_enter(ROLE_VCPU, mode, err) != 0)
         return -1;
     if (vm->confinement)
@@ -199,10 +204,11 @@ int vm_create(struct vm *vm, struct err *err)
 
     trace_step(&vm->trace, TRACE_MACHINE, "own process");
     trace_step(&vm->trace, TRACE_ROOM, "start");
-    if (vm_map_memory(vm, err) != 0)
+    if (vm_map_memory(vm, err) != 0 ||
+        mprotect(vm->stacks.guard, sizeof(vm->stacks.guard), PROT_NONE) != 0)
         return -1;
     atomic_store(&vm->machine_thread, 1);
-    if (start(vm, &machine, machine_main, err) != 0) {
+    if (start(vm, &machine, machine_main, vm->stacks.machine, err) != 0) {
         atomic_store(&vm->machine_thread, 0);
         return -1;
     }

@@ -41,6 +41,8 @@ static int open_stdio(struct vm *vm, struct err *err)
 static int give_up_stdio(struct vm_opened *o, struct err *err)
 {
     o->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    o->proc =
+        open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC); /* a measure less if it is not there */
     return o->null < 0 ? err_sys(err, "/dev/null") : vm_use_null(o, err);
 }
 

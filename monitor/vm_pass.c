@@ -7,15 +7,15 @@
 #include "monitor/vm.h"
 #include "monitor/vm_setup.h"
 
-enum { DESCRIPTORS = 11 + VM_CGROUPS };
+enum { DESCRIPTORS = 12 + VM_CGROUPS };
 
 /* Each that goes along, in this order, if it is open. */
 static void list(struct vm_opened *o, int *fields[DESCRIPTORS])
 {
     int *const all[] = {
-        &o->null,        &o->trace,           &o->terminal.fd,       &o->stdio[0].fd,
-        &o->stdio[1].fd, &o->stdio[2].fd,     &o->vsock_listener.fd, &o->program.fd,
-        &o->kernel.fd,   &o->cpuid_cache.dir, &o->cpuid_cache.file};
+        &o->null,        &o->proc,        &o->trace,           &o->terminal.fd,
+        &o->stdio[0].fd, &o->stdio[1].fd, &o->stdio[2].fd,     &o->vsock_listener.fd,
+        &o->program.fd,  &o->kernel.fd,   &o->cpuid_cache.dir, &o->cpuid_cache.file};
     unsigned count = sizeof(all) / sizeof(all[0]);
 
     _Static_assert(sizeof(all) / sizeof(all[0]) + VM_CGROUPS == DESCRIPTORS, "all are listed");
