@@ -130,23 +130,28 @@ static void become_monitor(struct keeper *k, bool shared)
  * There are three at work when a VM is made, and the path to the guest's first instruction is as
  * long as they wait for each other; so whoever knows who is about to sleep says who goes where.
  */
-static void send_to(const struct keeper *k, pid_t child, bool here)
+static void find_places(struct keeper *k)
 {
-    cpu_set_t set = k->processors;
     int now = sched_getcpu();
 
-    if (now < 0 || CPU_COUNT(&set) == 0)
+    CPU_ZERO(&k->here);
+    CPU_ZERO(&k->elsewhere);
+    if (now < 0 || sched_getaffinity(0, sizeof(k->processors), &k->processors) != 0)
         return;
-    CPU_CLR((size_t)now, &set);
-    if (here)
-        CPU_XOR(&set, &set, &k->processors);
-    if (CPU_COUNT(&set) > 0)
-        sched_setaffinity(child, sizeof(set), &set);
+    CPU_SET((size_t)now, &k->here);
+    k->elsewhere = k->processors;
+    CPU_CLR((size_t)now, &k->elsewhere);
+}
+
+static void send_to(pid_t child, const cpu_set_t *place)
+{
+    if (CPU_COUNT(place) > 0)
+        sched_setaffinity(child, sizeof(*place), place);
 }
 
 void keeper_make_way(const struct keeper *k)
 {
-    send_to(k, k->monitor, true);
+    send_to(k->monitor, &k->here);
 }
 
 int keeper_split(struct keeper *k, struct err *err)
@@ -156,9 +161,7 @@ int keeper_split(struct keeper *k, struct err *err)
 
     k->pid = getpid();
     k->user = geteuid();
-    if (sched_getaffinity(0, sizeof(k->processors), &k->processors) != 0)
-        CPU_ZERO(&k->processors);
-
+    find_places(k);
     room_open(&k->room);
     shared = k->room.spaces[0] >= 0;
     child = start_monitor(k, shared ? CLONE_NEWUSER : 0);
@@ -168,8 +171,8 @@ int keeper_split(struct keeper *k, struct err *err)
         become_monitor(k, shared);
         return 0;
     }
+    send_to(child, &k->elsewhere); /* at once: it is waited for */
     k->monitor = child;
-    send_to(k, child, false);
     room_close(&k->room);
     fd_close(&k->ends[MONITORS]);
     return 1;

@@ -25,9 +25,10 @@ struct keeper {
     pid_t pid;       /* the keeper's own */
     unsigned user;
     pid_t monitor;
-    cpu_set_t processors;     /* where we may run; none: unknown */
-    struct room room;         /* the shared one, until the split */
-    unsigned long namespaces; /* CLONE_NEW*: those that the monitor is in */
+    cpu_set_t processors;      /* where we may run; none: unknown */
+    cpu_set_t here, elsewhere; /* of these, when the split was near: our own, and the others */
+    struct room room;          /* the shared one, until the split */
+    unsigned long namespaces;  /* CLONE_NEW*: those that the monitor is in */
 };
 
 #define KEEPER_CLOSED                                                                              \

@@ -184,6 +184,21 @@ static int run_vm(struct run *run, const struct run_options *options, struct rep
 
 /* --- the two processes --- */
 
+/* Set singly: the whole is larger than what is set. Nobody uses it before the guest runs. */
+static void init_run(struct run *run, struct vm *vm, const struct keeper *keeper,
+                     const struct run_options *options)
+{
+    run->vm = vm;
+    run->link = keeper->ends[1];
+    run->control.vm = vm;
+    run->control.name = options->vm.name;
+    run->control.pid = keeper->pid;
+    run->control.owner = keeper->user;
+    run->control.kill = kill_vm;
+    run->control.arg = run;
+    control_ops_init(&run->control);
+}
+
 static int be_monitor(struct vm *vm, const struct keeper *keeper, const struct run_options *options,
                       struct report *report)
 {
@@ -192,15 +207,6 @@ static int be_monitor(struct vm *vm, const struct keeper *keeper, const struct r
 
     confine_init(&confinement, keeper->namespaces, options->vm.require_confinement, keeper->user);
     confine_process(&confinement);
-    run.vm = vm;
-    run.link = keeper->ends[1];
-    run.control.vm = vm;
-    run.control.name = options->vm.name;
-    run.control.pid = keeper->pid;
-    run.control.owner = keeper->user;
-    run.control.kill = kill_vm;
-    run.control.arg = &run;
-    control_ops_init(&run.control);
     vm->opener = keeper->ends[1];
     vm->processors = keeper->processors;
     vm->confinement = &confinement;
@@ -210,6 +216,7 @@ static int be_monitor(struct vm *vm, const struct keeper *keeper, const struct r
         return EXIT_SAMARA;
     if (vm_create(vm, &report->err) != 0)
         return vm->program_status ? vm->program_status : EXIT_SAMARA;
+    init_run(&run, vm, keeper, options);
     return run_vm(&run, options, report);
 }
 

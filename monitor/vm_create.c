@@ -184,17 +184,16 @@ static int confine(struct vm *vm, struct err *err)
     return vm->config->require_confinement ? refuse_missing(vm->confinement, err) : 0;
 }
 
-/* As long as one of the others could do anything, so could whoever breaks out of the guest. */
+/* As long as one of the others could do anything, so could whoever breaks out of the guest. The
+ * loop thread first: it may be waiting for our processor. */
 static int await_others(struct vm *vm, struct err *err)
 {
+    bool confined = latch_wait(&vm->loop_confined);
+
     vm_await_machine(vm);
-    if (!vm->machine_good) {
-        *err = vm->machine_err;
-        return -1;
-    }
-    if (latch_wait(&vm->loop_confined))
+    if (confined && vm->machine_good)
         return 0;
-    *err = vm->loop_err;
+    *err = confined ? vm->machine_err : vm->loop_err;
     return -1;
 }
 
