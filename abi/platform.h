@@ -121,4 +121,7 @@ enum {
 #define SAMARA_PROP_PRESET  "samara,preset"
 #define SAMARA_PRESET_CELLS 6
 
+/* Property of every virtio_mmio node: the device's id, which costs an access less. u32. */
+#define SAMARA_PROP_DEVICE_ID "samara,device-id"
+
 #endif

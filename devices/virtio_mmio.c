@@ -119,6 +119,12 @@ static uint32_t read_queue_ready(struct virtio_device *dev)
     return vq != NULL && vq->state.ready;
 }
 
+static void quiesce(struct virtio_device *dev)
+{
+    if (dev->ops->quiesce != NULL)
+        dev->ops->quiesce(dev);
+}
+
 static void write_queue_ready(struct virtio_device *dev, uint32_t value)
 {
     struct virtqueue *vq = selected(dev);
@@ -126,6 +132,7 @@ static void write_queue_ready(struct virtio_device *dev, uint32_t value)
     if (vq == NULL || (value == 1 && vq->state.ready))
         return;
     if (value == 0) {
+        quiesce(dev);
         vq_reset(vq);
         return;
     }
@@ -161,6 +168,7 @@ static uint32_t read_status(struct virtio_device *dev)
 
 static void reset_device(struct virtio_device *dev)
 {
+    quiesce(dev);
     for (unsigned i = 0; i < dev->ops->queues; i++)
         vq_reset(&dev->queues[i]);
     dev->state = (struct virtio_state){0};

@@ -19,7 +19,7 @@
 
 struct virtio_device;
 
-/* All run with the device lock held. config_write and reset may be NULL. */
+/* All run with the device lock held. config_write, reset and quiesce may be NULL. */
 struct virtio_ops {
     const char *name;
     uint32_t device_id;
@@ -34,6 +34,9 @@ struct virtio_ops {
     void (*activate)(struct virtio_device *dev); /* DRIVER_OK; queues not ready stay unused */
     void (*reset)(struct virtio_device *dev);    /* after it the queues' requests have lapsed */
     void (*notify)(struct virtio_device *dev, unsigned queue); /* only while active */
+    /* Before a queue goes: returns when nobody uses its requests any more. It may wait, with the
+     * device lock released. NULL: nobody does beyond the other operations. */
+    void (*quiesce)(struct virtio_device *dev);
 };
 
 /* What the VM gives a device. */

@@ -124,6 +124,9 @@ size_t vq_writable(const struct vq_request *req);
 bool vq_read(struct vq_request *req, void *to, size_t len);
 bool vq_write(struct vq_request *req, const void *from, size_t len);
 
+/* Zeroes as many bytes as are left, or max. */
+void vq_write_zeroes(struct vq_request *req, size_t max);
+
 /* Leaves room for a header whose contents are known only later: counts as written, keeps what the
  * guest had there until vq_fill, which writes to [at, at + len) of what has been passed. */
 bool vq_reserve(struct vq_request *req, size_t len);
@@ -134,5 +137,9 @@ bool vq_fill(struct vq_request *req, size_t at, const void *from, size_t len);
  * file. -EINVAL if nothing is left or the request has lapsed. */
 ssize_t vq_read_to_fd(struct vq_request *req, const struct stream_fd *to, size_t max);
 ssize_t vq_write_from_fd(struct vq_request *req, const struct stream_fd *from, size_t max);
+
+/* The same at the place `at` of a file; flags as for preadv2(2). */
+ssize_t vq_read_to_file(struct vq_request *req, int fd, uint64_t at, size_t max, int flags);
+ssize_t vq_write_from_file(struct vq_request *req, int fd, uint64_t at, size_t max, int flags);
 
 #endif

@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "monitor/copy_barrier.h"
 
@@ -85,6 +87,19 @@ bool vq_write(struct vq_request *req, const void *from, size_t len)
     return true;
 }
 
+void vq_write_zeroes(struct vq_request *req, size_t max)
+{
+    static const char zeroes[512];
+
+    while (max > 0 && vq_writable(req) > 0) {
+        size_t part = max < sizeof(zeroes) ? max : sizeof(zeroes);
+
+        part = part < vq_writable(req) ? part : vq_writable(req);
+        vq_write(req, zeroes, part);
+        max -= part;
+    }
+}
+
 bool vq_reserve(struct vq_request *req, size_t len)
 {
     if (len > vq_writable(req))
@@ -128,26 +143,58 @@ static int list_data(const struct vq_request *req, struct vq_cursor cursor, size
     return count;
 }
 
+static ssize_t passed_in(struct vq_request *req, ssize_t moved)
+{
+    if (moved > 0)
+        advance(req, &req->in, (size_t)moved);
+    return moved;
+}
+
+static ssize_t passed_out(struct vq_request *req, ssize_t moved)
+{
+    if (moved > 0) {
+        advance(req, &req->out, (size_t)moved);
+        req->written += (uint32_t)moved;
+    }
+    return moved;
+}
+
 ssize_t vq_read_to_fd(struct vq_request *req, const struct stream_fd *to, size_t max)
 {
     struct iovec iov[VQ_MAX_SEGMENTS];
     int count = list_data(req, req->in, max, iov);
-    ssize_t moved = count > 0 ? stream_writev(to, iov, count) : -EINVAL;
 
-    if (moved > 0)
-        advance(req, &req->in, (size_t)moved);
-    return moved;
+    return passed_in(req, count > 0 ? stream_writev(to, iov, count) : -EINVAL);
 }
 
 ssize_t vq_write_from_fd(struct vq_request *req, const struct stream_fd *from, size_t max)
 {
     struct iovec iov[VQ_MAX_SEGMENTS];
     int count = list_data(req, req->out, max, iov);
-    ssize_t moved = count > 0 ? stream_readv(from, iov, count) : -EINVAL;
 
-    if (moved > 0) {
-        advance(req, &req->out, (size_t)moved);
-        req->written += (uint32_t)moved;
-    }
-    return moved;
+    return passed_out(req, count > 0 ? stream_readv(from, iov, count) : -EINVAL);
+}
+
+/* preadv2 and pwritev2 by number: musl has none. Their offset is one argument, and then 0. */
+static ssize_t call_at(long nr, int fd, const struct iovec *iov, int count, uint64_t at, int flags)
+{
+    ssize_t moved = syscall(nr, fd, iov, (long)count, at, 0L, (long)flags);
+
+    return moved < 0 ? -errno : moved;
+}
+
+ssize_t vq_read_to_file(struct vq_request *req, int fd, uint64_t at, size_t max, int flags)
+{
+    struct iovec iov[VQ_MAX_SEGMENTS];
+    int count = list_data(req, req->in, max, iov);
+
+    return passed_in(req, count > 0 ? call_at(SYS_pwritev2, fd, iov, count, at, flags) : -EINVAL);
+}
+
+ssize_t vq_write_from_file(struct vq_request *req, int fd, uint64_t at, size_t max, int flags)
+{
+    struct iovec iov[VQ_MAX_SEGMENTS];
+    int count = list_data(req, req->out, max, iov);
+
+    return passed_out(req, count > 0 ? call_at(SYS_preadv2, fd, iov, count, at, flags) : -EINVAL);
 }

@@ -100,7 +100,8 @@ static int load_native(const struct boot *b, uint64_t kernel_end, struct virtio_
 {
     const struct samara_kernel_note *note = &b->kernel->elf.note;
     const struct vm_config *c = b->config;
-    struct boot_device device = {.slot = BOOT_VSOCK_SLOT};
+    struct boot_device devices[1 + VM_DISKS] = {
+        {.slot = BOOT_VSOCK_SLOT, .device_id = VIRTIO_ID_VSOCK}};
     uint8_t seed[32];
     struct boot_fdt fdt = {.ram = b->ram_size,
                            .argv = c->argv,
@@ -108,14 +109,17 @@ static int load_native(const struct boot *b, uint64_t kernel_end, struct virtio_
                            .exec_path = b->program->path,
                            .bootargs = "",
                            .seed = seed,
-                           .devices = &device,
-                           .device_count = 1};
+                           .devices = devices,
+                           .device_count = 1 + c->disk_count};
     size_t size = boot_fdt_size(&fdt);
     struct place at = lay_out(b, kernel_end, size);
 
     if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
         return err_sys(err, "getrandom");
-    *vsock = device.preset = vsock_preset(at.queues);
+    *vsock = devices[0].preset = vsock_preset(at.queues);
+    for (unsigned i = 0; i < c->disk_count; i++)
+        devices[1 + i] =
+            (struct boot_device){.slot = BOOT_DISK_SLOT + i, .device_id = VIRTIO_ID_BLOCK};
     fdt.program_start = at.program;
     fdt.program_end = at.program + b->program->size;
     fdt.free_start = at.free_start;
@@ -141,7 +145,10 @@ static int load_pvh(const struct boot *b, uint64_t kernel_end, struct vcpu_start
                     struct err *err)
 {
     const struct vm_config *c = b->config;
-    struct boot_pvh pvh = {.ram = b->ram_size, .exec_path = b->program->path, .argv = c->argv};
+    struct boot_pvh pvh = {.ram = b->ram_size,
+                           .devices = 1 + c->disk_count, /* in slots side by side */
+                           .exec_path = b->program->path,
+                           .argv = c->argv};
     size_t size = boot_pvh_size(&pvh);
 
     pvh.program_start = page_up(kernel_end + size);

@@ -13,7 +13,9 @@
 #include "monitor/virtio_preset.h"
 #include "monitor/vm_config.h"
 
+/* Of virtio-mmio. */
 #define BOOT_VSOCK_SLOT 0
+#define BOOT_DISK_SLOT  1 /* and the seven after it */
 
 struct boot {
     const struct vm_config *config;

@@ -99,6 +99,7 @@ static int put_virtio(void *fdt, const struct boot_device *d)
     int r =
         begin_device(fdt, "virtio_mmio", "virtio,mmio", &regs, 1, SAMARA_VECTOR_VIRTIO + d->slot);
 
+    r = r ? r : fdt_property_u32(fdt, SAMARA_PROP_DEVICE_ID, d->device_id);
     if (d->preset.queues)
         r = r ? r : put_preset(fdt, &d->preset);
     return r ? r : fdt_end_node(fdt);

@@ -18,6 +18,7 @@ struct string_block {
 /* A virtio device; preset.queues 0: the guest initialises it. */
 struct boot_device {
     unsigned slot;
+    uint32_t device_id;
     struct virtio_preset preset;
 };
 

@@ -12,6 +12,7 @@ enum {
     START_VERSION = 1,
     MEMMAP_RAM = 1,
     RANGES = 3,
+    DEVICE_WORD = 48,         /* virtio_mmio.device=... */
     COMMAND_LINE_WORDS = 256, /* what precedes path and arguments, and then some */
 };
 
@@ -39,7 +40,8 @@ struct pvh_info {
 
 size_t boot_pvh_size(const struct boot_pvh *c)
 {
-    return sizeof(struct pvh_info) + COMMAND_LINE_WORDS + strlen(c->exec_path) + c->argv.size;
+    return sizeof(struct pvh_info) + COMMAND_LINE_WORDS + c->devices * DEVICE_WORD +
+           strlen(c->exec_path) + c->argv.size;
 }
 
 /* Below 0x4000 lie the pages of abi/memory_map.h. */
@@ -55,12 +57,23 @@ static uint32_t fill_ranges(struct pvh_range ram[RANGES], uint64_t size)
     return size > low ? 3 : 2;
 }
 
+static size_t write_devices(unsigned count, char *line, size_t size)
+{
+    size_t used = 0;
+
+    for (unsigned i = 0; i < count && used < size; i++)
+        used += (size_t)snprintf(line + used, size - used, "virtio_mmio.device=4K@0x%x:%u ",
+                                 SAMARA_GPA_VIRTIO + i * SAMARA_VIRTIO_STRIDE,
+                                 SAMARA_VECTOR_VIRTIO + i);
+    return used;
+}
+
 static int write_command_line(const struct boot_pvh *c, char *line, size_t size, struct err *err)
 {
-    int n = snprintf(line, size, "virtio_mmio.device=4K@0x%x:%d samara.path=%s --",
-                     SAMARA_GPA_VIRTIO, SAMARA_VECTOR_VIRTIO, c->exec_path);
-    size_t used = n < 0 ? size : (size_t)n;
+    size_t used = write_devices(c->devices, line, size);
 
+    if (used < size)
+        used += (size_t)snprintf(line + used, size - used, "samara.path=%s --", c->exec_path);
     if (used + c->argv.size + 1 > size)
         return err_set(err, "PVH: no room for the command line");
     if (strpbrk(c->exec_path, " \t\n"))

@@ -154,6 +154,15 @@ static int take_cgroup(struct parse *p, const char *value, struct err *err)
     return 0;
 }
 
+static int take_disk(struct parse *p, const char *value, struct err *err)
+{
+    struct vm_config *vm = &p->out->vm;
+
+    if (vm->disk_count == VM_DISKS)
+        return err_set(err, "not more than %d", VM_DISKS);
+    return disk_config_parse(&vm->disks[vm->disk_count++], value, err);
+}
+
 static int take_require(struct parse *p, const char *value, struct err *err)
 {
     (void)value;
@@ -185,6 +194,8 @@ static const struct option options[] = {
      take_timeout},
     {"--vsock", "PATH", "listen on this UNIX socket: CONNECT <port>; guest port N goes to PATH_N",
      take_vsock},
+    {"--disk", "FILE[,...]",
+     "a disk for the program: /dev/vda, /dev/vdb ...; ,ro to read only; ,id=NAME", take_disk},
     {"--name", "NAME", "of the VM, for `samara ps`, `pause` and so on", take_name},
     {"--kernel", "FILE", "boot this guest kernel instead of samara's own", take_kernel},
     {"--trace", "FILE", "write the boot timeline as Chrome trace JSON (Perfetto, speedscope)",

@@ -114,6 +114,17 @@ void vm_loop_failed(struct vm *vm, const struct err *err)
     device_lock_release(&vm->lock);
 }
 
+static void stop_disks(struct vm *vm)
+{
+    for (unsigned i = 0; i < VM_DISKS; i++) {
+        if (!vm->disks[i].started)
+            continue;
+        worker_stop(&vm->disks[i].worker);
+        pthread_join(vm->disks[i].thread, NULL);
+        vm->disks[i].started = false;
+    }
+}
+
 static void stop_threads(struct vm *vm)
 {
     vm_await_machine(vm);
@@ -123,6 +134,7 @@ static void stop_threads(struct vm *vm)
         loop_stop(&vm->loop);
     if (vm->stands)
         device_lock_release(&vm->lock);
+    stop_disks(vm);
     pthread_join(vm->loop_thread, NULL);
     vm->loop_started = vm->stands = false;
 }
@@ -153,6 +165,8 @@ void vm_init(struct vm *vm, const struct vm_config *config, int kvm)
         vm->opened.stdio[fd] = STREAM_CLOSED;
     for (unsigned i = 0; i < VM_CGROUPS; i++)
         vm->opened.cgroups[i] = -1;
+    for (unsigned i = 0; i < VM_DISKS; i++)
+        vm->opened.disks[i] = (struct disk)DISK_NONE;
     device_lock_init(&vm->lock);
     vm->opened.program = (struct program)PROGRAM_CLOSED;
     vm->opened.kernel = (struct kernel_image)KERNEL_IMAGE_CLOSED;
@@ -189,6 +203,11 @@ void vm_destroy(struct vm *vm)
     kernel_image_close(&vm->opened.kernel);
     vsock_free(vm->vsock);
     vm->vsock = NULL;
+    for (unsigned i = 0; i < VM_DISKS; i++) {
+        block_free(vm->disks[i].block);
+        vm->disks[i].block = NULL;
+        disk_close(&vm->opened.disks[i]);
+    }
     loop_close(&vm->loop);
     if (vm->fd >= 0)
         close(vm->fd);

@@ -10,6 +10,7 @@
 
 #include <sched.h>
 
+#include "devices/block.h"
 #include "devices/vsock.h"
 #include "monitor/confine.h"
 #include "monitor/event_loop.h"
@@ -42,7 +43,8 @@ struct vm_opened {
     uint32_t closed_flags;     /* SAMARA_FLAG_STDIN_CLOSED << n */
     bool files_grow;           /* output or trace go to regular files */
     struct unix_listener vsock_listener;
-    int cgroups[VM_CGROUPS]; /* their lists of processes, for writing; -1: not open */
+    int cgroups[VM_CGROUPS];     /* their lists of processes, for writing; -1: not open */
+    struct disk disks[VM_DISKS]; /* until the devices have them */
     struct cpuid_cache cpuid_cache;
     struct trace_steps steps; /* when it was opened */
     struct kernel_image kernel;
@@ -55,6 +57,20 @@ enum { VM_STACK = 128 << 10, VM_PAGE = 4096 };
 struct vm_stacks {
     _Alignas(VM_PAGE) unsigned char guard[VM_PAGE];
     unsigned char loop[VM_STACK], machine[VM_STACK];
+};
+
+struct vm;
+
+/* A disk: its device, and the thread that does what may take long. */
+struct vm_disk {
+    struct vm *vm;
+    unsigned number;
+    struct block *block; /* NULL: there is none */
+    struct worker worker;
+    pthread_t thread;
+    bool started;
+    struct latch confined;
+    struct err err;
 };
 
 /* What set-up touches first comes first and together: after the split each page costs a fault in
@@ -99,6 +115,7 @@ struct vm {
     struct trace trace;
     struct vm_opened opened;
 
+    struct vm_disk disks[VM_DISKS];
     struct err loop_err, machine_err;
     char report[1024]; /* VM_FAILED */
     struct cpuid_table cpuid;

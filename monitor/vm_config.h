@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "monitor/boot_fdt.h"
+#include "monitor/disk_config.h"
 #include "monitor/err.h"
 #include "seccomp/enter.h"
 
@@ -17,6 +18,7 @@
 #define VM_STRINGS_MAX     (512u << 10) /* arguments and environment together */
 
 enum { VM_CGROUPS = 8 }; /* version 1 has one for each controller */
+enum { VM_DISKS = 8 };
 
 struct vm_config {
     uint64_t memory;                 /* bytes, a multiple of 4096 */
@@ -25,6 +27,8 @@ struct vm_config {
     const char *trace_path;          /* NULL: none */
     const char *cgroups[VM_CGROUPS]; /* directories of those to join */
     unsigned cgroup_count;
+    struct disk_config disks[VM_DISKS];
+    unsigned disk_count;
     const char *name; /* NULL: one is made up */
     bool verbose;
     enum seccomp_mode seccomp;

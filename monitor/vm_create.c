@@ -31,16 +31,19 @@ static void run_anywhere(const struct vm *vm)
 }
 
 /* A stack of our own: mapping one would wait for the others, which change the address space, too.
- */
-static int start(struct vm *vm, pthread_t *thread, void *(*main)(void *), void *stack,
-                 struct err *err)
+ * NULL: one is mapped. */
+static int start_thread(pthread_t *thread, void *(*main)(void *), void *arg, void *stack,
+                        struct err *err)
 {
     pthread_attr_t attr;
     int r;
 
     pthread_attr_init(&attr);
-    pthread_attr_setstack(&attr, stack, VM_STACK);
-    r = pthread_create(thread, &attr, main, vm);
+    if (stack)
+        pthread_attr_setstack(&attr, stack, VM_STACK);
+    else
+        pthread_attr_setstacksize(&attr, VM_STACK);
+    r = pthread_create(thread, &attr, main, arg);
     pthread_attr_destroy(&attr);
     errno = r;
     return r != 0 ? err_sys(err, "start a thread") : 0;
@@ -113,6 +116,44 @@ static void *loop_main(void *arg)
     return NULL;
 }
 
+/* --- disks' threads --- */
+
+static void *disk_main(void *arg)
+{
+    struct vm_disk *d = arg;
+    bool confined;
+
+    run_anywhere(d->vm);
+    confined = seccomp_enter(ROLE_DISK, d->vm->config->seccomp, &d->err) == 0;
+    latch_set(&d->confined, confined);
+    if (confined)
+        worker_run(&d->worker);
+    return NULL;
+}
+
+static int start_disks(struct vm *vm, struct err *err)
+{
+    for (unsigned i = 0; i < vm->config->disk_count; i++) {
+        struct vm_disk *d = &vm->disks[i];
+
+        if (start_thread(&d->thread, disk_main, d, NULL, err) != 0)
+            return -1;
+        d->started = true;
+    }
+    return 0;
+}
+
+static int await_disks(struct vm *vm, struct err *err)
+{
+    for (unsigned i = 0; i < vm->config->disk_count; i++) {
+        if (!latch_wait(&vm->disks[i].confined)) {
+            *err = vm->disks[i].err;
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* --- the vCPU thread --- */
 
 static int make_basis(struct vm *vm, struct err *err)
@@ -140,7 +181,7 @@ static void enter_room(struct vm *vm)
 /* The loop thread is there to be joined, or not at all. */
 static int start_loop(struct vm *vm, struct err *err)
 {
-    if (start(vm, &vm->loop_thread, loop_main, vm->stacks.loop, err) != 0)
+    if (start_thread(&vm->loop_thread, loop_main, vm, vm->stacks.loop, err) != 0)
         return -1;
     vm->loop_started = true;
     trace_step(&vm->trace, TRACE_ROOM, "loop thread");
@@ -156,7 +197,7 @@ static int make_all_else(struct vm *vm, struct err *err)
     if (!good)
         return -1;
     enter_room(vm);
-    if (start_loop(vm, err) != 0)
+    if (start_loop(vm, err) != 0 || start_disks(vm, err) != 0)
         return -1;
     vcpu_own(&vm->vcpu);
     return 0;
@@ -192,7 +233,7 @@ static int await_others(struct vm *vm, struct err *err)
 
     vm_await_machine(vm);
     if (confined && vm->machine_good)
-        return 0;
+        return await_disks(vm, err);
     *err = confined ? vm->machine_err : vm->loop_err;
     return -1;
 }
@@ -207,7 +248,7 @@ int vm_create(struct vm *vm, struct err *err)
         mprotect(vm->stacks.guard, sizeof(vm->stacks.guard), PROT_NONE) != 0)
         return -1;
     atomic_store(&vm->machine_thread, 1);
-    if (start(vm, &machine, machine_main, vm->stacks.machine, err) != 0) {
+    if (start_thread(&machine, machine_main, vm, vm->stacks.machine, err) != 0) {
         atomic_store(&vm->machine_thread, 0);
         return -1;
     }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "monitor/disk_open.h"
 #include "monitor/fd_close.h"
 #include "monitor/runtime_dir.h"
 #include "monitor/vm_setup.h"
@@ -91,6 +92,18 @@ static int listen_for_vsock(struct vm *vm, struct err *err)
     return 0;
 }
 
+static int open_disks(struct vm *vm, struct err *err)
+{
+    for (unsigned i = 0; i < vm->config->disk_count; i++) {
+        struct disk *disk = &vm->opened.disks[i];
+
+        if (disk_open(disk, &vm->config->disks[i], err) != 0)
+            return err_in(err, "disk %u", i);
+        vm->opened.files_grow |= !disk->read_only; /* the limit is for writing at all */
+    }
+    return 0;
+}
+
 static int open_trace(struct vm *vm, struct err *err)
 {
     if (!vm->trace.wanted)
@@ -111,7 +124,7 @@ int vm_open(struct vm *vm, struct err *err)
     vm->program_status = program_open(&o->program, config->program, err);
     if (vm->program_status != 0 || kernel_image_open(&o->kernel, config->kernel_path, err) != 0)
         return -1;
-    if (open_cgroups(vm, err) != 0)
+    if (open_disks(vm, err) != 0 || open_cgroups(vm, err) != 0)
         return -1;
     cpuid_cache_find(&o->cpuid_cache, vm->kvm, runtime_dir_open());
     terminal_find(&o->terminal);

@@ -178,6 +178,44 @@ static int add_vsock(struct vm *vm, struct err *err)
                         vsock_device(vm->vsock), err);
 }
 
+static void raise_disk(void *ctx)
+{
+    const struct vm_disk *d = ctx;
+
+    kvm_send_msi(d->vm->fd, SAMARA_VECTOR_VIRTIO + BOOT_DISK_SLOT + d->number);
+}
+
+static int add_disk(struct vm *vm, unsigned number, struct err *err)
+{
+    struct vm_disk *d = &vm->disks[number];
+    struct disk *disk = &vm->opened.disks[number];
+    const uint64_t at = SAMARA_GPA_VIRTIO + (BOOT_DISK_SLOT + number) * SAMARA_VIRTIO_STRIDE;
+    const struct virtio_host host = {.mem = &vm->mem, .irq = raise_disk, .log = log_line, .ctx = d};
+    struct block_config config = {.number = number, .id = vm->config->disks[number].id};
+
+    if (role_fd(&disk->fd, FD_DISKS + number, err) != 0)
+        return -1;
+    config.disk = *disk;
+    d->vm = vm;
+    d->number = number;
+    worker_init(&d->worker, &vm->lock);
+    d->block = block_new(&config, &host, &d->worker, err);
+    if (!d->block)
+        return -1;
+    *disk = (struct disk)DISK_NONE;
+    return mmio_bus_add(&vm->bus, at, VIRTIO_MMIO_SIZE, &virtio_mmio_ops, block_device(d->block),
+                        err);
+}
+
+static int add_disks(struct vm *vm, struct err *err)
+{
+    for (unsigned i = 0; i < vm->config->disk_count; i++) {
+        if (add_disk(vm, i, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int add_loop(struct vm *vm, struct err *err)
 {
     if (loop_init(&vm->loop, &vm->lock, err) != 0 ||
@@ -195,7 +233,7 @@ int vm_make_devices(struct vm *vm, struct err *err)
     if (mmio_bus_add(&vm->bus, SAMARA_GPA_DOORBELL, PAGE, &platform_doorbell_ops, &vm->platform,
                      err) != 0)
         return -1;
-    if (add_vsock(vm, err) != 0)
+    if (add_vsock(vm, err) != 0 || add_disks(vm, err) != 0)
         return -1;
     trace_step(&vm->trace, TRACE_ROOM, "devices");
     return 0;

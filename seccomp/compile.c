@@ -158,8 +158,9 @@ static void print_rows(void)
     for (unsigned i = 0; i < policy_rows; i++) {
         const struct policy_row *row = &policy[i];
 
-        printf("%s\t%s%s\t", row->name, row->roles & 1u << ROLE_LOOP ? "loop " : "",
-               row->roles & 1u << ROLE_VCPU ? "vCPU" : "");
+        printf("%s\t%s%s%s\t", row->name, row->roles & 1u << ROLE_LOOP ? "loop " : "",
+               row->roles & 1u << ROLE_VCPU ? "vCPU " : "",
+               row->roles & 1u << ROLE_DISK ? "disk" : "");
         for (unsigned r = 0; r < row->rule_count; r++)
             printf("%s%u:%#llx:%#llx", r ? " " : "", row->rules[r].arg,
                    (unsigned long long)row->rules[r].mask, (unsigned long long)row->rules[r].value);
@@ -179,6 +180,8 @@ int main(int argc, char **argv)
     compile(ROLE_LOOP, SCMP_ACT_TRAP, "loop_trap");
     compile(ROLE_VCPU, SCMP_ACT_KILL_PROCESS, "vcpu_kill");
     compile(ROLE_VCPU, SCMP_ACT_TRAP, "vcpu_trap");
+    compile(ROLE_DISK, SCMP_ACT_KILL_PROCESS, "disk_kill");
+    compile(ROLE_DISK, SCMP_ACT_TRAP, "disk_trap");
     print_names();
     return ferror(stdout) || fclose(stdout) != 0;
 }

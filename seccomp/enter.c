@@ -19,10 +19,11 @@
 
 enum { STATUS_TRAPPED = 125, PREFIX = 7, LONGEST = 1024 };
 
-static const char *const role_names[ROLES] = {"loop", "vCPU"};
+static const char *const role_names[ROLES] = {"loop", "vCPU", "disk"};
 static const struct seccomp_program *const programs[ROLES][2] = {
     [ROLE_LOOP] = {&seccomp_loop_kill, &seccomp_loop_trap},
     [ROLE_VCPU] = {&seccomp_vcpu_kill, &seccomp_vcpu_trap},
+    [ROLE_DISK] = {&seccomp_disk_kill, &seccomp_disk_trap},
 };
 
 /* Set before a thread enters; the handler runs in that thread. */
@@ -54,7 +55,7 @@ static void describe_row(char *to, size_t size, enum seccomp_role role,
                        (unsigned long long)row->rules[i].value);
     if (at > 0 && (size_t)at < size)
         snprintf(to + at, size - (size_t)at, "%s (%s)",
-                 row->roles & (1u << role) ? "" : ", in the other thread", row->why);
+                 row->roles & (1u << role) ? "" : ", in another thread", row->why);
 }
 
 void seccomp_describe(char *to, size_t size, enum seccomp_role role, int nr, const uint64_t args[6])

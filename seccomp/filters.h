@@ -13,7 +13,7 @@ struct seccomp_program {
 
 /* By role, and what happens to a call that no row allows. */
 extern const struct seccomp_program seccomp_loop_kill, seccomp_loop_trap, seccomp_vcpu_kill,
-    seccomp_vcpu_trap;
+    seccomp_vcpu_trap, seccomp_disk_kill, seccomp_disk_trap;
 
 /* NULL: nobody's number. */
 extern const char *const seccomp_call_names[SECCOMP_CALLS];

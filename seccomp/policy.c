@@ -16,7 +16,9 @@
 #define CALL(name) SYS_##name, #name
 #define LOOP       (1u << ROLE_LOOP)
 #define VCPU       (1u << ROLE_VCPU)
+#define DISK       (1u << ROLE_DISK)
 #define BOTH       (LOOP | VCPU)
+#define ALL        (LOOP | VCPU | DISK)
 
 #define ALL32      UINT64_C(0xffffffff)
 /* Rules: a 32-bit argument is a value, or has these bits set. */
@@ -32,12 +34,17 @@
     {                                                                                              \
         .arg = (n), .mask = ALL32 & ~UINT64_C(1), .value = 0                                       \
     }
+#define A_DISK(n)                                                                                  \
+    {                                                                                              \
+        .arg = (n), .mask = ALL32 & ~UINT64_C(15), .value = FD_DISKS                               \
+    }
 #define AT_THE_OFFSET(n)                                                                           \
     {                                                                                              \
         .arg = (n), .mask = UINT64_MAX, .value = UINT64_MAX                                        \
     }
 
 enum { NOWAIT = 8 /* RWF_NOWAIT */ };
+enum { PUNCH = 1 | 2, ZERO = 1 | 0x10 }; /* FALLOC_FL_KEEP_SIZE with _PUNCH_HOLE, _ZERO_RANGE */
 
 #define NONBLOCKING_SOCKET (SOCK_CLOEXEC | SOCK_NONBLOCK)
 
@@ -56,14 +63,14 @@ const struct policy_row policy[] = {
 
     /* --- streams --- */
     {CALL(readv), BOTH, 0, {{0}}, "reads files, pipes and terminals that were opened before"},
-    {CALL(writev), BOTH, 0, {{0}}, "writes them; says something on standard error"},
+    {CALL(writev), ALL, 0, {{0}}, "writes them; says something on standard error"},
     {CALL(preadv2),
      BOTH,
      2,
      {AT_THE_OFFSET(3), IS(5, NOWAIT)},
      "reads a file shared with others that block"},
-    {CALL(pwritev2), BOTH, 2, {AT_THE_OFFSET(3), IS(5, NOWAIT)}, "writes one"},
-    {CALL(poll), BOTH, 2, {IS(1, 1), IS(2, 0)}, "asks, without waiting, if one file is ready"},
+    {CALL(pwritev2), BOTH, 2, {AT_THE_OFFSET(3), IS(5, NOWAIT)}, "writes such a file"},
+    {CALL(poll), ALL, 2, {IS(1, 1), IS(2, 0)}, "asks, without waiting, if one file is ready"},
     {CALL(lseek),
      BOTH,
      1,
@@ -81,6 +88,15 @@ const struct policy_row policy[] = {
     {CALL(close), BOTH, 0, {{0}}, "ends connections and streams"},
     {CALL(madvise), BOTH, 1, {IS(2, MADV_DONTNEED)}, "gives back a buffer's memory"},
 
+    /* --- disks --- */
+    {CALL(preadv2), BOTH, 2, {A_DISK(0), IS(5, NOWAIT)}, "reads of a disk what is in memory"},
+    {CALL(pwritev2), BOTH, 2, {A_DISK(0), IS(5, NOWAIT)}, "writes one if that need not wait"},
+    {CALL(preadv2), DISK, 2, {A_DISK(0), IS(5, 0)}, "reads a disk"},
+    {CALL(pwritev2), DISK, 2, {A_DISK(0), IS(5, 0)}, "writes one"},
+    {CALL(fdatasync), DISK, 1, {A_DISK(0)}, "flushes one"},
+    {CALL(fallocate), DISK, 2, {A_DISK(0), IS(1, PUNCH)}, "gives back what the guest discards"},
+    {CALL(fallocate), DISK, 2, {A_DISK(0), IS(1, ZERO)}, "clears a range without writing it"},
+
     /* --- the terminal --- */
     {CALL(ioctl), LOOP, 2, {IS(0, FD_TERMINAL), IS(1, TIOCGWINSZ)}, "its size has changed"},
     {CALL(ioctl), VCPU, 2, {IS(0, FD_TERMINAL), IS(1, TCSETS)}, "the program sets its modes"},
@@ -92,14 +108,14 @@ const struct policy_row policy[] = {
 
     /* --- the guest --- */
     {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_RUN)}, "runs the guest"},
-    {CALL(ioctl), BOTH, 2, {IS(0, FD_VM), IS(1, KVM_SIGNAL_MSI)}, "interrupts it"},
+    {CALL(ioctl), ALL, 2, {IS(0, FD_VM), IS(1, KVM_SIGNAL_MSI)}, "interrupts it"},
     {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_REGS)}, "reports how it failed"},
     {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_SREGS)}, "... and where"},
     {CALL(ioctl), VCPU, 2, {IS(0, FD_VM), IS(1, KVM_GET_CLOCK)}, "puts its marks into the trace"},
 
     /* --- threads --- */
-    {CALL(futex), BOTH, 1, {IS(1, FUTEX_WAIT_PRIVATE)}, "waits for the device lock, or to go on"},
-    {CALL(futex), BOTH, 1, {IS(1, FUTEX_WAKE_PRIVATE)}, "releases the device lock"},
+    {CALL(futex), ALL, 1, {IS(1, FUTEX_WAIT_PRIVATE)}, "waits for the device lock, or to go on"},
+    {CALL(futex), ALL, 1, {IS(1, FUTEX_WAKE_PRIVATE)}, "releases the device lock"},
     {CALL(futex), VCPU, 1, {IS(1, FUTEX_WAIT)}, "waits until the thread that asked KVM is gone"},
     {CALL(tgkill), LOOP, 1, {IS(2, SIGNAL_KICK)}, "gets the vCPU out of the guest"},
     {CALL(rt_sigreturn), VCPU, 0, {{0}}, "ends a signal handler: the kick's is empty"},

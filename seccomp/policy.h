@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-enum seccomp_role { ROLE_LOOP, ROLE_VCPU, ROLES };
+enum seccomp_role { ROLE_LOOP, ROLE_VCPU, ROLE_DISK, ROLES };
 
 /* Below 64: to grow beyond, the kernel would wait for RCU. */
 enum fd_role {
@@ -21,8 +21,10 @@ enum fd_role {
     FD_EPOLL,         /* the loop's epoll, timerfd and eventfd */
     FD_TIMER,
     FD_WAKE,
-    FD_TERMINAL, /* where the program's streams are on one */
-    FD_END,
+    FD_TERMINAL,      /* where the program's streams are on one */
+    FD_DISKS = 48,    /* eight disks' files, ... */
+    FD_OVERLAYS = 56, /* ... and what is written instead, where the file is shared */
+    FD_END = 64,
 };
 
 /* The signal that gets the vCPU thread out of KVM_RUN. Neither C library uses it for itself. */

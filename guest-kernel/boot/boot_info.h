@@ -8,7 +8,7 @@
 
 #include "guest-kernel/lib/base.h"
 
-#define BOOT_VIRTIO_MAX 8
+#define BOOT_VIRTIO_MAX 16
 
 /* Queues that the monitor has already told the device of (SAMARA_PROP_PRESET). */
 struct boot_preset {
@@ -22,7 +22,8 @@ struct boot_preset {
 struct boot_virtio {
     u64 gpa;
     u64 size;
-    u32 vector; /* samara: the MSI's vector; elsewhere the interrupt line */
+    u32 vector;    /* samara: the MSI's vector; elsewhere the interrupt line */
+    u32 device_id; /* 0: not known, to be read from the device */
     struct boot_preset preset;
 };
 

@@ -40,7 +40,7 @@ struct bytes {
 struct node {
     const char *name;
     u32 address_cells, size_cells; /* for its children */
-    struct bytes compatible, device_type, reg, interrupts, preset;
+    struct bytes compatible, device_type, reg, interrupts, preset, device_id;
 };
 
 struct walk {
@@ -194,6 +194,8 @@ static bool property(struct walk *w)
         n->interrupts = value;
     } else if (strcmp(name, SAMARA_PROP_PRESET) == 0) {
         n->preset = value;
+    } else if (strcmp(name, SAMARA_PROP_DEVICE_ID) == 0) {
+        n->device_id = value;
     }
     return true;
 }
@@ -255,6 +257,16 @@ static bool take_preset(struct bytes b, struct boot_preset *out)
     return true;
 }
 
+static bool take_device_id(struct bytes b, u32 *out)
+{
+    u64 id = 0;
+
+    if (b.len != 0 && (b.len != 4 || !whole_number(b, &id)))
+        return false;
+    *out = (u32)id;
+    return true;
+}
+
 static bool virtio_node(struct boot_info *out, struct node *n, const struct node *parent)
 {
     struct boot_virtio *v;
@@ -263,7 +275,7 @@ static bool virtio_node(struct boot_info *out, struct node *n, const struct node
         return true;
     v = &out->virtio[out->virtio_count];
     if (!take_reg(n, parent, &v->gpa, &v->size) || !take_vector(n, &v->vector) ||
-        !take_preset(n->preset, &v->preset))
+        !take_preset(n->preset, &v->preset) || !take_device_id(n->device_id, &v->device_id))
         return false;
     out->virtio_count++;
     return true;

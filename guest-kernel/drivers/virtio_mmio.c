@@ -63,6 +63,7 @@ static bool negotiate(struct virtio_device *dev, u64 wanted)
     reg_write(dev, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
     reg_write(dev, VIRTIO_MMIO_DRIVER_FEATURES, (u32)(features >> 32));
     reg_write(dev, VIRTIO_MMIO_STATUS, status | VIRTIO_STATUS_FEATURES_OK);
+    dev->features = features;
     dev->event_idx = features & VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX);
     return dev->edge || reg_read(dev, VIRTIO_MMIO_STATUS) & VIRTIO_STATUS_FEATURES_OK;
 }
@@ -74,29 +75,47 @@ static bool is_preset(const struct boot_virtio *v, u32 id)
            v->preset.stride >= VIRTQ_BYTES(v->preset.size) && v->preset.gpa < SAMARA_RAM_LOW_END;
 }
 
+static struct virtio_device device_at(const struct boot_virtio *v, bool edge)
+{
+    return (struct virtio_device){
+        .regs = SAMARA_WINDOW + v->gpa, .vector = v->vector, .edge = edge};
+}
+
+bool virtio_is(const struct boot_info *info, unsigned slot, u32 id)
+{
+    const struct boot_virtio *v = &info->virtio[slot];
+    struct virtio_device d = device_at(v, info->platform_gpa != 0);
+
+    if (v->size < VIRTIO_MMIO_CONFIG || v->gpa > SAMARA_WINDOW_SIZE - PAGE_SIZE)
+        return false;
+    if (v->device_id != 0)
+        return v->device_id == id;
+    /* samara speaks nothing else; asking costs two exits. */
+    return reg_read(&d, VIRTIO_MMIO_DEVICE_ID) == id &&
+           (d.edge || (reg_read(&d, VIRTIO_MMIO_MAGIC) == VIRTIO_MMIO_MAGIC_VALUE &&
+                       reg_read(&d, VIRTIO_MMIO_VERSION) == VIRTIO_MMIO_VERSION_2));
+}
+
+bool virtio_begin(const struct boot_virtio *v, bool edge, u64 wanted, struct virtio_device *out)
+{
+    *out = device_at(v, edge);
+    return negotiate(out, wanted);
+}
+
 bool virtio_find(const struct boot_info *info, u32 id, u64 wanted, struct virtio_device *out)
 {
+    const bool edge = info->platform_gpa != 0;
+
     for (unsigned i = 0; i < info->virtio_count; i++) {
-        *out = (struct virtio_device){
-            .regs = SAMARA_WINDOW + info->virtio[i].gpa,
-            .vector = info->virtio[i].vector,
-            .edge = info->platform_gpa != 0,
-        };
-        if (is_preset(&info->virtio[i], id)) {
-            out->preset = info->virtio[i].preset;
+        const struct boot_virtio *v = &info->virtio[i];
+
+        if (is_preset(v, id)) {
+            *out = device_at(v, edge);
+            out->preset = v->preset;
             out->event_idx = true;
             return true;
         }
-        if (info->virtio[i].size < VIRTIO_MMIO_CONFIG ||
-            info->virtio[i].gpa > SAMARA_WINDOW_SIZE - PAGE_SIZE)
-            continue;
-        if (reg_read(out, VIRTIO_MMIO_DEVICE_ID) != id)
-            continue;
-        /* samara speaks nothing else; asking costs two exits. */
-        if (!out->edge && (reg_read(out, VIRTIO_MMIO_MAGIC) != VIRTIO_MMIO_MAGIC_VALUE ||
-                           reg_read(out, VIRTIO_MMIO_VERSION) != VIRTIO_MMIO_VERSION_2))
-            continue;
-        if (negotiate(out, wanted))
+        if (virtio_is(info, i, id) && virtio_begin(v, edge, wanted, out))
             return true;
     }
     return false;

@@ -13,6 +13,7 @@ struct virtio_device {
     u32 vector;
     bool edge; /* samara's MSI: nothing to acknowledge */
     bool event_idx;
+    u64 features;              /* what was agreed upon */
     struct boot_preset preset; /* queues > 0: the monitor has initialised the device already */
 };
 
@@ -21,6 +22,11 @@ struct virtio_device {
  * and, if offered, EVENT_IDX and the bits of `wanted` it has. False if there is none or it refuses.
  */
 bool virtio_find(const struct boot_info *info, u32 id, u64 wanted, struct virtio_device *out);
+
+/* The two halves of that, for who has several: is the device in this slot of that type; brings it
+ * to FEATURES_OK. */
+bool virtio_is(const struct boot_info *info, unsigned slot, u32 id);
+bool virtio_begin(const struct boot_virtio *v, bool edge, u64 wanted, struct virtio_device *out);
 
 /* Makes queue `index` of at most `size` (128 or less under samara) entries ready. False if the
  * device lacks it or memory ends. */

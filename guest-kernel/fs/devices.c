@@ -1,5 +1,6 @@
 /* /dev: null, zero, full, random, urandom, tty and the links to descriptors. */
 #include "guest-kernel/fs/devices.h"
+#include "guest-kernel/fs/block_file.h"
 #include "guest-kernel/fs/file.h"
 #include "guest-kernel/fs/fs_context.h"
 #include "guest-kernel/fs/open.h"
@@ -134,6 +135,7 @@ int devices_populate(struct dentry *dev)
     }
     for (size_t i = 0; i < ARRAY_LEN(links); i++)
         tree_link(dev, links[i].name, links[i].target, &err);
+    block_files_populate(dev, &err);
     tree_dir(dev, "shm", &dir_inode_ops, 01777, &err);
     return err;
 }

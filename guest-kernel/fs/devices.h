@@ -1,4 +1,4 @@
-/* Character devices of /dev. */
+/* The devices of /dev. */
 #ifndef SAMARA_GUEST_FS_DEVICES_H
 #define SAMARA_GUEST_FS_DEVICES_H
 

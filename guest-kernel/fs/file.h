@@ -52,6 +52,8 @@ struct file_ops {
      * end or out of memory. It stays valid until the caller's reference to the file is dropped.
      * NULL: ENODEV. */
     void *(*page)(struct file *f, u64 index);
+    /* What was written is on stable storage. NULL: memory is all there is. */
+    int (*sync)(struct file *f);
     /* The last reference is gone. */
     void (*release)(struct file *f);
     /* A stream: a short writev is one write, so that others' data does not come between. */

@@ -42,11 +42,11 @@ Test(cmdline, a_malformed_device_is_skipped)
         cr_expect_eq(parse(lines[i]).virtio_count, 0, "%s", lines[i]);
 }
 
-Test(cmdline, a_ninth_device_is_left_out)
+Test(cmdline, more_devices_than_there_is_room_for_are_left_out)
 {
     char line[1024] = "";
 
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < BOOT_VIRTIO_MAX + 1; i++)
         strcat(line, "virtio_mmio.device=4K@0xd0000000:5 ");
     cr_expect_eq(parse(line).virtio_count, BOOT_VIRTIO_MAX);
 }

@@ -182,6 +182,11 @@ unsigned wake_all(struct wait_queue *queue)
     return 0;
 }
 
+unsigned wake_one(struct wait_queue *queue)
+{
+    return wake_all(queue);
+}
+
 int wait_on(struct wait_queue *queue, u64 deadline_ns)
 {
     (void)queue;
@@ -195,6 +200,11 @@ int wait_on(struct wait_queue *queue, u64 deadline_ns)
         return -EINTR;
     fake_now_ns = MAX(fake_now_ns, deadline_ns);
     return -ETIMEDOUT;
+}
+
+int wait_on_uninterrupted(struct wait_queue *queue, u64 deadline_ns)
+{
+    return wait_on(queue, deadline_ns);
 }
 
 void signal_self(int sig)

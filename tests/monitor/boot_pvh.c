@@ -13,6 +13,7 @@ static char buffer[4096];
 static struct boot_pvh example(void)
 {
     return (struct boot_pvh){.ram = 128ull << 20,
+                             .devices = 1,
                              .program_start = 0x150000,
                              .program_end = 0x150000 + 777,
                              .exec_path = "/bin/prog",
@@ -56,6 +57,16 @@ Test(boot_pvh, the_command_line_carries_device_path_and_arguments)
     write_info(&c);
     cr_assert_str_eq(buffer + (word(AT, 24) - AT),
                      "virtio_mmio.device=4K@0xd0001000:34 samara.path=/bin/prog -- prog one two");
+}
+
+Test(boot_pvh, each_device_is_named)
+{
+    struct boot_pvh c = example();
+
+    c.devices = 9;
+    write_info(&c);
+    cr_assert(strstr(buffer + (word(AT, 24) - AT), ":34 virtio_mmio.device=4K@0xd0002000:35 "));
+    cr_assert(strstr(buffer + (word(AT, 24) - AT), " virtio_mmio.device=4K@0xd0009000:42 "));
 }
 
 Test(boot_pvh, memory_is_what_the_machine_has)

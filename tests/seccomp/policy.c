@@ -8,7 +8,8 @@
 
 #include "seccomp/enter.h"
 
-Test(policy, twenty_five_calls_are_enough)
+/* Without disks 24. To flush and to give back what was discarded there is no other call. */
+Test(policy, twenty_five_calls_are_enough_but_for_disks)
 {
     unsigned calls = 0;
 
@@ -20,7 +21,16 @@ Test(policy, twenty_five_calls_are_enough)
         calls += !seen;
     }
     cr_log_info("%u calls in %u rows", calls, policy_rows);
-    cr_assert_leq(calls, 25);
+    cr_assert_leq(calls, 25 + 1);
+}
+
+/* Else a report of a forbidden call would be one, and so on. */
+Test(policy, every_thread_may_report)
+{
+    for (enum seccomp_role role = 0; role < ROLES; role++) {
+        cr_assert(policy_allows(role, SYS_poll, (const uint64_t[6]){0, 1, 0}));
+        cr_assert(policy_allows(role, SYS_writev, (const uint64_t[6]){2}));
+    }
 }
 
 Test(policy, nothing_opens_connects_or_starts_anything)
@@ -119,8 +129,7 @@ Test(policy, a_report_names_role_call_arguments_and_the_nearest_row)
                      "seccomp: vCPU thread: ioctl(0x29, 0xae00, 0x0, 0x0, 0x0, 0x0): nearest row: "
                      "ioctl with argument 0 = 0x29, argument 1 = 0xae80 (runs the guest)");
     cr_assert(strstr(describe(ROLE_LOOP, SYS_ioctl, FD_VCPU, KVM_RUN), "loop thread: ioctl("));
-    cr_assert(strstr(describe(ROLE_VCPU, SYS_accept4, 7, 0), ", in the other thread ("), "%s",
-              line);
+    cr_assert(strstr(describe(ROLE_VCPU, SYS_accept4, 7, 0), ", in another thread ("), "%s", line);
     cr_assert(strstr(describe(ROLE_LOOP, 100000, 0, 0), "unknown("), "%s", line);
     cr_assert(strstr(describe(ROLE_LOOP, -1, 0, 0), "unknown("), "%s", line);
 }

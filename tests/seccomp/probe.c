@@ -64,6 +64,16 @@ static void take_number(int fd, enum fd_role role)
     close(fd);
 }
 
+static int open_disk(void)
+{
+    char path[] = "/tmp/samara-probe.XXXXXX";
+    int fd = mkstemp(path);
+
+    unlink(path);
+    cr_assert_eq(ftruncate(fd, 8192), 0);
+    return fd;
+}
+
 static void open_world(void)
 {
     const struct itimerspec soon = {.it_value = {.tv_nsec = 1}};
@@ -84,6 +94,7 @@ static void open_world(void)
     take_number(epoll_create1(0), FD_EPOLL);
     take_number(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), FD_TIMER);
     take_number(eventfd(1, EFD_NONBLOCK), FD_WAKE);
+    take_number(open_disk(), FD_DISKS);
     cr_assert_eq(timerfd_settime(FD_TIMER, 0, &soon, NULL), 0);
     w.page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     cr_assert_neq(w.page, MAP_FAILED);
@@ -133,7 +144,7 @@ static unsigned fill_probes(struct probe *p)
          {(uint64_t)w.pipe[0], at(&w.iov), 1},
          0,
          false},
-        {"writes one", {(uint64_t)w.pipe[1], at(&w.iov), 1}, 0, false},
+        {"writes such a file", {(uint64_t)w.pipe[1], at(&w.iov), 1}, 0, false},
         {"asks, without waiting, if one file is ready", {at(w.page), 0, 0}, 0, false},
         {"leaves what the program did not read to the next reader",
          {(uint64_t)w.file, 0, 0},
@@ -152,6 +163,13 @@ static unsigned fill_probes(struct probe *p)
         {"ends one direction of a connection", {(uint64_t)w.pair[0], 1}, 0, false},
         {"ends connections and streams", {(uint64_t)w.file}, 0, false},
         {"gives back a buffer's memory", {at(w.page), 4096, 0}, 0, false},
+        {"reads of a disk what is in memory", {0, at(&w.iov), 1, 0, 0, 0}, EAGAIN, false},
+        {"writes one if that need not wait", {0, at(&w.iov), 1, 0, 0, 0}, EOPNOTSUPP, false},
+        {"reads a disk", {0, at(&w.iov), 1, 0, 0, 0}, 0, false},
+        {"writes one", {0, at(&w.iov), 1, 0, 0, 0}, 0, false},
+        {"flushes one", {0}, 0, false},
+        {"gives back what the guest discards", {0, 0, 0, 4096}, EOPNOTSUPP, false},
+        {"clears a range without writing it", {0, 0, 0, 4096}, EOPNOTSUPP, false},
         {"its size has changed", {0, 0, at(&w.size)}, 0, false},
         {"the program sets its modes", {0, 0, at(&w.modes)}, 0, false},
         {"... and discards what was typed before", {0, 0, 0}, 0, false},

@@ -1,0 +1,460 @@
+/* See block.h. */
+#include "devices/block.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/virtio_blk.h"
+#include "abi/virtio.h"
+
+enum {
+    QUEUE_SIZE = 128,
+    SEGMENTS = VQ_MAX_SEGMENTS - 4, /* of data: header and status, too, are in a chain's limits */
+    SEGMENT_BYTES = 32 << 10,
+    RANGE_SECTORS = 128 << 11,  /* of DISCARD and WRITE_ZEROES: 128 MiB */
+    AT_ONCE_EACH = 128 << 10,   /* bytes moved within a notification, of one request ... */
+    AT_ONCE_TOGETHER = 1 << 20, /* ... and of all, since the device lock is held */
+};
+_Static_assert(SEGMENTS *SEGMENT_BYTES + 512u <= VQ_MAX_BYTES, "what is offered can be popped");
+
+struct block_request {
+    struct worker_job job;
+    struct block *block;
+    struct block_request *next; /* free */
+    const struct kind *kind;
+    uint64_t at;   /* bytes: where on the disk, and ... */
+    uint64_t left; /* ... how many are still to be moved or cleared */
+    bool may_unmap;
+    int result; /* 0 or -errno */
+    struct vq_request req;
+};
+
+/* A snapshot keeps nothing of it but the transport and the configuration: no request is under way
+ * then. */
+struct block {
+    struct virtio_device device;
+    struct virtio_ops ops; /* what it offers depends on the disk */
+    char name[16], id[VIRTIO_BLK_ID_BYTES];
+    struct disk disk;
+    struct worker *worker;
+    bool durable;     /* the driver does not flush: writes have to last by themselves */
+    bool dirty;       /* something was written since the last flush began */
+    unsigned flushes; /* that the worker has not done yet */
+    bool writes_wait; /* the file system cannot write without waiting */
+    uint32_t at_once; /* bytes that may still be moved within this notification */
+    struct block_request *free;
+    unsigned used; /* of those below, ever: the others' memory has not been touched */
+    struct block_request requests[QUEUE_SIZE]; /* as many as chains can be under way */
+};
+
+static struct block *block_of(struct virtio_device *dev)
+{
+    return (struct block *)dev; /* its first member */
+}
+
+/* --- kinds of requests --- */
+
+/* prepare: reads and checks what the guest wants; a status. work: does it, as far as it can without
+ * waiting if flags say so; 0 when all is done, or -errno. */
+struct kind {
+    uint32_t type;
+    const char *name;
+    bool writes;
+    enum virtio_blk_status (*prepare)(struct block_request *r, uint64_t sector);
+    int (*work)(struct block_request *r, unsigned flags);
+};
+
+static bool in_range(const struct disk *disk, uint64_t sector, uint64_t bytes)
+{
+    uint64_t sectors = disk->size / VIRTIO_BLK_SECTOR;
+
+    return bytes % VIRTIO_BLK_SECTOR == 0 && sector <= sectors &&
+           bytes / VIRTIO_BLK_SECTOR <= sectors - sector;
+}
+
+static enum virtio_blk_status take_range(struct block_request *r, uint64_t sector, uint64_t bytes)
+{
+    if (!in_range(&r->block->disk, sector, bytes))
+        return VIRTIO_BLK_S_IOERR;
+    r->at = sector * VIRTIO_BLK_SECTOR;
+    r->left = bytes;
+    return VIRTIO_BLK_S_OK;
+}
+
+/* How far a transfer has got. */
+static int moved(struct block_request *r, ssize_t n)
+{
+    if (n < 0)
+        return (int)n;
+    r->at += (uint64_t)n;
+    r->left -= (uint64_t)n;
+    return r->left > 0 ? -EAGAIN : 0;
+}
+
+static enum virtio_blk_status prepare_in(struct block_request *r, uint64_t sector)
+{
+    return take_range(r, sector, vq_writable(&r->req) - 1);
+}
+
+static int work_in(struct block_request *r, unsigned flags)
+{
+    return moved(r, disk_read(&r->block->disk, &r->req, r->at, r->left, flags));
+}
+
+static enum virtio_blk_status prepare_out(struct block_request *r, uint64_t sector)
+{
+    return take_range(r, sector, vq_readable(&r->req));
+}
+
+static int work_out(struct block_request *r, unsigned flags)
+{
+    struct block *b = r->block;
+    int result;
+
+    if (flags & DISK_NOWAIT && (b->durable || b->writes_wait))
+        return -EAGAIN;
+    result = moved(r, disk_write(&b->disk, &r->req, r->at, r->left, flags));
+    if (result == 0 && b->durable)
+        result = disk_flush(&b->disk);
+    b->writes_wait |= flags & DISK_NOWAIT && result == -EOPNOTSUPP;
+    return result;
+}
+
+static enum virtio_blk_status prepare_flush(struct block_request *r, uint64_t sector)
+{
+    (void)sector;
+    r->left = 0;
+    return VIRTIO_BLK_S_OK;
+}
+
+static int work_flush(struct block_request *r, unsigned flags)
+{
+    struct block *b = r->block;
+
+    if (flags & DISK_NOWAIT)
+        return b->dirty || b->flushes > 0 ? -EAGAIN : 0;
+    return disk_flush(&b->disk);
+}
+
+static enum virtio_blk_status prepare_id(struct block_request *r, uint64_t sector)
+{
+    (void)sector;
+    r->left = 0;
+    return vq_writable(&r->req) == VIRTIO_BLK_ID_BYTES + 1 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
+}
+
+static int work_id(struct block_request *r, unsigned flags)
+{
+    (void)flags;
+    vq_write(&r->req, r->block->id, VIRTIO_BLK_ID_BYTES);
+    return 0;
+}
+
+static enum virtio_blk_status take_one_range(struct block_request *r, uint32_t flags_allowed)
+{
+    struct virtio_blk_range range;
+
+    if (vq_readable(&r->req) != sizeof(range) || !vq_read(&r->req, &range, sizeof(range)))
+        return VIRTIO_BLK_S_IOERR;
+    if (range.flags & ~flags_allowed)
+        return VIRTIO_BLK_S_UNSUPP;
+    if (range.sectors > RANGE_SECTORS)
+        return VIRTIO_BLK_S_IOERR;
+    r->may_unmap = range.flags & VIRTIO_BLK_RANGE_UNMAP;
+    return take_range(r, range.sector, (uint64_t)range.sectors * VIRTIO_BLK_SECTOR);
+}
+
+static enum virtio_blk_status prepare_discard(struct block_request *r, uint64_t sector)
+{
+    (void)sector;
+    return take_one_range(r, 0);
+}
+
+static int work_discard(struct block_request *r, unsigned flags)
+{
+    if (flags & DISK_NOWAIT)
+        return -EAGAIN;
+    return r->left > 0 ? disk_discard(&r->block->disk, r->at, r->left) : 0;
+}
+
+static enum virtio_blk_status prepare_zeroes(struct block_request *r, uint64_t sector)
+{
+    (void)sector;
+    return take_one_range(r, VIRTIO_BLK_RANGE_UNMAP);
+}
+
+static int work_zeroes(struct block_request *r, unsigned flags)
+{
+    if (flags & DISK_NOWAIT)
+        return -EAGAIN;
+    return r->left > 0 ? disk_zero(&r->block->disk, r->at, r->left, r->may_unmap) : 0;
+}
+
+static const struct kind kinds[] = {
+    {VIRTIO_BLK_T_IN, "read", false, prepare_in, work_in},
+    {VIRTIO_BLK_T_OUT, "write", true, prepare_out, work_out},
+    {VIRTIO_BLK_T_FLUSH, "flush", false, prepare_flush, work_flush},
+    {VIRTIO_BLK_T_GET_ID, "id", false, prepare_id, work_id},
+    {VIRTIO_BLK_T_DISCARD, "discard", true, prepare_discard, work_discard},
+    {VIRTIO_BLK_T_WRITE_ZEROES, "write zeroes", true, prepare_zeroes, work_zeroes},
+};
+
+static const struct kind *kind_of(uint32_t type)
+{
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (kinds[i].type == type)
+            return &kinds[i];
+    }
+    return NULL;
+}
+
+/* --- a request's life --- */
+
+static void in_worker(struct worker_job *job);
+static void worker_done(struct worker_job *job, bool ran);
+
+static struct block_request *acquire(struct block *b)
+{
+    struct block_request *r = b->free;
+
+    if (r) {
+        b->free = r->next;
+        return r;
+    }
+    assert(b->used < QUEUE_SIZE);
+    r = &b->requests[b->used++];
+    r->job = (struct worker_job){.work = in_worker, .done = worker_done};
+    r->block = b;
+    return r;
+}
+
+static void release(struct block_request *r)
+{
+    r->next = r->block->free;
+    r->block->free = r;
+}
+
+/* The status is the last byte. What lies before it and was not written would be told to the guest
+ * as if it had been. */
+static void answer(struct block_request *r, enum virtio_blk_status status)
+{
+    uint8_t byte = (uint8_t)status;
+
+    vq_write_zeroes(&r->req, vq_writable(&r->req) - 1);
+    vq_write(&r->req, &byte, sizeof(byte));
+    vq_complete(&r->req);
+    release(r);
+}
+
+static void finish(struct block_request *r, int result)
+{
+    struct block *b = r->block;
+
+    if (result == 0)
+        b->dirty |= r->kind->writes;
+    else
+        device_log(&b->device, "%s at byte %llu: %s", r->kind->name, (unsigned long long)r->at,
+                   strerror(-result));
+    answer(r, result == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
+}
+
+static void in_worker(struct worker_job *job)
+{
+    struct block_request *r = (struct block_request *)job; /* its first member */
+
+    r->result = r->kind->work(r, 0);
+}
+
+static void worker_done(struct worker_job *job, bool ran)
+{
+    struct block_request *r = (struct block_request *)job;
+    struct block *b = r->block;
+
+    if (r->kind->work == work_flush) {
+        b->flushes--;
+        b->dirty |= !ran || r->result != 0;
+    }
+    if (!ran) { /* a reset: nobody waits for it any more */
+        release(r);
+        return;
+    }
+    finish(r, r->result);
+    virtio_signal(&b->device, 1);
+}
+
+static void leave_to_worker(struct block_request *r)
+{
+    if (r->kind->work == work_flush) {
+        r->block->flushes++;
+        r->block->dirty = false; /* what is written from here on is the next flush's */
+    }
+    worker_submit(r->block->worker, &r->job);
+}
+
+static bool may_try(struct block *b, const struct block_request *r)
+{
+    if (r->left > AT_ONCE_EACH || r->left > b->at_once)
+        return false;
+    b->at_once -= (uint32_t)r->left;
+    return true;
+}
+
+/* A status other than OK is the answer. */
+static enum virtio_blk_status understand(struct block_request *r)
+{
+    struct virtio_blk_header header;
+
+    vq_read(&r->req, &header, sizeof(header));
+    r->kind = kind_of(header.type);
+    if (!r->kind)
+        return VIRTIO_BLK_S_UNSUPP;
+    if (r->kind->writes && r->block->disk.read_only)
+        return VIRTIO_BLK_S_IOERR;
+    return r->kind->prepare(r, header.sector);
+}
+
+static void begin(struct block_request *r)
+{
+    enum virtio_blk_status status = understand(r);
+    int result;
+
+    if (status != VIRTIO_BLK_S_OK) {
+        answer(r, status);
+        return;
+    }
+    result = may_try(r->block, r) ? r->kind->work(r, DISK_NOWAIT) : -EAGAIN;
+    if (result == 0)
+        finish(r, 0);
+    else
+        leave_to_worker(r); /* which meets the same error, if it is one */
+}
+
+/* --- the device --- */
+
+static bool is_whole(const struct vq_request *req)
+{
+    return vq_readable(req) >= sizeof(struct virtio_blk_header) && vq_writable(req) >= 1;
+}
+
+static struct block_request *next_request(struct block *b, struct virtqueue *vq)
+{
+    struct block_request *r;
+    enum vq_verdict verdict;
+
+    if (!vq_pending(vq) && !vq->broken)
+        return NULL;
+    r = acquire(b);
+    verdict = vq_pop(vq, &r->req);
+    if (verdict == VQ_REQUEST && is_whole(&r->req))
+        return r;
+    if (verdict == VQ_BROKEN)
+        device_fault(&b->device, "%s", vq->broken);
+    else if (verdict == VQ_REQUEST)
+        device_fault(&b->device, "a request without room for header and status");
+    vq_complete(&r->req);
+    release(r);
+    return NULL;
+}
+
+static void block_notify(struct virtio_device *dev, unsigned queue)
+{
+    struct block *b = block_of(dev);
+    struct virtqueue *vq = &dev->queues[queue];
+    struct block_request *r;
+
+    b->at_once = AT_ONCE_TOGETHER;
+    do {
+        while ((r = next_request(b, vq)) != NULL)
+            begin(r);
+    } while (virtio_active(dev) && vq_want_kick(vq, true));
+    virtio_signal(dev, 1u << queue);
+}
+
+static void block_activate(struct virtio_device *dev)
+{
+    struct block *b = block_of(dev);
+
+    b->durable = !(dev->state.driver_features & VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH));
+    vq_want_kick(&dev->queues[0], true);
+}
+
+static void block_quiesce(struct virtio_device *dev)
+{
+    worker_quiesce(block_of(dev)->worker);
+}
+
+static void block_config_read(struct virtio_device *dev, uint32_t offset, void *to, unsigned len)
+{
+    const struct block *b = block_of(dev);
+    struct virtio_blk_config config = {.capacity = b->disk.size / VIRTIO_BLK_SECTOR,
+                                       .size_max = SEGMENT_BYTES,
+                                       .seg_max = SEGMENTS,
+                                       .blk_size = VIRTIO_BLK_SECTOR};
+
+    if (!b->disk.read_only) {
+        config.max_discard_sectors = config.max_write_zeroes_sectors = RANGE_SECTORS;
+        config.max_discard_seg = config.max_write_zeroes_seg = 1;
+        config.discard_sector_alignment = 8;
+        config.write_zeroes_may_unmap = 1;
+    }
+    memcpy(to, (const char *)&config + offset, len);
+}
+
+static uint64_t features_of(const struct disk *disk)
+{
+    const uint64_t all = VIRTIO_FEATURE(VIRTIO_BLK_F_SIZE_MAX) |
+                         VIRTIO_FEATURE(VIRTIO_BLK_F_SEG_MAX) |
+                         VIRTIO_FEATURE(VIRTIO_BLK_F_BLK_SIZE) | VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH);
+
+    if (disk->read_only)
+        return all | VIRTIO_FEATURE(VIRTIO_BLK_F_RO);
+    return all | VIRTIO_FEATURE(VIRTIO_BLK_F_DISCARD) | VIRTIO_FEATURE(VIRTIO_BLK_F_WRITE_ZEROES);
+}
+
+struct virtio_device *block_device(struct block *b)
+{
+    return &b->device;
+}
+
+/* --- creation and removal --- */
+
+struct block *block_new(const struct block_config *config, const struct virtio_host *host,
+                        struct worker *worker, struct err *err)
+{
+    struct block *b = calloc(1, sizeof(*b));
+
+    if (b == NULL) {
+        err_sys(err, "disk %u", config->number);
+        return NULL;
+    }
+    snprintf(b->name, sizeof(b->name), "disk %u", config->number);
+    memcpy(b->id, config->id, strnlen(config->id, sizeof(b->id)));
+    b->disk = config->disk;
+    b->worker = worker;
+    b->dirty = true; /* somebody before us may not have flushed */
+    b->ops = (struct virtio_ops){
+        .name = b->name,
+        .device_id = VIRTIO_ID_BLOCK,
+        .features = features_of(&b->disk),
+        .queues = 1,
+        .queue_size = QUEUE_SIZE,
+        .config_size = sizeof(struct virtio_blk_config),
+        .config_read = block_config_read,
+        .activate = block_activate,
+        .quiesce = block_quiesce,
+        .notify = block_notify,
+    };
+    virtio_init(&b->device, &b->ops, host);
+    return b;
+}
+
+void block_free(struct block *b)
+{
+    if (b == NULL)
+        return;
+    disk_close(&b->disk);
+    free(b);
+}

@@ -1,0 +1,32 @@
+/*
+ * The virtio-block device (Virtio 1.2, 5.2): one queue of requests upon a disk.
+ *
+ * What is in memory already is read within the notification, so that the guest finds the answer
+ * when it comes back; everything else is done by a worker, one request after the other.
+ */
+#ifndef SAMARA_DEVICES_BLOCK_H
+#define SAMARA_DEVICES_BLOCK_H
+
+#include "devices/disk.h"
+#include "devices/virtio_mmio.h"
+#include "monitor/err.h"
+#include "monitor/worker.h"
+
+struct block;
+
+struct block_config {
+    unsigned number;  /* "disk 0" in reports */
+    const char *id;   /* for GET_ID, at most 20 characters; "" */
+    struct disk disk; /* handed over */
+};
+
+/* The worker is the device's alone and outlives it. NULL with err, the disk still the caller's. */
+struct block *block_new(const struct block_config *config, const struct virtio_host *host,
+                        struct worker *worker, struct err *err);
+
+/* Closes the disk; no job of the worker's is under way. */
+void block_free(struct block *block);
+
+struct virtio_device *block_device(struct block *block);
+
+#endif

@@ -1,0 +1,80 @@
+/* See disk_config.h. */
+#include "monitor/disk_config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/virtio_blk.h"
+
+/* One word of the list: takes it, with its value or NULL. */
+struct word {
+    const char *name;
+    bool has_value;
+    int (*take)(struct disk_config *c, const char *value, struct err *err);
+};
+
+static int take_ro(struct disk_config *c, const char *value, struct err *err)
+{
+    (void)value;
+    (void)err;
+    c->read_only = true;
+    return 0;
+}
+
+static int take_id(struct disk_config *c, const char *value, struct err *err)
+{
+    if (!value[0] || strlen(value) > VIRTIO_BLK_ID_BYTES)
+        return err_set(err, "id: 1 to %u characters", VIRTIO_BLK_ID_BYTES);
+    c->id = value;
+    return 0;
+}
+
+static const struct word words[] = {{"ro", false, take_ro}, {"id", true, take_id}};
+
+/* The part of the list that *at points to, which ends there; *at goes on to the next, NULL after
+ * the last. Two commas are one of the part's own. */
+static char *next_part(char **at)
+{
+    char *part = *at, *to = part, *from = part;
+
+    while (*from && (*from != ',' || from[1] == ',')) {
+        from += *from == ',';
+        *to++ = *from++;
+    }
+    *at = *from ? from + 1 : NULL;
+    *to = '\0';
+    return part;
+}
+
+static int take_part(struct disk_config *c, char *part, struct err *err)
+{
+    char *value = strchr(part, '=');
+
+    if (value)
+        *value++ = '\0';
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(words[i].name, part) != 0)
+            continue;
+        if (words[i].has_value != (value != NULL))
+            return err_set(err, "%s %s", part, value ? "takes no value" : "needs a value");
+        return words[i].take(c, value, err);
+    }
+    return err_set(err, "'%.64s' is none of ro and id=NAME (a comma in FILE is written twice)",
+                   part);
+}
+
+int disk_config_parse(struct disk_config *c, const char *text, struct err *err)
+{
+    char *rest = strdup(text);
+
+    if (!rest)
+        return err_sys(err, "options");
+    *c = (struct disk_config){.path = next_part(&rest), .id = ""};
+    if (!c->path[0])
+        return err_set(err, "which FILE?");
+    while (rest) {
+        if (take_part(c, next_part(&rest), err) != 0)
+            return -1;
+    }
+    return 0;
+}

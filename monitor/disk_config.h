@@ -1,0 +1,19 @@
+/* --disk FILE[,ro][,id=X]: what a disk is made from. */
+#ifndef SAMARA_MONITOR_DISK_CONFIG_H
+#define SAMARA_MONITOR_DISK_CONFIG_H
+
+#include <stdbool.h>
+
+#include "monitor/err.h"
+
+struct disk_config {
+    const char *path;
+    const char *id; /* what the guest can ask for, at most 20 characters; "" */
+    bool read_only;
+};
+
+/* From the option's value; a comma of the path's own is written twice. Strings are allocated and
+ * stay. -1 with err. */
+int disk_config_parse(struct disk_config *config, const char *text, struct err *err);
+
+#endif

@@ -1,0 +1,94 @@
+/* See disk_open.h. */
+#include "monitor/disk_open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "abi/virtio_blk.h"
+#include "monitor/fd_close.h"
+
+static int open_flags(const struct disk_config *c)
+{
+    return (c->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+}
+
+/* Nobody has it mounted: O_EXCL says so for block devices, and the other file would be created. */
+static int claim_device(int *fd, const struct disk_config *c, struct err *err)
+{
+    char link[40];
+    int claimed;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", *fd);
+    claimed = open(link, open_flags(c) | O_EXCL);
+    if (claimed < 0)
+        return errno == EBUSY ? err_set(err, "%s: in use by the host (mounted?)", c->path)
+                              : err_sys(err, "open %s", c->path);
+    close(*fd);
+    *fd = claimed;
+    return 0;
+}
+
+static int check_size(const struct disk_config *c, uint64_t size, struct err *err)
+{
+    if (size == 0)
+        return err_set(err, "%s: empty (truncate -s 1G makes it a disk of that size)", c->path);
+    if (size % VIRTIO_BLK_SECTOR != 0)
+        return err_set(err,
+                       "%s: %llu bytes are not whole sectors of 512 (truncate -s %%512 adds "
+                       "what is missing)",
+                       c->path, (unsigned long long)size);
+    if (size > DISK_SIZE_MAX)
+        return err_set(err, "%s: larger than 16 TiB", c->path);
+    return 0;
+}
+
+static int find_size(struct disk *disk, const struct disk_config *c, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(disk->fd, &st) != 0)
+        return err_sys(err, "%s", c->path);
+    if (S_ISREG(st.st_mode)) {
+        disk->size = (uint64_t)st.st_size;
+        return 0;
+    }
+    if (!S_ISBLK(st.st_mode))
+        return err_set(err, "%s: neither a file nor a block device", c->path);
+    if (!c->read_only && claim_device(&disk->fd, c, err) != 0)
+        return -1;
+    if (syscall(SYS_ioctl, disk->fd, BLKGETSIZE64, &disk->size) != 0) /* musl's takes an int */
+        return err_sys(err, "%s: size", c->path);
+    return 0;
+}
+
+/* A lock of the open file description: passed on and released with it. */
+static int lock(const struct disk *disk, const struct disk_config *c, struct err *err)
+{
+    struct flock whole = {.l_type = disk->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+
+    if (fcntl(disk->fd, F_OFD_SETLK, &whole) == 0)
+        return 0;
+    if (errno != EAGAIN && errno != EACCES)
+        return err_sys(err, "%s: lock", c->path);
+    return err_set(err,
+                   "%s: in use by another virtual machine (many may read it with ',ro', or "
+                   "one write)",
+                   c->path);
+}
+
+int disk_open(struct disk *disk, const struct disk_config *c, struct err *err)
+{
+    *disk = (struct disk){.fd = open(c->path, open_flags(c)), .read_only = c->read_only};
+    if (disk->fd < 0)
+        return err_sys(err, "open %s", c->path);
+    if (find_size(disk, c, err) == 0 && check_size(c, disk->size, err) == 0 &&
+        lock(disk, c, err) == 0)
+        return 0;
+    disk_close(disk);
+    return -1;
+}

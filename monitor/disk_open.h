@@ -1,0 +1,14 @@
+/* Opening a disk with the caller's rights. */
+#ifndef SAMARA_MONITOR_DISK_OPEN_H
+#define SAMARA_MONITOR_DISK_OPEN_H
+
+#include "devices/disk.h"
+#include "monitor/disk_config.h"
+
+/*
+ * A regular file or block device of whole sectors, up to 16 TiB. It is locked as long as it is
+ * open, by this process or whomever it is passed to: many may read it, or one write. -1 with err.
+ */
+int disk_open(struct disk *disk, const struct disk_config *config, struct err *err);
+
+#endif

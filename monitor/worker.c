@@ -1,0 +1,73 @@
+/* See worker.h. */
+#include "monitor/worker.h"
+
+#include <stddef.h>
+
+void worker_init(struct worker *worker, struct device_lock *lock)
+{
+    *worker = (struct worker){.lock = lock};
+    worker->jobs_end = &worker->jobs;
+    pthread_cond_init(&worker->more, NULL);
+    pthread_cond_init(&worker->idle, NULL);
+}
+
+void worker_submit(struct worker *worker, struct worker_job *job)
+{
+    job->next = NULL;
+    *worker->jobs_end = job;
+    worker->jobs_end = &job->next;
+    pthread_cond_signal(&worker->more);
+}
+
+static struct worker_job *take(struct worker *worker)
+{
+    struct worker_job *job = worker->jobs;
+
+    worker->jobs = job->next;
+    if (worker->jobs == NULL)
+        worker->jobs_end = &worker->jobs;
+    return job;
+}
+
+void worker_quiesce(struct worker *worker)
+{
+    struct worker_job *job;
+
+    while (worker->jobs != NULL) {
+        job = take(worker);
+        job->done(job, false);
+    }
+    while (worker->busy)
+        pthread_cond_wait(&worker->idle, &worker->lock->mutex);
+}
+
+static void run(struct worker *worker, struct worker_job *job)
+{
+    worker->busy = true;
+    device_lock_release(worker->lock);
+    job->work(job);
+    device_lock_take(worker->lock);
+    worker->busy = false;
+    job->done(job, true);
+    pthread_cond_signal(&worker->idle);
+}
+
+void worker_run(struct worker *worker)
+{
+    device_lock_take(worker->lock);
+    while (!worker->stop) {
+        if (worker->jobs != NULL)
+            run(worker, take(worker));
+        else
+            pthread_cond_wait(&worker->more, &worker->lock->mutex);
+    }
+    device_lock_release(worker->lock);
+}
+
+void worker_stop(struct worker *worker)
+{
+    device_lock_take(worker->lock);
+    worker->stop = true;
+    pthread_cond_signal(&worker->more);
+    device_lock_release(worker->lock);
+}

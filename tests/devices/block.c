@@ -1,0 +1,378 @@
+/* The block device against a driver of few scruples, upon a file, with a worker's thread or none.
+ */
+#include "devices/block.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "abi/virtio_blk.h"
+#include "tests/devices/fake_guest.h"
+
+enum { SIZE = 1 << 20, QUEUE = 64, HEADER = FAKE_DATA, STATUS = FAKE_DATA + 0x100 };
+enum { DATA = FAKE_DATA + 0x1000, UNTOUCHED = 0xee };
+
+static const uint64_t flushes = VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH);
+
+static struct fake_guest guest;
+static struct device_lock lock = DEVICE_LOCK_INIT;
+static struct worker worker;
+static pthread_t thread;
+static bool has_thread;
+static struct block *block;
+static int file;
+static uint16_t next;
+
+static void *worker_main(void *arg)
+{
+    (void)arg;
+    worker_run(&worker);
+    return NULL;
+}
+
+static void make(bool read_only, bool with_thread)
+{
+    char path[] = "/tmp/samara-block.XXXXXX";
+    struct block_config config = {.number = 3, .id = "serial"};
+    struct virtio_host host;
+
+    fake_open(&guest);
+    host = fake_host(&guest);
+    file = mkstemp(path);
+    for (uint64_t i = 0; i < SIZE / 8; i++)
+        cr_assert_eq(pwrite(file, &i, 8, (off_t)(i * 8)), 8);
+    config.disk = (struct disk){.size = SIZE, .read_only = read_only};
+    config.disk.fd = open(path, read_only ? O_RDONLY : O_RDWR);
+    unlink(path);
+    worker_init(&worker, &lock);
+    has_thread = with_thread;
+    if (with_thread)
+        pthread_create(&thread, NULL, worker_main, NULL);
+    block = block_new(&config, &host, &worker, NULL);
+    cr_assert(block);
+    guest.dev = block_device(block);
+    device_lock_take(&lock);
+    fake_start(&guest, flushes, 1, QUEUE);
+    device_lock_release(&lock);
+}
+
+static void make_both(void)
+{
+    make(false, true);
+}
+
+static void unmake(void)
+{
+    if (has_thread) {
+        worker_stop(&worker);
+        pthread_join(thread, NULL);
+    }
+    block_free(block);
+    fake_close(&guest);
+    close(file);
+}
+
+static void make_read_only(void)
+{
+    make(true, true);
+}
+
+static void make_without_thread(void)
+{
+    make(false, false);
+}
+
+TestSuite(block, .init = make_both, .fini = unmake, .timeout = 60);
+TestSuite(block_read_only, .init = make_read_only, .fini = unmake, .timeout = 60);
+TestSuite(block_without_worker, .init = make_without_thread, .fini = unmake, .timeout = 60);
+
+static void kick(void)
+{
+    device_lock_take(&lock);
+    fake_kick(&guest, 0);
+    device_lock_release(&lock);
+}
+
+/* A chain of header, `len` bytes of data and a status; not yet seen by the device. */
+static uint16_t post(uint32_t type, uint64_t sector, uint32_t len, bool device_writes)
+{
+    const struct virtio_blk_header header = {.type = type, .sector = sector};
+    uint16_t head = next;
+
+    memcpy(fake_at(&guest, HEADER), &header, sizeof(header));
+    memset(fake_at(&guest, STATUS), UNTOUCHED, 1);
+    fake_desc(&guest, 0, head, HEADER, sizeof(header), VIRTQ_DESC_F_NEXT, (uint16_t)(head + 1));
+    if (len > 0)
+        fake_desc(&guest, 0, (uint16_t)(head + 1), DATA, len,
+                  (uint16_t)(VIRTQ_DESC_F_NEXT | (device_writes ? VIRTQ_DESC_F_WRITE : 0)),
+                  (uint16_t)(head + 2));
+    fake_desc(&guest, 0, (uint16_t)(head + (len > 0 ? 2 : 1)), STATUS, 1, VIRTQ_DESC_F_WRITE, 0);
+    fake_add(&guest, 0, head);
+    next = (uint16_t)((next + 3) % (QUEUE - 3));
+    return head;
+}
+
+static bool answered(struct virtq_used_elem *elem)
+{
+    bool there;
+
+    device_lock_take(&lock);
+    there = fake_used(&guest, 0, elem);
+    device_lock_release(&lock);
+    return there;
+}
+
+/* The status, after waiting for the worker if need be; *written: what the device said it wrote. */
+static int request(uint32_t type, uint64_t sector, uint32_t len, bool device_writes,
+                   uint32_t *written)
+{
+    const struct timespec moment = {.tv_nsec = 1000000};
+    struct virtq_used_elem elem;
+    uint16_t head = post(type, sector, len, device_writes);
+
+    kick();
+    for (int i = 0; !answered(&elem); i++) {
+        cr_assert_lt(i, 5000, "no answer");
+        nanosleep(&moment, NULL);
+    }
+    cr_assert_eq(elem.id, head);
+    if (written)
+        *written = elem.len;
+    return *(uint8_t *)fake_at(&guest, STATUS);
+}
+
+static int read_disk(uint64_t sector, uint32_t len)
+{
+    uint32_t written;
+    int status = request(VIRTIO_BLK_T_IN, sector, len, true, &written);
+
+    cr_assert_eq(written, len + 1);
+    return status;
+}
+
+static int write_disk(uint64_t sector, uint32_t len)
+{
+    uint32_t written;
+    int status = request(VIRTIO_BLK_T_OUT, sector, len, false, &written);
+
+    cr_assert_eq(written, 1);
+    return status;
+}
+
+static uint64_t file_word(uint64_t at)
+{
+    uint64_t word;
+
+    cr_assert_eq(pread(file, &word, sizeof(word), (off_t)at), sizeof(word));
+    return word;
+}
+
+static void assert_alive(void)
+{
+    cr_assert(!fake_needs_reset(&guest));
+    cr_assert_eq(read_disk(0, 512), VIRTIO_BLK_S_OK);
+}
+
+/* --- reading and writing --- */
+
+Test(block, what_is_in_memory_is_read_within_the_notification)
+{
+    struct virtq_used_elem elem;
+
+    post(VIRTIO_BLK_T_IN, 100, 4096, true);
+    kick();
+    cr_assert(answered(&elem));
+    cr_assert_eq(elem.len, 4097);
+    for (uint64_t i = 0; i < 512; i++)
+        cr_assert_eq(((uint64_t *)fake_at(&guest, DATA))[i], 100 * 64 + i);
+    cr_assert_eq(guest.irqs, 1);
+}
+
+Test(block, a_write_reaches_the_file_and_a_large_read_comes_from_the_worker)
+{
+    memset(fake_at(&guest, DATA), 'w', 8192);
+    cr_assert_eq(write_disk(8, 8192), VIRTIO_BLK_S_OK);
+    cr_assert_eq(file_word(8 * 512), 0x7777777777777777);
+    cr_assert_eq(file_word(8 * 512 + 8184), 0x7777777777777777);
+    cr_assert_eq(file_word(8 * 512 + 8192), (8 * 512 + 8192) / 8);
+    cr_assert_eq(read_disk(0, SIZE), VIRTIO_BLK_S_OK);
+    cr_assert_eq(*(uint64_t *)fake_at(&guest, DATA + 8 * 512), 0x7777777777777777);
+    cr_assert_eq(*(uint64_t *)fake_at(&guest, DATA + SIZE - 8), SIZE / 8 - 1);
+}
+
+Test(block, flush_and_id_are_answered)
+{
+    char id[20];
+
+    cr_assert_eq(request(VIRTIO_BLK_T_FLUSH, 0, 0, false, NULL), VIRTIO_BLK_S_OK);
+    cr_assert_eq(request(VIRTIO_BLK_T_GET_ID, 0, 20, true, NULL), VIRTIO_BLK_S_OK);
+    memcpy(id, fake_at(&guest, DATA), sizeof(id));
+    cr_assert_str_eq(id, "serial");
+    cr_assert_eq(request(VIRTIO_BLK_T_GET_ID, 0, 19, true, NULL), VIRTIO_BLK_S_IOERR);
+}
+
+static int clear(uint32_t type, uint64_t sector, uint32_t sectors, uint32_t flags)
+{
+    const struct virtio_blk_range range = {sector, sectors, flags};
+
+    memcpy(fake_at(&guest, DATA), &range, sizeof(range));
+    return request(type, 0, sizeof(range), false, NULL);
+}
+
+Test(block, ranges_are_zeroed_or_given_back)
+{
+    cr_assert_eq(clear(VIRTIO_BLK_T_WRITE_ZEROES, 16, 8, 0), VIRTIO_BLK_S_OK);
+    cr_assert_eq(file_word(16 * 512), 0);
+    cr_assert_eq(file_word(24 * 512 - 8), 0);
+    cr_assert_eq(file_word(24 * 512), 24 * 64);
+    cr_assert_eq(clear(VIRTIO_BLK_T_WRITE_ZEROES, 32, 8, VIRTIO_BLK_RANGE_UNMAP), VIRTIO_BLK_S_OK);
+    cr_assert_eq(file_word(32 * 512), 0);
+    cr_assert_eq(clear(VIRTIO_BLK_T_DISCARD, 48, 8, 0), VIRTIO_BLK_S_OK);
+    cr_assert_eq(file_word(56 * 512), 56 * 64);
+    cr_assert_eq(clear(VIRTIO_BLK_T_DISCARD, 0, 0, 0), VIRTIO_BLK_S_OK);
+    cr_assert_eq(lseek(file, 0, SEEK_END), SIZE);
+}
+
+/* --- what is refused --- */
+
+Test(block, nothing_beyond_the_end_is_touched)
+{
+    memset(fake_at(&guest, DATA), UNTOUCHED, 1024);
+    cr_assert_eq(read_disk(SIZE / 512, 512), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(*(uint8_t *)fake_at(&guest, DATA), 0, "what is told to be written is");
+    cr_assert_eq(read_disk(SIZE / 512 - 1, 1024), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(read_disk(UINT64_MAX, 512), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(read_disk(UINT64_MAX / 512, 512), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(write_disk(SIZE / 512, 512), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(write_disk(SIZE / 512 - 1, 1024), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(clear(VIRTIO_BLK_T_DISCARD, SIZE / 512, 1, 0), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(clear(VIRTIO_BLK_T_WRITE_ZEROES, UINT64_MAX, 2, 0), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(lseek(file, 0, SEEK_END), SIZE);
+    assert_alive();
+}
+
+Test(block, parts_of_sectors_unknown_types_and_flags_are_refused)
+{
+    cr_assert_eq(read_disk(0, 511), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(write_disk(0, 513), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(request(2, 0, 512, true, NULL), VIRTIO_BLK_S_UNSUPP);
+    cr_assert_eq(request(UINT32_MAX, 0, 0, true, NULL), VIRTIO_BLK_S_UNSUPP);
+    cr_assert_eq(clear(VIRTIO_BLK_T_DISCARD, 0, 8, VIRTIO_BLK_RANGE_UNMAP), VIRTIO_BLK_S_UNSUPP);
+    cr_assert_eq(clear(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 2), VIRTIO_BLK_S_UNSUPP);
+    cr_assert_eq(request(VIRTIO_BLK_T_DISCARD, 0, 15, false, NULL), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(request(VIRTIO_BLK_T_DISCARD, 0, 32, false, NULL), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(clear(VIRTIO_BLK_T_DISCARD, 0, UINT32_MAX, 0), VIRTIO_BLK_S_IOERR);
+    assert_alive();
+}
+
+Test(block_read_only, refuses_writes)
+{
+    cr_assert_eq(read_disk(0, 512), VIRTIO_BLK_S_OK);
+    cr_assert_eq(write_disk(0, 512), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(clear(VIRTIO_BLK_T_DISCARD, 0, 8, 0), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(clear(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 0), VIRTIO_BLK_S_IOERR);
+    cr_assert_eq(file_word(8), 1);
+    fake_set_reg(&guest, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
+    cr_assert(fake_reg(&guest, VIRTIO_MMIO_DEVICE_FEATURES) & 1u << VIRTIO_BLK_F_RO);
+    cr_assert(!(fake_reg(&guest, VIRTIO_MMIO_DEVICE_FEATURES) & 1u << VIRTIO_BLK_F_DISCARD));
+}
+
+static void assert_fault(const char *line)
+{
+    kick();
+    cr_assert(fake_needs_reset(&guest));
+    cr_assert_str_eq(guest.line, line);
+}
+
+Test(block, a_request_without_status_asks_for_reset)
+{
+    fake_desc(&guest, 0, 0, HEADER, 16, 0, 0);
+    fake_add(&guest, 0, 0);
+    assert_fault("disk 3: a request without room for header and status");
+}
+
+Test(block, half_a_header_asks_for_reset)
+{
+    fake_desc(&guest, 0, 0, HEADER, 15, VIRTQ_DESC_F_NEXT, 1);
+    fake_desc(&guest, 0, 1, STATUS, 1, VIRTQ_DESC_F_WRITE, 0);
+    fake_add(&guest, 0, 0);
+    assert_fault("disk 3: a request without room for header and status");
+}
+
+Test(block, a_looping_chain_asks_for_reset)
+{
+    fake_desc(&guest, 0, 0, HEADER, 16, VIRTQ_DESC_F_NEXT, 0);
+    fake_add(&guest, 0, 0);
+    assert_fault("disk 3: chain loops");
+}
+
+/* --- errors of the host --- */
+
+Test(block, a_file_that_became_shorter_is_an_io_error)
+{
+    cr_assert_eq(ftruncate(file, 4096), 0);
+    cr_assert_eq(read_disk(0, 512), VIRTIO_BLK_S_OK);
+    cr_assert_eq(read_disk(4, 4096), VIRTIO_BLK_S_IOERR);
+    cr_assert(strstr(guest.line, "disk 3: read at byte"), "%s", guest.line);
+    cr_assert(strstr(guest.line, "Input/output error"), "%s", guest.line);
+    assert_alive();
+}
+
+/* --- resets --- */
+
+/* Nobody works: a flush stays where it is. */
+Test(block_without_worker, after_a_reset_nothing_is_answered_any_more)
+{
+    struct virtq_used_elem elem;
+
+    for (int i = 0; i < 5; i++)
+        post(VIRTIO_BLK_T_FLUSH, 0, 0, false);
+    kick();
+    cr_assert(!answered(&elem));
+    cr_assert(worker.jobs);
+    fake_set_reg(&guest, VIRTIO_MMIO_STATUS, 0);
+    cr_assert(!worker.jobs);
+    cr_assert_eq(*(uint8_t *)fake_at(&guest, STATUS), UNTOUCHED);
+    fake_start(&guest, flushes, 1, QUEUE);
+    next = 0;
+    cr_assert_eq(read_disk(0, 512), VIRTIO_BLK_S_OK);
+}
+
+Test(block_without_worker, a_queue_that_is_taken_away_ends_its_requests)
+{
+    post(VIRTIO_BLK_T_FLUSH, 0, 0, false);
+    kick();
+    cr_assert(worker.jobs);
+    fake_set_reg(&guest, VIRTIO_MMIO_QUEUE_SEL, 0);
+    fake_set_reg(&guest, VIRTIO_MMIO_QUEUE_READY, 0);
+    cr_assert(!worker.jobs);
+    cr_assert_eq(*(uint8_t *)fake_at(&guest, STATUS), UNTOUCHED);
+}
+
+/* All that a queue can hold, again and again: none is lost, none is answered twice. */
+Test(block, a_full_queue_is_worked_off)
+{
+    const struct timespec moment = {.tv_nsec = 100000};
+    struct virtq_used_elem elem;
+
+    for (int round = 0; round < 20; round++) {
+        unsigned seen = 0;
+
+        next = 0;
+        for (unsigned i = 0; i < QUEUE / 3; i++)
+            post(i % 2 ? VIRTIO_BLK_T_FLUSH : VIRTIO_BLK_T_IN, 0, i % 2 ? 0 : 1 << 18, true);
+        kick();
+        while (seen < QUEUE / 3) {
+            if (answered(&elem))
+                seen++;
+            else
+                nanosleep(&moment, NULL);
+        }
+        cr_assert(!answered(&elem));
+    }
+}

@@ -1,0 +1,124 @@
+/* --disk: its words, and what is no disk. */
+#include "monitor/disk_config.h"
+#include "monitor/disk_open.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct disk_config config;
+static struct err err;
+
+static int parse(const char *text)
+{
+    err.text[0] = '\0';
+    return disk_config_parse(&config, text, &err);
+}
+
+Test(disk, words_follow_the_file)
+{
+    cr_assert_eq(parse("a.img"), 0);
+    cr_assert(strcmp(config.path, "a.img") == 0 && !config.read_only && !config.id[0]);
+    cr_assert_eq(parse("a,,b.img,ro,id=root"), 0);
+    cr_assert_str_eq(config.path, "a,b.img");
+    cr_assert_str_eq(config.id, "root");
+    cr_assert(config.read_only);
+    cr_assert_eq(parse(",,,,x,,,ro"), 0);
+    cr_assert_str_eq(config.path, ",,x,");
+}
+
+Test(disk, nonsense_is_refused)
+{
+    static const char *const bad[][2] = {
+        {"", "which FILE?"},
+        {",ro", "which FILE?"},
+        {"a,", "'' is none of"},
+        {"a,rw", "'rw' is none of"},
+        {"a,ro=1", "ro takes no value"},
+        {"a,id", "id needs a value"},
+        {"a,id=", "id: 1 to 20"},
+        {"a,id=123456789012345678901", "id: 1 to 20"},
+    };
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        cr_assert_eq(parse(bad[i][0]), -1, "%s", bad[i][0]);
+        cr_assert(strstr(err.text, bad[i][1]), "%s: %s", bad[i][0], err.text);
+    }
+}
+
+static char path[] = "/tmp/samara-disk.XXXXXX";
+
+static void make(void)
+{
+    close(mkstemp(path));
+    config = (struct disk_config){.path = path, .id = ""};
+}
+
+static void unmake(void)
+{
+    unlink(path);
+}
+
+TestSuite(disk_open, .init = make, .fini = unmake);
+
+static void size(off_t bytes)
+{
+    cr_assert_eq(truncate(path, bytes), 0);
+}
+
+static void assert_refused(const char *why)
+{
+    struct disk disk;
+
+    cr_assert_eq(disk_open(&disk, &config, &err), -1);
+    cr_assert_eq(disk.fd, -1);
+    cr_assert(strstr(err.text, why), "%s", err.text);
+}
+
+Test(disk_open, takes_whole_sectors_up_to_16_tib)
+{
+    struct disk disk;
+
+    assert_refused("empty");
+    size(513);
+    assert_refused("513 bytes are not whole sectors");
+    size(512);
+    cr_assert_eq(disk_open(&disk, &config, &err), 0);
+    cr_assert_eq(disk.size, 512);
+    disk_close(&disk);
+}
+
+Test(disk_open, what_is_no_file_is_refused)
+{
+    config.path = "/no/such";
+    assert_refused("open /no/such: No such file");
+    config.path = "/dev/null";
+    assert_refused("/dev/null: neither a file nor a block device");
+    unlink(path);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    config.path = path;
+    assert_refused("neither a file nor a block device");
+}
+
+Test(disk_open, one_writes_or_many_read)
+{
+    struct disk one, two;
+
+    size(1 << 20);
+    cr_assert_eq(disk_open(&one, &config, &err), 0);
+    assert_refused("in use by another virtual machine");
+    config.read_only = true;
+    assert_refused("in use by another virtual machine");
+    disk_close(&one);
+    cr_assert_eq(disk_open(&one, &config, &err), 0);
+    cr_assert_eq(disk_open(&two, &config, &err), 0);
+    config.read_only = false;
+    assert_refused("in use by another virtual machine");
+    disk_close(&one);
+    disk_close(&two);
+    cr_assert_eq(disk_open(&one, &config, &err), 0);
+    disk_close(&one);
+}
