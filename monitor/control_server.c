@@ -47,9 +47,41 @@ static bool is_owner(const struct control_server *server, int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == server->owner;
 }
 
-/* --- patience --- */
+/* --- pace and patience --- */
+
+enum { CLIENT_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP };
+#define CLIENT_WATCH ((uint32_t)CLIENT_EVENTS | EPOLLET)
 
 static void listen_event(void *arg, uint32_t events);
+
+/* Whoever got no turn is told anew of what is there. */
+static void next_pace(void *arg)
+{
+    struct control_server *server = arg;
+
+    server->turns = 0;
+    if (!server->starved)
+        return;
+    server->starved = false;
+    if (server->watch >= 0)
+        loop_mod(server->loop, server->watch, EPOLLIN);
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
+        if (server->clients[i].fd >= 0)
+            loop_mod(server->loop, server->clients[i].watch, CLIENT_WATCH);
+    }
+}
+
+static bool take_turn(struct control_server *server)
+{
+    if (!server->pace.armed)
+        loop_timer_set(server->loop, &server->pace, loop_now_ns() + CONTROL_PACE_NS);
+    if (server->turns < CONTROL_TURNS) {
+        server->turns++;
+        return true;
+    }
+    server->starved = true;
+    return false;
+}
 
 static void patience_ends(void *arg)
 {
@@ -212,7 +244,8 @@ static void client_event(void *arg, uint32_t events)
         drop(client);
         return;
     }
-    while (client->fd >= 0 && client->length == 0 && client->waiting == 0 && receive(client))
+    while (client->fd >= 0 && client->length == 0 && client->waiting == 0 &&
+           take_turn(client->server) && receive(client))
         if (!take_request(client))
             break;
 }
@@ -228,9 +261,14 @@ static void listen_event(void *arg, uint32_t events)
 {
     struct control_server *server = arg;
     struct control_client *client;
-    int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd;
 
     (void)events;
+    if (!take_turn(server)) {
+        loop_mod(server->loop, server->watch, 0);
+        return;
+    }
+    fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
         if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
             rest(server); /* out of something: a full backlog must not keep us busy */
@@ -242,8 +280,7 @@ static void listen_event(void *arg, uint32_t events)
     }
     client = place_for_one(server);
     *client = (struct control_client){.server = server, .fd = fd, .born = server->births++};
-    client->watch =
-        loop_add(server->loop, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, client_event, client);
+    client->watch = loop_add(server->loop, fd, CLIENT_WATCH, client_event, client);
     if (client->watch < 0)
         drop(client);
     else
@@ -255,6 +292,7 @@ void control_start(struct control_server *server, struct event_loop *loop, int f
 {
     *server = (struct control_server){.loop = loop, .owner = owner, .fn = fn, .arg = arg, .fd = fd};
     server->patience = (struct loop_timer){.fn = patience_ends, .arg = server};
+    server->pace = (struct loop_timer){.fn = next_pace, .arg = server};
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
         server->clients[i].fd = server->clients[i].watch = -1;
     server->watch = loop_add(loop, fd, EPOLLIN, listen_event, server);

@@ -12,6 +12,9 @@
 #include "monitor/event_loop.h"
 
 enum { CONTROL_CLIENTS = 8, CONTROL_PATIENCE_MS = 10000 };
+/* Requests, pieces of them and connections that are attended to in a millisecond, of all clients
+ * together: however many there are, the guest's devices have the loop nearly to themselves. */
+enum { CONTROL_TURNS = 8, CONTROL_PACE_NS = 1000000 };
 
 /* What requests do. answer has room for CONTROL_PAYLOAD bytes and gets text of length *length.
  * False: the answer comes later, by control_answer_waiting. */
@@ -37,7 +40,9 @@ struct control_server {
     void *arg;
     int fd, watch;
     uint64_t births;
-    struct loop_timer patience;
+    struct loop_timer patience, pace;
+    unsigned turns; /* taken in this millisecond */
+    bool starved;   /* somebody waits for the next */
     struct control_client clients[CONTROL_CLIENTS];
 };
 

@@ -109,10 +109,13 @@ static void close_server(void)
 
 TestSuite(control_server, .init = open_server, .fini = close_server, .timeout = 30);
 
+/* Until everybody had a turn. */
 static void turn(void)
 {
-    for (unsigned i = 0; i < 4; i++)
-        cr_assert_eq(loop_turn(&loop, 0, NULL), 0);
+    do {
+        for (unsigned i = 0; i < 4; i++)
+            cr_assert_eq(loop_turn(&loop, server.starved ? 5 : 0, NULL), 0);
+    } while (server.starved);
 }
 
 static int connect_client(void)
@@ -129,6 +132,25 @@ static void ask(int fd, unsigned version, unsigned kind)
 
     cr_assert_eq(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
     turn();
+}
+
+Test(control_server, whoever_asks_without_end_gets_a_few_answers_a_millisecond)
+{
+    enum { MANY = 1000 };
+    const uint8_t list[CONTROL_HEADER] = {0, 0, 0, 0, 1, 0, CONTROL_STATUS, 0};
+    static uint8_t all[MANY * CONTROL_HEADER];
+    int fd = connect_client();
+
+    for (size_t i = 0; i < MANY; i++)
+        memcpy(all + i * CONTROL_HEADER, list, CONTROL_HEADER);
+    cr_assert_eq(write(fd, all, sizeof(all)), sizeof(all));
+    cr_assert_eq(loop_turn(&loop, 0, NULL), 0); /* accepts */
+    for (unsigned i = 0; i < 20 && server.turns < CONTROL_TURNS; i++)
+        cr_assert_eq(loop_turn(&loop, 0, NULL), 0);
+    cr_assert_leq(requests, CONTROL_TURNS);
+    for (unsigned i = 0; requests < 20 && i < 10000; i++)
+        cr_assert_eq(loop_turn(&loop, 10, NULL), 0);
+    cr_assert_geq(requests, 20, "and then more");
 }
 
 /* The payload of an answer to kind, as a string. */
