@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -162,6 +163,15 @@ void room_close(struct room *room)
 
 /* --- going in --- */
 
+/* As room_empty_root leaves it: in a tmpfs of one inode there is nothing but its root. Made by a
+ * process in a chroot, the namespace has another root than that process had. */
+static bool root_is_empty(void)
+{
+    struct statvfs root;
+
+    return statvfs("/", &root) == 0 && root.f_files == 1 && root.f_flag & ST_RDONLY;
+}
+
 unsigned long room_join(const struct room *room)
 {
     unsigned long joined = 0;
@@ -170,5 +180,5 @@ unsigned long room_join(const struct room *room)
         if (room->spaces[i] >= 0 && setns(room->spaces[i], spaces[i].type) == 0)
             joined |= (unsigned)spaces[i].type;
     }
-    return joined;
+    return joined & CLONE_NEWNS && !root_is_empty() ? joined & ~(unsigned long)CLONE_NEWNS : joined;
 }

@@ -29,7 +29,8 @@ void room_open(struct room *room);
 void room_close(struct room *room);
 
 /* In a process of one thread, and before it gives up its user namespace: goes in, as far as
- * possible, for good. The namespaces (CLONE_NEW*) that were joined. */
+ * possible, for good. The namespaces (CLONE_NEW*) that are those of an empty room; of what is not
+ * among them the process needs its own. */
 unsigned long room_join(const struct room *room);
 
 /* Makes the root of the calling thread's own mount namespace empty and read-only. own_user: it
