@@ -117,19 +117,26 @@ static void handle_exit(struct vcpu *v)
     }
 }
 
+/* KVM starts a thread of its own at the first run. */
+static const char *advice(int error)
+{
+    if (error == EFAULT)
+        return " (a file mapped into the guest became shorter?)";
+    return error == EAGAIN ? " (a limit on the number of processes?)" : "";
+}
+
 static void run_once(struct vcpu *v)
 {
-    char text[80];
+    char text[120];
 
     if (ioctl(v->fd, KVM_RUN, 0) == 0) {
         handle_exit(v);
         return;
     }
     v->run->immediate_exit = 0;
-    if (errno == EINTR || errno == EAGAIN)
+    if (errno == EINTR)
         return;
-    snprintf(text, sizeof(text), "KVM_RUN: error %d%s", errno,
-             errno == EFAULT ? " (a file mapped into the guest became shorter?)" : "");
+    snprintf(text, sizeof(text), "KVM_RUN: error %d%s", errno, advice(errno));
     fail(v, text);
 }
 
