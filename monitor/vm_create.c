@@ -2,7 +2,7 @@
  * How a VM comes about. See vm.h, and vm_setup.h for the parts. Three threads:
  *
  *     keeper          ── opens all ─┐
- *     vCPU thread     ─┬─ (waits) ── basis ── devices ── empty room ─┬─ filter ─┬─ guest runs
+ *     vCPU thread     ─┬─ (waits) ── empty room ── basis ── devices ─┬─ filter ─┬─ guest runs
  *     machine thread   └─ machine ── features ── memory ── start ────┼──────────┤ (has ended)
  *     loop thread                                                    └─ filter ─┴─ loop
  *
@@ -156,21 +156,19 @@ static int await_disks(struct vm *vm, struct err *err)
 
 /* --- the vCPU thread --- */
 
-static int make_basis(struct vm *vm, struct err *err)
+/* Not what the program gets of it: that has been copied. */
+static void forget_environment(void)
 {
-    int r = vm_receive(vm, err);
-
-    trace_step(&vm->trace, TRACE_ROOM, "wait for the keeper");
-    if (r == 0)
-        r = vm_make_basis(vm, err);
-    latch_set(&vm->basis, r == 0);
-    return r;
+    for (char **variable = environ; *variable; variable++)
+        memset(*variable, 0, strlen(*variable));
+    *environ = NULL;
 }
 
 static void enter_room(struct vm *vm)
 {
     if (!vm->confinement)
         return;
+    forget_environment();
     confine_make_room(vm->confinement, vm->opened.proc);
     fd_close(&vm->opened.proc);
     trace_step(&vm->trace, TRACE_ROOM, "empty room");
@@ -188,16 +186,29 @@ static int start_loop(struct vm *vm, struct err *err)
     return 0;
 }
 
+/* Files are parsed where a mistake in a parser opens no door. */
+static int make_basis(struct vm *vm, struct err *err)
+{
+    int r = vm_receive(vm, err);
+
+    trace_step(&vm->trace, TRACE_ROOM, "wait for the keeper");
+    if (r == 0)
+        r = vm_load_cpuid(vm, err);
+    if (r == 0) {
+        enter_room(vm);
+        r = vm_check_files(vm, err);
+    }
+    latch_set(&vm->basis, r == 0);
+    return r;
+}
+
 /* Devices first: their memory is mapped before the machine thread populates the guest's. */
 static int make_all_else(struct vm *vm, struct err *err)
 {
     bool good = make_basis(vm, err) == 0 && vm_make_devices(vm, err) == 0;
 
     latch_set(&vm->devices, good);
-    if (!good)
-        return -1;
-    enter_room(vm);
-    if (start_loop(vm, err) != 0 || start_disks(vm, err) != 0)
+    if (!good || start_loop(vm, err) != 0 || start_disks(vm, err) != 0)
         return -1;
     vcpu_own(&vm->vcpu);
     return 0;

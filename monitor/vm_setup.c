@@ -241,7 +241,16 @@ int vm_make_devices(struct vm *vm, struct err *err)
 
 /* --- what others start from --- */
 
-int vm_make_basis(struct vm *vm, struct err *err)
+int vm_load_cpuid(struct vm *vm, struct err *err)
+{
+    if (cpuid_load(&vm->cpuid, vm->kvm, &vm->opened.cpuid_cache, err) != 0)
+        return -1;
+    cpuid_cache_close(&vm->opened.cpuid_cache);
+    trace_step(&vm->trace, TRACE_ROOM, "CPUID");
+    return 0;
+}
+
+int vm_check_files(struct vm *vm, struct err *err)
 {
     const struct vm_config *c = vm->config;
 
@@ -250,10 +259,7 @@ int vm_make_basis(struct vm *vm, struct err *err)
         return -1;
     if (kernel_image_read(&vm->opened.kernel, c->kernel_path, err) != 0)
         return -1;
-    if (cpuid_load(&vm->cpuid, vm->kvm, &vm->opened.cpuid_cache, err) != 0)
-        return -1;
-    cpuid_cache_close(&vm->opened.cpuid_cache);
-    trace_step(&vm->trace, TRACE_ROOM, "files and CPUID");
+    trace_step(&vm->trace, TRACE_ROOM, "files");
     return 0;
 }
 

@@ -18,9 +18,10 @@ void vm_close_cgroups(struct vm *vm);
 /* RAM, which both sides start from. All return -1 with err. */
 int vm_map_memory(struct vm *vm, struct err *err);
 
-/* What other steps depend on: the program, the kernel's note, CPUID. Then the loop and the devices.
- */
-int vm_make_basis(struct vm *vm, struct err *err);
+/* What other steps depend on: CPUID (from our own directory's cache); the program and the kernel's
+ * note, which strangers have written. Then the loop and the devices. */
+int vm_load_cpuid(struct vm *vm, struct err *err);
+int vm_check_files(struct vm *vm, struct err *err);
 int vm_make_devices(struct vm *vm, struct err *err);
 
 /* KVM's VM, memslots, interrupt controller and vCPU; with the basis made, the vCPU's features and
