@@ -66,20 +66,44 @@ static bool is_stale(const char *path)
     return fd == -ECONNREFUSED;
 }
 
-int control_listen(struct unix_listener *listener, const char *name, struct err *err)
+/* The name is there only once somebody listens: a socket where nobody does is a stale one. */
+static int take_name(struct unix_listener *listener, const char *path)
+{
+    if (unix_rename(listener, path) == 0)
+        return 0;
+    if (errno == EEXIST && is_stale(path) && unlink(path) == 0 && unix_rename(listener, path) == 0)
+        return 0;
+    return -1;
+}
+
+static int listen_in(struct unix_listener *listener, const char *dir, struct err *err)
 {
     char path[UNIX_PATH_MAX + 1];
-    mode_t before;
+    mode_t before = umask(0177);
     int result;
 
-    if (control_path(path, name, err) != 0)
-        return -1;
-    before = umask(0177);
+    if ((size_t)snprintf(path, sizeof(path), "%s/.%d", dir, (int)getpid()) >= sizeof(path))
+        return err_set(err, "%s: too long", dir);
+    unlink(path); /* of one with our number, that was killed at the wrong moment */
     result = unix_listen(listener, path, UNIX_PATH_MAX, err);
-    if (result != 0 && errno == EADDRINUSE && is_stale(path) && unlink(path) == 0)
-        result = unix_listen(listener, path, UNIX_PATH_MAX, err);
-    if (result != 0 && errno == EADDRINUSE)
-        err_set(err, "a VM called %s runs already (see `samara ps`)", name);
     umask(before);
     return result;
+}
+
+int control_listen(struct unix_listener *listener, const char *name, struct err *err)
+{
+    char path[UNIX_PATH_MAX + 1], dir[UNIX_PATH_MAX + 1];
+    int why;
+
+    if (control_path(path, name, err) != 0 || runtime_dir_path(dir, err) != 0 ||
+        listen_in(listener, dir, err) != 0)
+        return -1;
+    if (take_name(listener, path) == 0)
+        return 0;
+    why = errno;
+    err_sys(err, "%s", path);
+    if (why == EEXIST)
+        err_set(err, "a VM called %s runs already (see `samara ps`)", name);
+    unix_unlisten(listener);
+    return -1;
 }

@@ -78,6 +78,20 @@ void unix_unlisten(struct unix_listener *listener)
     listener->fd = -1;
 }
 
+/* By link(2), which unlike rename(2) takes nobody's name. */
+int unix_rename(struct unix_listener *listener, const char *path)
+{
+    if (strlen(path) > UNIX_PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    if (link(listener->path, path) != 0)
+        return -1;
+    unlink(listener->path);
+    memcpy(listener->path, path, strlen(path) + 1);
+    return 0;
+}
+
 int unix_connect(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

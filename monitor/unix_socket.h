@@ -29,6 +29,10 @@ struct unix_listener {
  * EADDRINUSE if something is there already. */
 int unix_listen(struct unix_listener *listener, const char *path, size_t most, struct err *err);
 
+/* Gives a listening socket, at another path of the same directory, the name `path`. -1 with errno,
+ * EEXIST if somebody has that. */
+int unix_rename(struct unix_listener *listener, const char *path);
+
 /* Removes the path, if what is there is still what was made, and closes the descriptor if it is
  * open. */
 void unix_unlisten(struct unix_listener *listener);

@@ -38,6 +38,20 @@ Test(unix_socket, a_taken_path_says_what_to_do)
     cr_assert_eq(access(path, F_OK), 0, "and leaves it alone");
 }
 
+Test(unix_socket, a_name_is_taken_only_if_it_is_free)
+{
+    char named[160];
+
+    snprintf(named, sizeof(named), "%s.named", path);
+    cr_assert_eq(unix_rename(&listener, "/proc/self/exe"), -1);
+    cr_assert_eq(access(path, F_OK), 0);
+    cr_assert_eq(unix_rename(&listener, named), 0);
+    cr_assert_neq(access(path, F_OK), 0);
+    cr_assert_geq(unix_connect(named), 0);
+    unix_unlisten(&listener);
+    cr_assert_neq(access(named, F_OK), 0);
+}
+
 Test(unix_socket, only_our_own_is_removed_at_the_end)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
