@@ -8,18 +8,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "monitor/clock.h"
 #include "monitor/unix_socket.h"
 
-enum { PATIENCE_MS = 15000 };
+#define PATIENCE_NS INT64_C(15000000000) /* for an answer, however it comes */
+
+static int ms_until(int64_t deadline)
+{
+    int64_t left = deadline - clock_ns(CLOCK_MONOTONIC);
+
+    return left > 0 ? (int)(left / 1000000 + 1) : 0;
+}
 
 /* All of size bytes. 0 or -1 with errno; what ends too early is EPIPE. */
-static int read_all(int fd, uint8_t *to, size_t size)
+static int read_all(int fd, uint8_t *to, size_t size, int64_t deadline)
 {
     while (size > 0) {
         struct pollfd ready = {.fd = fd, .events = POLLIN};
         ssize_t n;
 
-        if (poll(&ready, 1, PATIENCE_MS) == 0) {
+        if (poll(&ready, 1, ms_until(deadline)) == 0) {
             errno = ETIMEDOUT;
             return -1;
         }
@@ -39,15 +47,16 @@ static int read_all(int fd, uint8_t *to, size_t size)
 static int exchange(int fd, enum control_kind kind, char text[CONTROL_PAYLOAD + 1], struct err *err)
 {
     struct control_frame frame = {.version = CONTROL_VERSION, .kind = (uint16_t)kind};
+    const int64_t deadline = clock_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
     uint8_t header[CONTROL_HEADER];
 
     control_put_header(header, &frame);
     if (send(fd, header, sizeof(header), MSG_NOSIGNAL) != (ssize_t)sizeof(header) ||
-        read_all(fd, header, sizeof(header)) != 0)
+        read_all(fd, header, sizeof(header), deadline) != 0)
         return err_sys(err, "control socket");
     if (control_parse_answer(header, sizeof(header), kind, &frame) != CONTROL_GOOD)
         return err_set(err, "control socket: an answer of another version, or none of samara's");
-    if (read_all(fd, (uint8_t *)text, frame.length) != 0)
+    if (read_all(fd, (uint8_t *)text, frame.length, deadline) != 0)
         return err_sys(err, "control socket");
     text[frame.length] = '\0';
     return 0;

@@ -11,6 +11,7 @@
 
 #include "monitor/control_client.h"
 #include "monitor/control_dir.h"
+#include "monitor/printable.h"
 #include "monitor/runtime_dir.h"
 
 enum { SAID_NO = 1 };
@@ -31,6 +32,15 @@ static int ask_vm(const char *name, enum control_kind kind, char text[CONTROL_PA
     if (errno == ENOENT || errno == ECONNREFUSED)
         return err_set(err, "no VM called %s (see `samara ps`)", name);
     return err_in(err, "%s", name);
+}
+
+/* Whoever answers need not be a VM of ours: nothing of it may drive the terminal, or make lines. */
+static void print_answer(const char *text)
+{
+    static char line[PRINTABLE_ROOM(CONTROL_PAYLOAD)];
+
+    printable_copy(line, sizeof(line), text, strcspn(text, "\n"));
+    puts(line);
 }
 
 static bool is_good(const char *answer)
@@ -56,7 +66,7 @@ static int command(int argc, char **argv, const char *what, enum control_kind ki
     if (ask_vm(argv[0], kind, text, &report->err) != 0)
         return SAID_NO;
     if (kind == CONTROL_STATUS || !is_good(text))
-        puts(text);
+        print_answer(text);
     return is_good(text) ? 0 : SAID_NO;
 }
 
@@ -104,7 +114,7 @@ static void list_one(const char *dir, const char *file, bool json)
     if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, file) >= sizeof(path))
         return;
     if (control_ask(path, json ? CONTROL_STATUS : CONTROL_LIST, text, &err) == 0)
-        puts(text);
+        print_answer(text);
     else if (errno == ECONNREFUSED)
         unlink(path);
     else
