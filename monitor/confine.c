@@ -186,14 +186,17 @@ void confine_make_room(struct confinement *c, int proc)
 
 /* --- privileges --- */
 
-/* Forty calls for the bounding set. Without CAP_SETPCAP that stays, of no use to anybody. */
+/* Forty calls for the bounding set, until a capability is not known. */
 static void drop_capabilities(struct confinement *c)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     const struct __user_cap_data_struct nothing[2] = {{0}};
+    int result = 0;
 
-    for (int i = 0, result = 0; i < CAPABILITIES_MOST && result == 0; i++)
+    for (int i = 0; i < CAPABILITIES_MOST && result == 0; i++)
         result = prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+    if (result != 0 && errno != EINVAL)
+        note(c, CONFINE_CAPABILITIES, errno);
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     note_call(c, CONFINE_CAPABILITIES, syscall(SYS_capset, &header, nothing));
 }

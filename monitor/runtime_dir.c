@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,11 +17,27 @@ static bool is_ours_alone(const struct stat *st)
     return S_ISDIR(st->st_mode) && st->st_uid == geteuid() && (st->st_mode & 077) == 0;
 }
 
+/* Whoever may rename a directory may put another in its place. */
+static bool is_in_safe_place(const char *dir)
+{
+    char parent[UNIX_PATH_MAX + 1];
+    const char *slash = strrchr(dir, '/');
+    size_t len = slash > dir ? (size_t)(slash - dir) : 1;
+    struct stat st;
+
+    memcpy(parent, dir, len);
+    parent[len] = '\0';
+    return stat(parent, &st) == 0 && (st.st_uid == geteuid() || st.st_uid == 0) &&
+           ((st.st_mode & 022) == 0 || (st.st_mode & S_ISVTX));
+}
+
 /* Whoever else may write there could put another VM's socket, or none, in the place of ours. */
 int runtime_dir_own(const char *dir, struct err *err)
 {
     struct stat st;
 
+    if (!is_in_safe_place(dir))
+        return err_set(err, "%s: in a directory that others can change", dir);
     if (mkdir(dir, 0700) != 0 && errno != EEXIST)
         return err_sys(err, "make %s", dir);
     if (lstat(dir, &st) != 0)
@@ -75,7 +92,7 @@ int runtime_dir_open(void)
     struct stat st;
     int fd;
 
-    if (compose(path, NULL) != 0)
+    if (compose(path, NULL) != 0 || !is_in_safe_place(path))
         return -1;
     fd = open_dir(path);
     if (fd < 0 && mkdir(path, 0700) == 0)

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "monitor/disk_open.h"
@@ -49,6 +51,14 @@ static int give_up_stdio(struct vm_opened *o, struct err *err)
 
 /* --- cgroups --- */
 
+static bool is_cgroup(int fd)
+{
+    struct statfs fs;
+
+    return fstatfs(fd, &fs) == 0 &&
+           (fs.f_type == CGROUP_SUPER_MAGIC || fs.f_type == CGROUP2_SUPER_MAGIC);
+}
+
 static int open_cgroup(const char *dir, struct err *err)
 {
     char path[PATH_MAX];
@@ -57,6 +67,10 @@ static int open_cgroup(const char *dir, struct err *err)
     errno = ENAMETOOLONG;
     if ((size_t)snprintf(path, sizeof(path), "%s/cgroup.procs", dir) < sizeof(path))
         fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0 && !is_cgroup(fd)) {
+        fd_close(&fd);
+        errno = ENOENT;
+    }
     if (fd < 0 && errno == ENOENT)
         return err_set(err, "cgroup %s: no cgroup (make it first: a directory in /sys/fs/cgroup)",
                        dir);
