@@ -12,13 +12,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "monitor/clock.h"
 #include "monitor/fd_close.h"
 #include "monitor/link.h"
 #include "monitor/report.h"
 #include "monitor/unix_socket.h"
 
-enum { KEEPERS, MONITORS }; /* ends of the link */
-enum { LATER_MS = 5 };      /* a short program has ended by then, and others need the processors */
+enum { KEEPERS, MONITORS };           /* ends of the link */
+#define ENDING_NS INT64_C(1000000000) /* for a program to end that was told to */
+enum { LATER_MS = 5 }; /* a short program has ended by then, and others need the processors */
 
 /* Job control: the monitor stops and goes on with the keeper. */
 static const int stopping[] = {SIGTSTP, SIGTTIN, SIGTTOU};
@@ -211,17 +213,47 @@ static bool is_stop(int sig)
     return false;
 }
 
-static void take_signals(const struct keeper *k)
+static bool is_ending(int sig)
+{
+    return sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT;
+}
+
+/*
+ * A job in the background that wants to use the terminal is stopped, and when it goes on wants so
+ * again, before it has seen a signal that was to end it. On the host that signal would have been
+ * the end, and is here: of a program that would have handled it, too.
+ */
+static bool ends_instead(struct keeper *k, int sig)
+{
+    if (sig == SIGTSTP || k->ending == 0 || clock_ns(CLOCK_MONOTONIC) - k->ending_since > ENDING_NS)
+        return false;
+    kill(k->monitor, SIGKILL);
+    k->ended = true;
+    return true;
+}
+
+static void pass_on(struct keeper *k, int sig)
+{
+    const struct link_message message = {.kind = LINK_SIGNAL, .value = (uint32_t)sig};
+
+    if (is_ending(sig)) {
+        k->ending = sig;
+        k->ending_since = clock_ns(CLOCK_MONOTONIC);
+    }
+    link_send(k->ends[KEEPERS], &message, -1);
+}
+
+static void take_signals(struct keeper *k)
 {
     struct signalfd_siginfo info;
 
     while (read(k->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-        const struct link_message message = {.kind = LINK_SIGNAL, .value = info.ssi_signo};
+        int sig = (int)info.ssi_signo;
 
-        if (is_stop((int)info.ssi_signo))
+        if (!is_stop(sig))
+            pass_on(k, sig);
+        else if (!ends_instead(k, sig))
             stop_both(k);
-        else
-            link_send(k->ends[KEEPERS], &message, -1);
     }
 }
 
@@ -258,11 +290,11 @@ static const char *advice(int sig)
     return sig == SIGBUS ? ": a file mapped into the guest became shorter while it ran" : "";
 }
 
-static int ending(pid_t monitor, struct err *err)
+static int ending(const struct keeper *k, struct err *err)
 {
     int status;
 
-    while (waitpid(monitor, &status, 0) < 0) {
+    while (waitpid(k->monitor, &status, 0) < 0) {
         if (errno != EINTR) {
             err_sys(err, "wait for the monitor");
             return EXIT_SAMARA;
@@ -270,6 +302,8 @@ static int ending(pid_t monitor, struct err *err)
     }
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
+    if (k->ended)
+        return 128 + k->ending;
     err_set(err, "the monitor died of signal %d (%s)%s", WTERMSIG(status),
             strsignal(WTERMSIG(status)), advice(WTERMSIG(status)));
     return EXIT_SAMARA;
@@ -284,7 +318,7 @@ static bool has_room(int end)
 
 /* Signals and messages until the monitor is gone: false; or until there was nothing for patience_ms
  * (-1: no end): true. */
-static bool attend(const struct keeper *k, const char *vsock_path, int patience_ms)
+static bool attend(struct keeper *k, const char *vsock_path, int patience_ms)
 {
     int end = k->ends[KEEPERS], ready;
     bool full = false; /* there is no room for an answer */
@@ -317,5 +351,5 @@ int keeper_attend(struct keeper *k, const char *vsock_path, void (*later)(void *
         later(arg);
         attend(k, vsock_path, -1);
     }
-    return ending(k->monitor, err);
+    return ending(k, err);
 }

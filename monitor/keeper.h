@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "monitor/err.h"
@@ -25,6 +26,9 @@ struct keeper {
     pid_t pid;       /* the keeper's own */
     unsigned user;
     pid_t monitor;
+    int ending;                /* the last signal passed on that ends most programs; 0: none yet */
+    int64_t ending_since;      /* ns, CLOCK_MONOTONIC */
+    bool ended;                /* we did it */
     cpu_set_t processors;      /* where we may run; none: unknown */
     cpu_set_t here, elsewhere; /* of these, when the split was near: our own, and the others */
     struct room room;          /* the shared one, until the split */
