@@ -8,11 +8,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "monitor/control_dir.h"
 #include "monitor/control_ops.h"
+#include "monitor/inherited.h"
 #include "monitor/keeper.h"
 #include "monitor/kvm.h"
 #include "monitor/link.h"
@@ -23,8 +23,6 @@
 #include "seccomp/enter.h"
 
 #define GRACE_NS 1000000000ull /* between SIGTERM at the time limit and the end */
-
-enum { FIRST_OF_OURS = 3 };
 
 struct run {
     struct vm *vm;
@@ -246,18 +244,20 @@ static int open_all(struct vm *vm, struct unix_listener *control, bool named, st
     return named ? control_listen(control, vm->config->name, err) : 0;
 }
 
-static int be_keeper(struct vm *vm, struct keeper *keeper, bool named, struct err *err)
+static int be_keeper(struct vm *vm, struct keeper *keeper, bool named, struct inherited *inherited,
+                     struct err *err)
 {
     struct unix_listener control = UNIX_LISTENER_NONE;
     struct keeping keeping = {keeper, &control, vm->config->name};
     int status = EXIT_SAMARA;
-    bool passed = false;
+    bool good = open_all(vm, &control, named, err) == 0;
 
-    if (open_all(vm, &control, named, err) == 0) {
+    inherited_close(inherited);
+    if (good) {
         keeper_make_way(keeper);
-        passed = vm_pass(vm, keeper->ends[0], err) == 0;
+        good = vm_pass(vm, keeper->ends[0], err) == 0;
     }
-    if (passed)
+    if (good)
         status = keeper_attend(keeper, vm->config->vsock_path, offer_control, &keeping, err);
     else
         keeper_give_up(keeper);
@@ -266,8 +266,18 @@ static int be_keeper(struct vm *vm, struct keeper *keeper, bool named, struct er
     return vm->program_status ? vm->program_status : status;
 }
 
+static void keep_named(struct inherited *kept, const struct vm_config *c)
+{
+    inherited_keep(kept, c->program);
+    inherited_keep(kept, c->kernel_path);
+    inherited_keep(kept, c->trace_path);
+    for (unsigned i = 0; i < c->disk_count; i++)
+        inherited_keep(kept, c->disks[i].path);
+}
+
 static int run_program(struct run_options *options, struct report *report)
 {
+    struct inherited inherited = {.count = 0};
     static struct vm vm;
     static char name[VM_NAME_MAX + 1];
     struct keeper keeper = KEEPER_CLOSED;
@@ -280,17 +290,20 @@ static int run_program(struct run_options *options, struct report *report)
         vm_name_default(name, options->vm.program);
         options->vm.name = name;
     }
-    syscall(SYS_close_range, FIRST_OF_OURS, ~0u, 0); /* whatever the caller has left open */
+    keep_named(&inherited, &options->vm);
+    inherited_close_others(&inherited);
     if (keeper_open(&keeper, &report->err) == 0)
         kvm = kvm_open(&report->err);
     if (kvm >= 0) {
         vm_init(&vm, &options->vm, kvm);
         role = keeper_split(&keeper, &report->err);
     }
-    if (role == 0)
+    if (role == 0) {
+        inherited_close(&inherited);
         return be_monitor(&vm, &keeper, options, report);
+    }
     if (role == 1)
-        status = be_keeper(&vm, &keeper, named, &report->err);
+        status = be_keeper(&vm, &keeper, named, &inherited, &report->err);
     keeper_close(&keeper);
     return status;
 }

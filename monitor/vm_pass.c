@@ -1,4 +1,5 @@
 /* What the keeper has opened, on its way to the monitor. See vm.h. */
+#include <errno.h>
 #include <unistd.h>
 
 #include "monitor/fd_close.h"
@@ -62,6 +63,8 @@ int vm_pass(struct vm *vm, int end, struct err *err)
     }
     o->steps = vm->trace.tracks[TRACE_KEEPER];
     sent = link_pass(end, o, sizeof(*o), fds, count);
+    if (!sent && errno == EPIPE)
+        sent = true; /* the monitor has ended, and said why */
     if (!sent)
         err_sys(err, "pass on what was opened");
     close_passed(vm, fields);

@@ -1,0 +1,61 @@
+/* See inherited.h. */
+#include "monitor/inherited.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { FIRST = 3, LARGEST = 1 << 20 };
+
+static int number_in(const char *path)
+{
+    static const char *const places[] = {"/dev/fd/", "/proc/self/fd/"};
+
+    for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        size_t len = strlen(places[i]);
+        char *end;
+        long number;
+
+        if (strncmp(path, places[i], len) != 0)
+            continue;
+        number = strtol(path + len, &end, 10);
+        return *end == '\0' && number >= FIRST && number < LARGEST ? (int)number : -1;
+    }
+    return -1;
+}
+
+void inherited_keep(struct inherited *kept, const char *path)
+{
+    int fd = path ? number_in(path) : -1;
+    unsigned at = kept->count;
+
+    if (fd < 0 || kept->count == INHERITED_MOST)
+        return;
+    for (; at > 0 && kept->fds[at - 1] >= fd; at--) {
+        if (kept->fds[at - 1] == fd)
+            return;
+    }
+    memmove(&kept->fds[at + 1], &kept->fds[at], (kept->count - at) * sizeof(kept->fds[0]));
+    kept->fds[at] = fd;
+    kept->count++;
+}
+
+void inherited_close_others(const struct inherited *kept)
+{
+    unsigned from = FIRST;
+
+    for (unsigned i = 0; i < kept->count; i++) {
+        if ((unsigned)kept->fds[i] > from)
+            syscall(SYS_close_range, from, kept->fds[i] - 1, 0);
+        from = (unsigned)kept->fds[i] + 1;
+    }
+    syscall(SYS_close_range, from, ~0u, 0);
+}
+
+void inherited_close(struct inherited *kept)
+{
+    for (unsigned i = 0; i < kept->count; i++)
+        close(kept->fds[i]);
+    kept->count = 0;
+}
