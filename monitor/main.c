@@ -100,9 +100,11 @@ int main(int argc, char **argv)
         err_set(&report.err, "unknown command '%.64s' (see `samara --help`)", argv[1]);
     else
         err_set(&report.err, "which command? (see `samara --help`)");
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
+        err_sys(&report.err, "standard output");
+        status = EXIT_SAMARA;
+    }
     print_lines("guest kernel: ", report.guest);
     print_lines("", report.err.text);
-    if (fflush(stdout) != 0 && status == 0)
-        status = EXIT_SAMARA;
     return status;
 }

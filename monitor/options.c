@@ -61,10 +61,26 @@ static int take_timeout(struct parse *p, const char *value, struct err *err)
     return parse_duration(value, TIMEOUT_MIN, TIMEOUT_MAX, &p->out->timeout_ns, err);
 }
 
+/* The last one counts, as with env(1). */
+static void forget_variable(struct block *b, const char *pair)
+{
+    size_t name = strcspn(pair, "=") + 1;
+
+    for (size_t at = 0, len; at < b->size; at += len) {
+        len = strlen(b->data + at) + 1;
+        if (strncmp(b->data + at, pair, name) != 0)
+            continue;
+        b->size -= len;
+        memmove(b->data + at, b->data + at + len, b->size - at);
+        return;
+    }
+}
+
 static int append_pair(struct parse *p, const char *pair, struct err *err)
 {
     p->has_path |= strncmp(pair, "PATH=", 5) == 0;
     p->has_home |= strncmp(pair, "HOME=", 5) == 0;
+    forget_variable(&p->env, pair);
     return append(&p->env, pair, strlen(pair), err);
 }
 

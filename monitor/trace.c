@@ -135,9 +135,14 @@ void trace_init(struct trace *trace, bool wanted)
 
 int trace_open(const char *path, struct err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    /* A FIFO that nobody reads would block, and so would signals that are to end us. */
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
 
-    return fd < 0 ? err_sys(err, "trace: open %s", path) : fd;
+    if (fd < 0 && errno == ENXIO)
+        return err_set(err, "trace: open %s: nobody reads it", path);
+    if (fd < 0 || fcntl(fd, F_SETFL, O_WRONLY) != 0)
+        return err_sys(err, "trace: open %s", path);
+    return fd;
 }
 
 static int write_all(int fd, const struct text *text)
@@ -171,9 +176,9 @@ int trace_write(struct trace *trace, int fd, const struct samara_platform *page,
     put(&text, "\n]}\n");
     trace->wanted = false;
     if (write_all(fd, &text) != 0) {
-        err_sys(err, "trace: write");
+        err_sys(err, "write");
         close(fd);
         return -1;
     }
-    return close(fd) != 0 ? err_sys(err, "trace: write") : 0;
+    return close(fd) != 0 ? err_sys(err, "write") : 0;
 }

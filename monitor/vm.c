@@ -192,7 +192,9 @@ int vm_write_trace(struct vm *vm, struct err *err)
     if (!vm->trace.wanted)
         return 0;
     platform_read(&vm->platform, &page);
-    return trace_write(&vm->trace, vm->opened.trace, &page, vm_clock_offset(vm), err);
+    if (trace_write(&vm->trace, vm->opened.trace, &page, vm_clock_offset(vm), err) != 0)
+        return err_in(err, "trace: %s", vm->config->trace_path);
+    return 0;
 }
 
 void vm_destroy(struct vm *vm)

@@ -1,7 +1,10 @@
 /* The command line: what a user types and what comes back before any guest runs. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "tests/vm/runner.h"
 
 static void run_words(struct outcome *o, const char *a, const char *b, const char *c, const char *d)
@@ -147,7 +150,7 @@ static void a_trace_on_a_full_disk_costs_no_status(void)
 
     job_run(&job, &o);
     STATUS(&o, 3);
-    ERROR_HAS(&o, "trace: write: No space left on device");
+    ERROR_HAS(&o, "trace: /dev/full: write: No space left on device");
 }
 
 static void a_trace_is_json_with_host_and_guest_events(void)
@@ -170,6 +173,45 @@ static void a_trace_is_json_with_host_and_guest_events(void)
           strstr(text, "program runs"));
 }
 
+static void the_last_of_several_variables_counts(void)
+{
+    struct job job = {.argv = {samara(), "run", "--env", "A=1", "--env", "B=2", "--env", "A=3",
+                               "/bin/busybox", "sh", "-c", "echo $A $B"}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "3 2\n");
+}
+
+/* It would wait for a reader while the signals that are to end it wait, too. */
+static void a_fifo_that_nobody_reads_is_no_place_for_a_trace(void)
+{
+    const char *path = scratch("fifo");
+    struct job job = {.argv = {samara(), "run", "--trace", path, program("hello")}};
+    struct outcome o;
+
+    CHECK(mkfifo(path, 0600) == 0);
+    job_run(&job, &o);
+    STATUS(&o, 125);
+    ERROR_HAS(&o, "nobody reads it");
+    unlink(path);
+}
+
+static void an_inherited_descriptor_may_be_named(void)
+{
+    struct job job = {.argv = {samara(), "run", "/dev/fd/99", "sh", "-c", "echo has run"}};
+    struct outcome o;
+    int fd = open("/bin/busybox", O_RDONLY);
+
+    CHECK(dup2(fd, 99) == 99);
+    job_run(&job, &o);
+    close(99);
+    close(fd);
+    CHECK(o.status == 0 || o.status == 127); /* by its name, which is 99, busybox is nothing */
+    ERROR_HAS(&o, "99: applet not found");
+}
+
 const struct vm_test cli_tests[] = {
     {"cli/help_names_the_commands", help_names_the_commands},
     {"cli/nonsense_is_refused_with_125", nonsense_is_refused_with_125},
@@ -180,5 +222,9 @@ const struct vm_test cli_tests[] = {
     {"cli/a_trace_that_cannot_be_written_is_refused_first",
      a_trace_that_cannot_be_written_is_refused_first},
     {"cli/a_trace_on_a_full_disk_costs_no_status", a_trace_on_a_full_disk_costs_no_status},
+    {"cli/the_last_of_several_variables_counts", the_last_of_several_variables_counts},
+    {"cli/a_fifo_that_nobody_reads_is_no_place_for_a_trace",
+     a_fifo_that_nobody_reads_is_no_place_for_a_trace},
+    {"cli/an_inherited_descriptor_may_be_named", an_inherited_descriptor_may_be_named},
     {NULL, NULL},
 };
