@@ -307,6 +307,71 @@ static void an_ordinary_user_is_confined_as_well(void)
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* A root of its own, on a mount point, with what samara needs. */
+static _Noreturn void run_in_chroot(const char *dir)
+{
+    char command[1200];
+
+    snprintf(command, sizeof(command),
+             "mount -t tmpfs -o mode=755 none %s && cp %s %s/samara && cp %s %s/cat && cd %s && "
+             "mkdir dev proc run tmp && mount -t proc proc proc && mknod dev/null c 1 3 && "
+             "mknod dev/kvm c 10 232",
+             dir, samara(), dir, program("cat"), dir, dir);
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        system(command) != 0 || chroot(dir) != 0 || chdir("/") != 0)
+        _exit(1);
+    execl("/samara", "samara", "run", "--require-confinement", "/cat", NULL);
+    _exit(2);
+}
+
+static unsigned entries_in_root(pid_t pid)
+{
+    char path[64];
+    struct dirent *entry;
+    unsigned count = 0;
+    DIR *root;
+
+    snprintf(path, sizeof(path), "/proc/%d/root/", (int)pid);
+    root = opendir(path);
+    CHECK(root);
+    while ((entry = readdir(root)))
+        count += entry->d_name[0] != '.';
+    closedir(root);
+    return count;
+}
+
+/* The root of its mount namespace is not its own. */
+static void in_a_chroot_the_room_is_empty_too(void)
+{
+    const char *dir = scratch("chroot");
+    int input[2], output[2], status;
+    char byte = 'x';
+    pid_t child;
+
+    if (getenv("VM_SANITIZED")) {
+        fputs("!!! a sanitized samara is not static: a chroot is tried with the ordinary one\n",
+              stderr);
+        return;
+    }
+    CHECK(mkdir(dir, 0700) == 0 && pipe(input) == 0 && pipe(output) == 0);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        dup2(input[0], 0);
+        dup2(output[1], 1);
+        close(input[1]);
+        run_in_chroot(dir);
+    }
+    close(input[0]);
+    close(output[1]);
+    CHECK(write(input[1], &byte, 1) == 1 && read(output[0], &byte, 1) == 1);
+    CHECK(entries_in_root(monitor_of(child)) == 0);
+    close(input[1]);
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    close(output[0]);
+    CHECK(rmdir(dir) == 0);
+}
+
 /* --- cgroups --- */
 
 static bool is_member(pid_t pid, const char *group)
@@ -375,6 +440,7 @@ const struct vm_test process_tests[] = {
     {"process/every_thread_has_given_up_its_privileges", every_thread_has_given_up_its_privileges},
     {"process/it_lives_in_an_empty_room", it_lives_in_an_empty_room},
     {"process/an_ordinary_user_is_confined_as_well", an_ordinary_user_is_confined_as_well},
+    {"process/in_a_chroot_the_room_is_empty_too", in_a_chroot_the_room_is_empty_too},
     {"process/the_monitor_joins_its_cgroup", the_monitor_joins_its_cgroup},
     {"process/all_of_confinement_can_be_required", all_of_confinement_can_be_required},
     {"process/going_without_seccomp_has_to_be_called_unsafe",
