@@ -41,8 +41,13 @@ void worker_quiesce(struct worker *worker)
         pthread_cond_wait(&worker->idle, &worker->lock->mutex);
 }
 
-static void run(struct worker *worker, struct worker_job *job)
+bool worker_turn(struct worker *worker)
 {
+    struct worker_job *job;
+
+    if (worker->jobs == NULL)
+        return false;
+    job = take(worker);
     worker->busy = true;
     device_lock_release(worker->lock);
     job->work(job);
@@ -50,15 +55,14 @@ static void run(struct worker *worker, struct worker_job *job)
     worker->busy = false;
     job->done(job, true);
     pthread_cond_signal(&worker->idle);
+    return true;
 }
 
 void worker_run(struct worker *worker)
 {
     device_lock_take(worker->lock);
     while (!worker->stop) {
-        if (worker->jobs != NULL)
-            run(worker, take(worker));
-        else
+        if (!worker_turn(worker))
             pthread_cond_wait(&worker->more, &worker->lock->mutex);
     }
     device_lock_release(worker->lock);

@@ -37,6 +37,9 @@ void worker_submit(struct worker *worker, struct worker_job *job);
  * released. Nobody submits meanwhile. */
 void worker_quiesce(struct worker *worker);
 
+/* Runs the next job here and now; false if there is none. */
+bool worker_turn(struct worker *worker);
+
 /* The thread's main: returns after worker_stop, when the job under way is done. */
 void worker_run(struct worker *worker);
 void worker_stop(struct worker *worker);
