@@ -35,7 +35,8 @@
 #define SAMARA_GPA_DOORBELL  0xd0000000
 #define SAMARA_GPA_VIRTIO    0xd0001000 /* slot i at + i * SAMARA_VIRTIO_STRIDE */
 #define SAMARA_VIRTIO_STRIDE 0x1000
-#define SAMARA_VIRTIO_SLOTS  13 /* vectors up to the spurious one */
+#define SAMARA_VIRTIO_SLOTS  13         /* vectors up to the spurious one */
+#define SAMARA_GPA_IOAPIC    0xfec00000 /* under other monitors: samara sends MSIs */
 #define SAMARA_GPA_LAPIC     0xfee00000
 
 /*

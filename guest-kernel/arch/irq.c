@@ -34,6 +34,21 @@ void irq_init(void)
     apic_write(APIC_TIMER, SAMARA_VECTOR_TIMER);
 }
 
+/* 82093AA: a register's number goes to +0x00, its contents are at +0x10; two for each line from
+ * 0x10 on. Zero in the upper one is the processor with APIC id 0; in the lower: fixed, edge, high,
+ * not masked. */
+void irq_route(u32 line, u32 vector)
+{
+    volatile u32 *select = (volatile u32 *)(uintptr_t)(SAMARA_WINDOW + SAMARA_GPA_IOAPIC);
+    volatile u32 *data = (volatile u32 *)(uintptr_t)(SAMARA_WINDOW + SAMARA_GPA_IOAPIC + 0x10);
+    const u32 values[2] = {vector, 0};
+
+    for (u32 i = 2; i-- > 0;) {
+        __asm__ volatile("movl %1, %0" : "=m"(*select) : "r"(0x10 + 2 * line + i) : "memory");
+        __asm__ volatile("movl %1, %0" : "=m"(*data) : "r"(values[i]) : "memory");
+    }
+}
+
 u32 irq_take(void)
 {
     const u32 spurious = 1u << (SAMARA_VECTOR_SPURIOUS - 32);

@@ -10,6 +10,10 @@ extern volatile u32 work_pending;
 /* Enables the local APIC. */
 void irq_init(void);
 
+/* Has the I/O APIC send a line's rising edges as `vector` to this processor. For monitors that do
+ * not send MSIs. */
+void irq_route(u32 line, u32 vector);
+
 /* Takes the noted interrupts: bit v - 32 is vector v. EOI has been sent for them. */
 u32 irq_take(void);
 

@@ -2,6 +2,7 @@
 #include "abi/memory_map.h"
 #include "abi/virtio.h"
 #include "abi/virtio_mmio.h"
+#include "guest-kernel/arch/irq.h"
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/page.h"
 
@@ -75,6 +76,19 @@ static bool is_preset(const struct boot_virtio *v, u32 id)
            v->preset.stride >= VIRTQ_BYTES(v->preset.size) && v->preset.gpa < SAMARA_RAM_LOW_END;
 }
 
+/* samara has chosen the vectors; other monitors' lines get the same ones, in the order of use. */
+static u32 vector_of(const struct boot_virtio *v, bool edge)
+{
+    static u32 used;
+    u32 vector = SAMARA_VECTOR_VIRTIO + used % SAMARA_VIRTIO_SLOTS;
+
+    if (edge)
+        return v->vector;
+    used++;
+    irq_route(v->vector, vector);
+    return vector;
+}
+
 static struct virtio_device device_at(const struct boot_virtio *v, bool edge)
 {
     return (struct virtio_device){
@@ -99,6 +113,7 @@ bool virtio_is(const struct boot_info *info, unsigned slot, u32 id)
 bool virtio_begin(const struct boot_virtio *v, bool edge, u64 wanted, struct virtio_device *out)
 {
     *out = device_at(v, edge);
+    out->vector = vector_of(v, edge);
     return negotiate(out, wanted);
 }
 
