@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,11 +41,13 @@ struct block {
     char name[16], id[VIRTIO_BLK_ID_BYTES];
     struct disk disk;
     struct worker *worker;
-    bool durable;     /* the driver does not flush: writes have to last by themselves */
-    bool dirty;       /* something was written since the last flush began */
-    unsigned flushes; /* that the worker has not done yet */
-    bool writes_wait; /* the file system cannot write without waiting */
-    uint32_t at_once; /* bytes that may still be moved within this notification */
+    bool durable;           /* the driver does not flush: writes have to last by themselves */
+    bool dirty;             /* something was written since the last flush began */
+    unsigned flushes;       /* that the worker has not done yet */
+    bool writes_wait;       /* the file system cannot write without waiting */
+    uint32_t at_once;       /* bytes that may still be moved within this notification */
+    struct worker_job last; /* of block_finish */
+    int last_result;
     struct block_request *free;
     unsigned used; /* of those below, ever: the others' memory has not been touched */
     struct block_request requests[QUEUE_SIZE]; /* as many as chains can be under way */
@@ -69,7 +72,7 @@ struct kind {
 
 static bool in_range(const struct disk *disk, uint64_t sector, uint64_t bytes)
 {
-    uint64_t sectors = disk->size / VIRTIO_BLK_SECTOR;
+    uint64_t sectors = disk_size(disk) / VIRTIO_BLK_SECTOR;
 
     return bytes % VIRTIO_BLK_SECTOR == 0 && sector <= sectors &&
            bytes / VIRTIO_BLK_SECTOR <= sectors - sector;
@@ -389,7 +392,7 @@ static void block_quiesce(struct virtio_device *dev)
 static void block_config_read(struct virtio_device *dev, uint32_t offset, void *to, unsigned len)
 {
     const struct block *b = block_of(dev);
-    struct virtio_blk_config config = {.capacity = b->disk.size / VIRTIO_BLK_SECTOR,
+    struct virtio_blk_config config = {.capacity = disk_size(&b->disk) / VIRTIO_BLK_SECTOR,
                                        .size_max = SEGMENT_BYTES,
                                        .seg_max = SEGMENTS,
                                        .blk_size = VIRTIO_BLK_SECTOR};
@@ -449,6 +452,29 @@ struct block *block_new(const struct block_config *config, const struct virtio_h
     };
     virtio_init(&b->device, &b->ops, host);
     return b;
+}
+
+static void flush_at_end(struct worker_job *job)
+{
+    struct block *b = (struct block *)((char *)job - offsetof(struct block, last));
+
+    b->last_result = disk_flush(&b->disk);
+}
+
+static void flushed_at_end(struct worker_job *job, bool ran)
+{
+    (void)job;
+    (void)ran;
+}
+
+int block_finish(struct block *b)
+{
+    if (b->disk.overlay == NULL)
+        return 0;
+    b->last = (struct worker_job){.work = flush_at_end, .done = flushed_at_end};
+    worker_submit(b->worker, &b->last);
+    worker_drain(b->worker);
+    return b->last_result;
 }
 
 void block_free(struct block *b)

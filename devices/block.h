@@ -24,6 +24,10 @@ struct block_config {
 struct block *block_new(const struct block_config *config, const struct virtio_host *host,
                         struct worker *worker, struct err *err);
 
+/* The guest is gone: what it has written to an overlay is kept, flushed or not, as it would be in a
+ * file. With the device lock, which is released while it waits. 0 or -errno. */
+int block_finish(struct block *block);
+
 /* Closes the disk; no job of the worker's is under way. */
 void block_free(struct block *block);
 

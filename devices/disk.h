@@ -12,22 +12,31 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "devices/virtqueue.h"
+#include "devices/disk_file.h"
+#include "devices/overlay.h"
 
 #define DISK_SIZE_MAX (UINT64_C(16) << 40)
 
 struct disk {
-    int fd;        /* -1: none */
-    uint64_t size; /* bytes, a multiple of 512 */
+    int fd;                   /* -1: none */
+    int overlay_fd;           /* -1: fd itself is written */
+    struct overlay_base base; /* its size is the disk's, a multiple of 512 */
     bool read_only;
+    struct overlay *overlay; /* once disk_start was called */
 };
 
 #define DISK_NONE                                                                                  \
     {                                                                                              \
-        .fd = -1                                                                                   \
+        .fd = -1, .overlay_fd = -1                                                                 \
     }
 
-enum { DISK_NOWAIT = 1 << 0 }; /* move what is in memory, which may be nothing: 0 or -EAGAIN */
+/* Reads the overlay's file, if there is one. -1 with err. */
+int disk_start(struct disk *disk, struct err *err);
+
+static inline uint64_t disk_size(const struct disk *disk)
+{
+    return disk->base.size;
+}
 
 /* Moves max bytes, or with DISK_NOWAIT less. A file that has become shorter gives -EIO. */
 ssize_t disk_read(const struct disk *disk, struct vq_request *to, uint64_t at, size_t max,
@@ -35,7 +44,8 @@ ssize_t disk_read(const struct disk *disk, struct vq_request *to, uint64_t at, s
 ssize_t disk_write(const struct disk *disk, struct vq_request *from, uint64_t at, size_t max,
                    unsigned flags);
 
-/* What was written before is on stable storage, as far as the host's file system promises. */
+/* What was written before is on stable storage, as far as the host's file system promises. Without,
+ * what an overlay has got may be forgotten. */
 int disk_flush(const struct disk *disk);
 
 /* Gives the space back where the file can do that; what is read there afterwards is anything. */

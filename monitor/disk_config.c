@@ -29,7 +29,14 @@ static int take_id(struct disk_config *c, const char *value, struct err *err)
     return 0;
 }
 
-static const struct word words[] = {{"ro", false, take_ro}, {"id", true, take_id}};
+static int take_overlay(struct disk_config *c, const char *value, struct err *err)
+{
+    c->overlay = value;
+    return value[0] ? 0 : err_set(err, "overlay: which FILE?");
+}
+
+static const struct word words[] = {
+    {"ro", false, take_ro}, {"id", true, take_id}, {"overlay", true, take_overlay}};
 
 /* The part of the list that *at points to, which ends there; *at goes on to the next, NULL after
  * the last. Two commas are one of the part's own. */
@@ -59,7 +66,9 @@ static int take_part(struct disk_config *c, char *part, struct err *err)
             return err_set(err, "%s %s", part, value ? "takes no value" : "needs a value");
         return words[i].take(c, value, err);
     }
-    return err_set(err, "'%.64s' is none of ro and id=NAME (a comma in FILE is written twice)",
+    return err_set(err,
+                   "'%.64s' is none of ro, id=NAME and overlay=FILE (a comma in FILE is "
+                   "written twice)",
                    part);
 }
 
@@ -76,5 +85,7 @@ int disk_config_parse(struct disk_config *c, const char *text, struct err *err)
         if (take_part(c, next_part(&rest), err) != 0)
             return -1;
     }
+    if (c->read_only && c->overlay)
+        return err_set(err, "with ro nothing is written: an overlay would stay empty");
     return 0;
 }

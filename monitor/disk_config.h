@@ -1,4 +1,4 @@
-/* --disk FILE[,ro][,id=X]: what a disk is made from. */
+/* --disk FILE[,ro][,id=NAME][,overlay=FILE]: what a disk is made from. */
 #ifndef SAMARA_MONITOR_DISK_CONFIG_H
 #define SAMARA_MONITOR_DISK_CONFIG_H
 
@@ -10,6 +10,7 @@ struct disk_config {
     const char *path;
     const char *id; /* what the guest can ask for, at most 20 characters; "" */
     bool read_only;
+    const char *overlay; /* what is written goes there, and path stays as it is; NULL */
 };
 
 /* From the option's value; a comma of the path's own is written twice. Strings are allocated and

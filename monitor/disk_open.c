@@ -12,9 +12,14 @@
 #include "abi/virtio_blk.h"
 #include "monitor/fd_close.h"
 
+static bool only_reads(const struct disk_config *c)
+{
+    return c->read_only || c->overlay;
+}
+
 static int open_flags(const struct disk_config *c)
 {
-    return (c->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    return (only_reads(c) ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 }
 
 /* Nobody has it mounted: O_EXCL says so for block devices, and the other file would be created. */
@@ -53,41 +58,69 @@ static int find_size(struct disk *disk, const struct disk_config *c, struct err 
 
     if (fstat(disk->fd, &st) != 0)
         return err_sys(err, "%s", c->path);
+    disk->base.changed_ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
     if (S_ISREG(st.st_mode)) {
-        disk->size = (uint64_t)st.st_size;
+        disk->base.size = (uint64_t)st.st_size;
         return 0;
     }
     if (!S_ISBLK(st.st_mode))
         return err_set(err, "%s: neither a file nor a block device", c->path);
-    if (!c->read_only && claim_device(&disk->fd, c, err) != 0)
+    if (!only_reads(c) && claim_device(&disk->fd, c, err) != 0)
         return -1;
-    if (syscall(SYS_ioctl, disk->fd, BLKGETSIZE64, &disk->size) != 0) /* musl's takes an int */
+    if (syscall(SYS_ioctl, disk->fd, BLKGETSIZE64, &disk->base.size) != 0) /* musl's takes an int */
         return err_sys(err, "%s: size", c->path);
     return 0;
 }
 
 /* A lock of the open file description: passed on and released with it. */
-static int lock(const struct disk *disk, const struct disk_config *c, struct err *err)
+static int lock(int fd, bool reads, const char *path, struct err *err)
 {
-    struct flock whole = {.l_type = disk->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+    struct flock whole = {.l_type = reads ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
 
-    if (fcntl(disk->fd, F_OFD_SETLK, &whole) == 0)
+    if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
         return 0;
     if (errno != EAGAIN && errno != EACCES)
-        return err_sys(err, "%s: lock", c->path);
+        return err_sys(err, "%s: lock", path);
     return err_set(err,
                    "%s: in use by another virtual machine (many may read it with ',ro', or "
                    "one write)",
-                   c->path);
+                   path);
+}
+
+static int open_base(struct disk *disk, const struct disk_config *c, struct err *err)
+{
+    disk->fd = open(c->path, open_flags(c));
+    if (disk->fd < 0)
+        return err_sys(err, "open %s", c->path);
+    if (find_size(disk, c, err) != 0 || check_size(c, disk->base.size, err) != 0)
+        return -1;
+    return lock(disk->fd, only_reads(c), c->path, err);
+}
+
+/* A new one is made in a file that is empty or not there; one that is there is for its reader to
+ * check, which is the monitor. */
+static int open_overlay(struct disk *disk, const struct disk_config *c, struct err *err)
+{
+    const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    struct stat st;
+
+    disk->overlay_fd = open(c->overlay, flags, 0666);
+    if (disk->overlay_fd < 0 || fstat(disk->overlay_fd, &st) != 0)
+        return err_sys(err, "open %s", c->overlay);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, "%s: an overlay is a regular file", c->overlay);
+    if (lock(disk->overlay_fd, false, c->overlay, err) != 0)
+        return -1;
+    if (st.st_size == 0 && overlay_create(disk->overlay_fd, &disk->base, err) != 0)
+        return err_in(err, "%s", c->overlay);
+    return 0;
 }
 
 int disk_open(struct disk *disk, const struct disk_config *c, struct err *err)
 {
-    *disk = (struct disk){.fd = open(c->path, open_flags(c)), .read_only = c->read_only};
-    if (disk->fd < 0)
-        return err_sys(err, "open %s", c->path);
-    if (find_size(disk, c, err) == 0 && check_size(c, disk->size, err) == 0 &&
-        lock(disk, c, err) == 0)
+    *disk = (struct disk)DISK_NONE;
+    disk->read_only = c->read_only;
+    if (open_base(disk, c, err) == 0 && (!c->overlay || open_overlay(disk, c, err) == 0))
         return 0;
     disk_close(disk);
     return -1;

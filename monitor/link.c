@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PASSED = 32 };
+enum { PASSED = 48 };
 
 /* Room for one descriptor, and for many, aligned as cmsghdr wants it. */
 union control {

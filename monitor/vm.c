@@ -9,6 +9,7 @@
 #include "abi/memory_map.h"
 #include "monitor/kvm.h"
 #include "monitor/vm_setup.h"
+#include "monitor/warn.h"
 
 /* A guest kernel takes a signal in microseconds, unless its processor is not given any time. */
 #define PATIENCE_NS 1000000000ull
@@ -173,6 +174,22 @@ void vm_init(struct vm *vm, const struct vm_config *config, int kvm)
     pthread_cond_init(&vm->finishing, NULL);
 }
 
+/* Under the device lock. */
+static void finish_disks(struct vm *vm)
+{
+    struct err line;
+
+    for (unsigned i = 0; i < vm->config->disk_count; i++) {
+        int result = block_finish(vm->disks[i].block);
+
+        if (result == 0)
+            continue;
+        err_set(&line, "disk %u: flush at the end: %s", i, strerror(-result));
+        warn_now(line.text);
+        vm->output_lost = true;
+    }
+}
+
 /* A short program ends without needing the loop thread any more. */
 void vm_run(struct vm *vm)
 {
@@ -180,6 +197,7 @@ void vm_run(struct vm *vm)
     device_lock_take(&vm->lock);
     vm->stands = true;
     trace_step(&vm->trace, TRACE_MACHINE, "guest runs");
+    finish_disks(vm);
     while (!vm->finished)
         pthread_cond_wait(&vm->finishing, &vm->lock.mutex);
     trace_step(&vm->trace, TRACE_MACHINE, "output delivered");

@@ -8,7 +8,7 @@
 #include "monitor/vm.h"
 #include "monitor/vm_setup.h"
 
-enum { DESCRIPTORS = 12 + VM_CGROUPS + VM_DISKS };
+enum { DESCRIPTORS = 12 + VM_CGROUPS + 2 * VM_DISKS };
 
 /* Each that goes along, in this order, if it is open. */
 static void list(struct vm_opened *o, int *fields[DESCRIPTORS])
@@ -19,14 +19,16 @@ static void list(struct vm_opened *o, int *fields[DESCRIPTORS])
         &o->program.fd,  &o->kernel.fd,   &o->cpuid_cache.dir, &o->cpuid_cache.file};
     unsigned count = sizeof(all) / sizeof(all[0]);
 
-    _Static_assert(sizeof(all) / sizeof(all[0]) + VM_CGROUPS + VM_DISKS == DESCRIPTORS,
+    _Static_assert(sizeof(all) / sizeof(all[0]) + VM_CGROUPS + 2 * VM_DISKS == DESCRIPTORS,
                    "all are listed");
     for (unsigned i = 0; i < count; i++)
         fields[i] = all[i];
     for (unsigned i = 0; i < VM_CGROUPS; i++)
         fields[count++] = &o->cgroups[i];
-    for (unsigned i = 0; i < VM_DISKS; i++)
+    for (unsigned i = 0; i < VM_DISKS; i++) {
         fields[count++] = &o->disks[i].fd;
+        fields[count++] = &o->disks[i].overlay_fd;
+    }
 }
 
 /* Both processes' descriptors 0 and 1. */

@@ -193,8 +193,11 @@ static int add_disk(struct vm *vm, unsigned number, struct err *err)
     const struct virtio_host host = {.mem = &vm->mem, .irq = raise_disk, .log = log_line, .ctx = d};
     struct block_config config = {.number = number, .id = vm->config->disks[number].id};
 
-    if (role_fd(&disk->fd, FD_DISKS + number, err) != 0)
+    if (role_fd(&disk->fd, FD_DISKS + number, err) != 0 ||
+        (disk->overlay_fd >= 0 && role_fd(&disk->overlay_fd, FD_OVERLAYS + number, err) != 0))
         return -1;
+    if (disk_start(disk, err) != 0)
+        return err_in(err, "disk %u: %s", number, vm->config->disks[number].overlay);
     config.disk = *disk;
     d->vm = vm;
     d->number = number;

@@ -41,6 +41,12 @@ void worker_quiesce(struct worker *worker)
         pthread_cond_wait(&worker->idle, &worker->lock->mutex);
 }
 
+void worker_drain(struct worker *worker)
+{
+    while (worker->jobs != NULL || worker->busy)
+        pthread_cond_wait(&worker->idle, &worker->lock->mutex);
+}
+
 bool worker_turn(struct worker *worker)
 {
     struct worker_job *job;

@@ -37,6 +37,9 @@ void worker_submit(struct worker *worker, struct worker_job *job);
  * released. Nobody submits meanwhile. */
 void worker_quiesce(struct worker *worker);
 
+/* Waits, with the lock released, until all jobs are done. */
+void worker_drain(struct worker *worker);
+
 /* Runs the next job here and now; false if there is none. */
 bool worker_turn(struct worker *worker);
 

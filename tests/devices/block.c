@@ -35,6 +35,13 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
+static int overlay;
+
+static struct overlay_base the_base(void)
+{
+    return (struct overlay_base){.size = SIZE, .changed_ns = 1};
+}
+
 static void make(bool read_only, bool with_thread)
 {
     char path[] = "/tmp/samara-block.XXXXXX";
@@ -46,8 +53,13 @@ static void make(bool read_only, bool with_thread)
     file = mkstemp(path);
     for (uint64_t i = 0; i < SIZE / 8; i++)
         cr_assert_eq(pwrite(file, &i, 8, (off_t)(i * 8)), 8);
-    config.disk = (struct disk){.size = SIZE, .read_only = read_only};
+    config.disk = (struct disk){.overlay_fd = -1, .base = {.size = SIZE}, .read_only = read_only};
     config.disk.fd = open(path, read_only ? O_RDONLY : O_RDWR);
+    if (overlay > 0) {
+        config.disk.overlay_fd = dup(overlay);
+        config.disk.base = the_base();
+        cr_assert_eq(disk_start(&config.disk, NULL), 0);
+    }
     unlink(path);
     worker_init(&worker, &lock);
     has_thread = with_thread;
@@ -82,12 +94,24 @@ static void make_read_only(void)
     make(true, true);
 }
 
+static void make_overlay(void)
+{
+    const struct overlay_base base = the_base();
+    char path[] = "/tmp/samara-overlay.XXXXXX";
+
+    overlay = mkstemp(path);
+    unlink(path);
+    cr_assert_eq(overlay_create(overlay, &base, NULL), 0);
+    make(false, true);
+}
+
 static void make_without_thread(void)
 {
     make(false, false);
 }
 
 TestSuite(block, .init = make_both, .fini = unmake, .timeout = 60);
+TestSuite(block_overlay, .init = make_overlay, .fini = unmake, .timeout = 60);
 TestSuite(block_read_only, .init = make_read_only, .fini = unmake, .timeout = 60);
 TestSuite(block_without_worker, .init = make_without_thread, .fini = unmake, .timeout = 60);
 
@@ -375,4 +399,110 @@ Test(block, a_full_queue_is_worked_off)
         }
         cr_assert(!answered(&elem));
     }
+}
+
+/* --- overlays --- */
+
+static uint64_t disk_word(uint64_t at)
+{
+    cr_assert_eq(read_disk(at / 512, 512), VIRTIO_BLK_S_OK);
+    return *(uint64_t *)fake_at(&guest, DATA + at % 512);
+}
+
+static void fill(uint64_t sector, uint32_t len, int byte)
+{
+    memset(fake_at(&guest, DATA), byte, len);
+    cr_assert_eq(write_disk(sector, len), VIRTIO_BLK_S_OK);
+}
+
+Test(block_overlay, what_is_written_is_not_in_the_base)
+{
+    cr_assert_eq(disk_word(8 * 512), 8 * 64);
+    fill(8, 8192, 'w');
+    cr_assert_eq(disk_word(8 * 512), 0x7777777777777777);
+    cr_assert_eq(disk_word(24 * 512 - 8), 0x7777777777777777);
+    cr_assert_eq(disk_word(24 * 512), 24 * 64);
+    for (uint64_t i = 0; i < SIZE; i += 512)
+        cr_assert_eq(file_word(i), i / 8);
+}
+
+/* A sector in the middle of a block, and a range that begins and ends in one. */
+Test(block_overlay, the_rest_of_a_block_comes_from_the_base)
+{
+    fill(3, 512, 'a');
+    fill(13, 5 * 512, 'b');
+    for (uint64_t sector = 0; sector < 32; sector++) {
+        uint64_t want = sector * 64;
+
+        if (sector == 3)
+            want = 0x6161616161616161;
+        if (sector >= 13 && sector < 18)
+            want = 0x6262626262626262;
+        cr_assert_eq(disk_word(sector * 512), want, "sector %d", (int)sector);
+    }
+    fill(4, 512, 'c');
+    cr_assert_eq(disk_word(3 * 512), 0x6161616161616161);
+    cr_assert_eq(disk_word(5 * 512), 5 * 64);
+}
+
+Test(block_overlay, zeroes_hide_the_base_and_discards_do_not)
+{
+    cr_assert_eq(clear(VIRTIO_BLK_T_WRITE_ZEROES, 5, 30, 0), VIRTIO_BLK_S_OK);
+    cr_assert_eq(disk_word(4 * 512), 4 * 64);
+    for (uint64_t sector = 5; sector < 35; sector++)
+        cr_assert_eq(disk_word(sector * 512), 0);
+    cr_assert_eq(disk_word(35 * 512), 35 * 64);
+    cr_assert_eq(clear(VIRTIO_BLK_T_DISCARD, 80, 16, 0), VIRTIO_BLK_S_OK);
+    cr_assert_eq(disk_word(80 * 512), 80 * 64);
+    fill(80, 4096, 'd');
+    cr_assert_eq(clear(VIRTIO_BLK_T_DISCARD, 80, 16, 0), VIRTIO_BLK_S_OK);
+    cr_assert_eq(disk_word(80 * 512), 0);
+    cr_assert_eq(disk_word(88 * 512), 88 * 64);
+}
+
+/* As it is in the file now: what somebody finds after the power has failed, at best. */
+static bool is_in_file(uint64_t number)
+{
+    uint8_t byte;
+
+    cr_assert_eq(pread(overlay, &byte, 1, (off_t)(OVERLAY_BITMAP + number / 8)), 1);
+    return byte >> (number % 8) & 1;
+}
+
+Test(block_overlay, a_bit_comes_after_its_block_was_flushed)
+{
+    fill(8, 4096, 'e');
+    cr_assert(!is_in_file(1));
+    cr_assert_eq(request(VIRTIO_BLK_T_FLUSH, 0, 0, false, NULL), VIRTIO_BLK_S_OK);
+    cr_assert(is_in_file(1) && !is_in_file(0) && !is_in_file(2));
+    fill(16, 4096, 'f');
+    cr_assert(!is_in_file(2));
+    device_lock_take(&lock);
+    cr_assert_eq(block_finish(block), 0);
+    device_lock_release(&lock);
+    cr_assert(is_in_file(2));
+}
+
+Test(block_overlay, another_bases_is_refused)
+{
+    struct overlay_base base = the_base();
+    struct err err;
+
+    base.size += 512;
+    cr_assert_null(overlay_load(overlay, file, &base, &err));
+    cr_assert(strstr(err.text, "another base"), "%s", err.text);
+    base = the_base();
+    base.changed_ns++;
+    cr_assert_null(overlay_load(overlay, file, &base, &err));
+    cr_assert(strstr(err.text, "was changed since"), "%s", err.text);
+    base = the_base();
+    cr_assert_eq(ftruncate(overlay, 8192), 0);
+    cr_assert_null(overlay_load(overlay, file, &base, &err));
+    cr_assert(strstr(err.text, "a part is missing"), "%s", err.text);
+    cr_assert_eq(pwrite(overlay, "\2", 1, 8), 1);
+    cr_assert_null(overlay_load(overlay, file, &base, &err));
+    cr_assert(strstr(err.text, "an overlay of version 2"), "%s", err.text);
+    cr_assert_eq(pwrite(overlay, "x", 1, 0), 1);
+    cr_assert_null(overlay_load(overlay, file, &base, &err));
+    cr_assert(strstr(err.text, "no overlay of samara's"), "%s", err.text);
 }

@@ -33,7 +33,9 @@ static struct fake_guest guest;
 static struct worker worker;
 static struct block *block;
 static uint8_t model[SIZE], got[SIZE];
-static int file = -1;
+static bool unknown[SIZE]; /* discarded: may read as anything */
+static int file = -1, overlay = -1;
+static bool with_overlay;
 
 static void __attribute__((noinline)) must(bool fact)
 {
@@ -116,12 +118,32 @@ static enum virtio_blk_status verdict(const struct request *r)
     }
 }
 
+static void model_is(uint64_t at, const void *data, size_t len, bool known)
+{
+    if (data)
+        memcpy(model + at, data, len);
+    else
+        memset(model + at, 0, len);
+    memset(unknown + at, !known, len);
+}
+
+/* A hole in a file reads as zeroes, discarded or not; an overlay may keep what the base has. */
 static void change_model(const struct request *r)
 {
     if (r->type == VIRTIO_BLK_T_OUT)
-        memcpy(model + r->sector * 512, fake_at(&guest, DATA), r->length);
-    if (is_range(r->type)) /* a hole in a file reads as zeroes, discarded or not */
-        memset(model + r->range.sector * 512, 0, (size_t)r->range.sectors * 512);
+        model_is(r->sector * 512, fake_at(&guest, DATA), r->length, true);
+    if (is_range(r->type))
+        model_is(r->range.sector * 512, NULL, (size_t)r->range.sectors * 512,
+                 r->type == VIRTIO_BLK_T_WRITE_ZEROES || !with_overlay);
+}
+
+static bool is_as_modelled(const uint8_t *data, uint64_t at, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (data[i] != model[at + i] && !unknown[at + i])
+            return false;
+    }
+    return true;
 }
 
 static void check_data(const struct request *r, enum virtio_blk_status status)
@@ -131,7 +153,7 @@ static void check_data(const struct request *r, enum virtio_blk_status status)
     if (!r->device_writes || r->length == 0)
         return;
     if (status == VIRTIO_BLK_S_OK && r->type == VIRTIO_BLK_T_IN)
-        must(memcmp(data, model + r->sector * 512, r->length) == 0);
+        must(is_as_modelled(data, r->sector * 512, r->length));
     if (status != VIRTIO_BLK_S_OK) /* told to be written, so it is */
         must(data[0] == 0 && data[r->length - 1] == 0);
 }
@@ -238,19 +260,34 @@ static void act(const struct record *record)
     must(!fake_needs_reset(&guest));
 }
 
-static void open_all(void)
+static void make_files(void)
 {
-    struct block_config config = {.id = "fuzz", .disk = {.size = SIZE}};
-    struct virtio_host host;
+    const struct overlay_base base = {.size = SIZE, .changed_ns = 7};
 
     if (file < 0) {
         fake_open(&guest);
         file = memfd_create("disk", 0);
+        overlay = memfd_create("overlay", 0);
     }
     must(ftruncate(file, 0) == 0 && ftruncate(file, SIZE) == 0);
     memset(model, 0, sizeof(model));
-    host = fake_host(&guest);
-    config.disk.fd = dup(file);
+    memset(unknown, 0, sizeof(unknown));
+    if (!with_overlay)
+        return;
+    memset(model, 'b', sizeof(model));
+    must(pwrite(file, model, SIZE, 0) == SIZE);
+    must(ftruncate(overlay, 0) == 0 && overlay_create(overlay, &base, NULL) == 0);
+}
+
+static void open_disk(void)
+{
+    struct block_config config = {.id = "fuzz",
+                                  .disk = {.fd = dup(file),
+                                           .overlay_fd = with_overlay ? dup(overlay) : -1,
+                                           .base = {.size = SIZE, .changed_ns = 7}}};
+    struct virtio_host host = fake_host(&guest);
+
+    must(disk_start(&config.disk, NULL) == 0);
     worker_init(&worker, &lock);
     block = block_new(&config, &host, &worker, NULL);
     must(block != NULL);
@@ -258,18 +295,49 @@ static void open_all(void)
     start();
 }
 
+/* All of it, by one request. */
+static void read_all(void)
+{
+    const struct record record = {.type = 0};
+    const struct request r = {.length = SIZE, .device_writes = true};
+
+    post(&record, &r);
+    serve(&r);
+}
+
+/* What was flushed is found again; a base is never written. */
+static void check_files(void)
+{
+    const struct record record = {.type = 2};
+    const struct request flush = {.type = VIRTIO_BLK_T_FLUSH};
+
+    post(&record, &flush);
+    serve(&flush);
+    block_free(block);
+    open_disk();
+    read_all();
+    must(pread(file, got, SIZE, 0) == SIZE && lseek(file, 0, SEEK_END) == SIZE);
+    for (size_t i = 0; i < SIZE && with_overlay; i++)
+        must(got[i] == 'b');
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct record record;
 
+    if (size == 0)
+        return 0;
+    with_overlay = data[0] & 1;
+    data++;
+    size--;
     device_lock_take(&lock);
-    open_all();
+    make_files();
+    open_disk();
     for (; size >= sizeof(record); data += sizeof(record), size -= sizeof(record)) {
         memcpy(&record, data, sizeof(record));
         act(&record);
     }
-    must(pread(file, got, SIZE, 0) == SIZE && memcmp(got, model, SIZE) == 0);
-    must(lseek(file, 0, SEEK_END) == SIZE);
+    check_files();
     block_free(block);
     device_lock_release(&lock);
     return 0;

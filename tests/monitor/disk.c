@@ -39,6 +39,8 @@ Test(disk, nonsense_is_refused)
         {"a,rw", "'rw' is none of"},
         {"a,ro=1", "ro takes no value"},
         {"a,id", "id needs a value"},
+        {"a,overlay=", "overlay: which FILE?"},
+        {"a,ro,overlay=b", "with ro nothing is written"},
         {"a,id=", "id: 1 to 20"},
         {"a,id=123456789012345678901", "id: 1 to 20"},
     };
@@ -87,7 +89,7 @@ Test(disk_open, takes_whole_sectors_up_to_16_tib)
     assert_refused("513 bytes are not whole sectors");
     size(512);
     cr_assert_eq(disk_open(&disk, &config, &err), 0);
-    cr_assert_eq(disk.size, 512);
+    cr_assert_eq(disk_size(&disk), 512);
     disk_close(&disk);
 }
 

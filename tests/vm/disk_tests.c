@@ -209,6 +209,62 @@ static void a_full_host_is_an_io_error_and_no_more(void)
     ERROR_HAS(&o, "dd: error writing '/dev/vda': I");
 }
 
+/* Two VMs upon one image at the same time, each with its own view, which it finds again. */
+static void overlays_share_an_image(void)
+{
+    const char *path = image("base.img", SIZE);
+    char first[300], second[300];
+    struct job holder = {
+        .argv = {samara(), "run", "--disk", first, program("disk"), "synced", "/dev/vda"}};
+    struct job threads = {
+        .argv = {samara(), "run", "--disk", second, program("disk"), "threads", "/dev/vda"}};
+    struct job look = {.argv = {samara(), "run", "--disk", first, "/bin/busybox", "dd",
+                                "if=/dev/vda", "bs=1", "skip=12345", "count=15"}};
+    unsigned char before = byte_at(12345);
+    struct running r;
+    struct outcome o;
+
+    snprintf(first, sizeof(first), "%s,overlay=%s", path, scratch("first.overlay"));
+    snprintf(second, sizeof(second), "%s,overlay=%s", path, scratch("second.overlay"));
+    job_start(&holder, &r);
+    CHECK(job_await(&r, "synced\n"));
+    job_run(&threads, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "threads agree\n");
+    CHECK(kill(r.pid, SIGKILL) == 0);
+    job_finish(&r, &o);
+    check_image(path, 12345, &before, 1);
+    usleep(100000); /* until the monitor, too, is gone and the lock with it */
+    job_run(&look, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "this was synced");
+    unlink(path);
+    unlink(scratch("first.overlay"));
+    unlink(scratch("second.overlay"));
+}
+
+static void what_was_not_synced_is_kept_by_an_ordinary_end(void)
+{
+    const char *path = image("kept.img", 8192);
+    char option[300];
+    struct job job = {.argv = {samara(), "run", "--disk", option, "/bin/busybox", "dd",
+                               "of=/dev/vda", "bs=1", "seek=5000", "conv=notrunc"},
+                      .input = "kept",
+                      .input_len = 4};
+    struct job look = {.argv = {samara(), "run", "--disk", option, "/bin/busybox", "dd",
+                                "if=/dev/vda", "bs=1", "skip=5000", "count=4"}};
+    struct outcome o;
+
+    snprintf(option, sizeof(option), "%s,overlay=%s", path, scratch("kept.overlay"));
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    job_run(&look, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "kept");
+    unlink(path);
+    unlink(scratch("kept.overlay"));
+}
+
 static void bad_images_are_named_with_the_reason(void)
 {
     const char *path = scratch("bad.img");
@@ -238,5 +294,8 @@ const struct vm_test disk_tests[] = {
     {"disk/a_disk_has_one_writer", a_disk_has_one_writer},
     {"disk/a_file_that_shrinks_is_an_io_error", a_file_that_shrinks_is_an_io_error},
     {"disk/a_full_host_is_an_io_error_and_no_more", a_full_host_is_an_io_error_and_no_more},
+    {"disk/overlays_share_an_image", overlays_share_an_image},
+    {"disk/what_was_not_synced_is_kept_by_an_ordinary_end",
+     what_was_not_synced_is_kept_by_an_ordinary_end},
     {"disk/bad_images_are_named_with_the_reason", bad_images_are_named_with_the_reason},
     {NULL, NULL}};
