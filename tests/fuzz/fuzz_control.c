@@ -39,8 +39,14 @@ static bool on_request(void *arg, enum control_kind kind, char *answer, size_t *
     return kind != CONTROL_PAUSE;
 }
 
+/* Whoever is to wait for the next millisecond has it now. */
 static void turn(void)
 {
+    must(loop_turn(&loop, 0, NULL) == 0);
+    must(server.turns <= CONTROL_TURNS);
+    if (!server.starved)
+        return;
+    server.pace.fn(server.pace.arg);
     must(loop_turn(&loop, 0, NULL) == 0);
 }
 
