@@ -41,12 +41,16 @@ struct block {
     char name[16], id[VIRTIO_BLK_ID_BYTES];
     struct disk disk;
     struct worker *worker;
-    bool durable;           /* the driver does not flush: writes have to last by themselves */
-    bool dirty;             /* something was written since the last flush began */
-    unsigned flushes;       /* that the worker has not done yet */
-    bool writes_wait;       /* the file system cannot write without waiting */
-    uint32_t at_once;       /* bytes that may still be moved within this notification */
-    struct worker_job last; /* of block_finish */
+    bool durable;     /* the driver does not flush: writes have to last by themselves */
+    bool dirty;       /* something was written since the last flush began */
+    unsigned flushes; /* that the worker has not done yet */
+    bool writes_wait; /* the file system cannot write without waiting */
+    uint32_t at_once; /* bytes that may still be moved within this notification */
+    struct rate rate;
+    struct event_loop *loop;
+    struct loop_timer due;      /* armed while one is held */
+    struct block_request *held; /* taken from the queue, but not to begin yet; NULL */
+    struct worker_job last;     /* of block_finish */
     int last_result;
     struct block_request *free;
     unsigned used; /* of those below, ever: the others' memory has not been touched */
@@ -319,11 +323,19 @@ static enum virtio_blk_status understand(struct block_request *r)
     return r->kind->prepare(r, header.sector);
 }
 
+static bool moves_data(const struct block_request *r)
+{
+    return r->kind->work == work_in || r->kind->work == work_out;
+}
+
 static void begin(struct block_request *r)
 {
     enum virtio_blk_status status = understand(r);
     int result;
 
+    if (rate_limits(&r->block->rate))
+        rate_use(&r->block->rate, loop_now_ns(),
+                 status == VIRTIO_BLK_S_OK && moves_data(r) ? r->left : 0);
     if (status != VIRTIO_BLK_S_OK) {
         answer(r, status);
         return;
@@ -362,18 +374,61 @@ static struct block_request *next_request(struct block *b, struct virtqueue *vq)
     return NULL;
 }
 
+/* Above its limit: the loop goes on with it when the time has come. */
+static bool has_to_wait(struct block *b, struct block_request *r)
+{
+    uint64_t at = rate_limits(&b->rate) ? rate_wait(&b->rate, loop_now_ns()) : 0;
+
+    if (at == 0)
+        return false;
+    b->held = r;
+    loop_timer_set(b->loop, &b->due, at);
+    return true;
+}
+
+/* False: one has to wait, and so have those behind it. */
+static bool work_off(struct block *b, struct virtqueue *vq)
+{
+    struct block_request *r;
+
+    while ((r = next_request(b, vq)) != NULL) {
+        if (has_to_wait(b, r))
+            return false;
+        begin(r);
+    }
+    return true;
+}
+
+static void serve(struct block *b, struct virtqueue *vq)
+{
+    b->at_once = AT_ONCE_TOGETHER;
+    while (work_off(b, vq) && virtio_active(&b->device) && vq_want_kick(vq, true))
+        ;
+    virtio_signal(&b->device, 1);
+}
+
 static void block_notify(struct virtio_device *dev, unsigned queue)
 {
     struct block *b = block_of(dev);
-    struct virtqueue *vq = &dev->queues[queue];
-    struct block_request *r;
 
-    b->at_once = AT_ONCE_TOGETHER;
-    do {
-        while ((r = next_request(b, vq)) != NULL)
-            begin(r);
-    } while (virtio_active(dev) && vq_want_kick(vq, true));
-    virtio_signal(dev, 1u << queue);
+    if (!b->held)
+        serve(b, &dev->queues[queue]);
+}
+
+static void time_has_come(void *arg)
+{
+    struct block *b = arg;
+    struct block_request *r = b->held;
+
+    b->held = NULL;
+    if (!virtio_active(&b->device)) {
+        release(r);
+        return;
+    }
+    if (!has_to_wait(b, r)) {
+        begin(r);
+        serve(b, &b->device.queues[0]);
+    }
 }
 
 static void block_activate(struct virtio_device *dev)
@@ -386,7 +441,13 @@ static void block_activate(struct virtio_device *dev)
 
 static void block_quiesce(struct virtio_device *dev)
 {
-    worker_quiesce(block_of(dev)->worker);
+    struct block *b = block_of(dev);
+
+    loop_timer_cancel(b->loop, &b->due);
+    if (b->held)
+        release(b->held);
+    b->held = NULL;
+    worker_quiesce(b->worker);
 }
 
 static void block_config_read(struct virtio_device *dev, uint32_t offset, void *to, unsigned len)
@@ -425,7 +486,7 @@ struct virtio_device *block_device(struct block *b)
 /* --- creation and removal --- */
 
 struct block *block_new(const struct block_config *config, const struct virtio_host *host,
-                        struct worker *worker, struct err *err)
+                        struct worker *worker, struct event_loop *loop, struct err *err)
 {
     struct block *b = calloc(1, sizeof(*b));
 
@@ -437,6 +498,9 @@ struct block *block_new(const struct block_config *config, const struct virtio_h
     memcpy(b->id, config->id, strnlen(config->id, sizeof(b->id)));
     b->disk = config->disk;
     b->worker = worker;
+    b->loop = loop;
+    b->due = (struct loop_timer){.fn = time_has_come, .arg = b};
+    rate_init(&b->rate, &config->rate);
     b->dirty = true; /* somebody before us may not have flushed */
     b->ops = (struct virtio_ops){
         .name = b->name,
@@ -481,6 +545,7 @@ void block_free(struct block *b)
 {
     if (b == NULL)
         return;
+    loop_timer_cancel(b->loop, &b->due);
     disk_close(&b->disk);
     free(b);
 }

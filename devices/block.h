@@ -8,8 +8,10 @@
 #define SAMARA_DEVICES_BLOCK_H
 
 #include "devices/disk.h"
+#include "devices/rate.h"
 #include "devices/virtio_mmio.h"
 #include "monitor/err.h"
+#include "monitor/event_loop.h"
 #include "monitor/worker.h"
 
 struct block;
@@ -18,11 +20,12 @@ struct block_config {
     unsigned number;  /* "disk 0" in reports */
     const char *id;   /* for GET_ID, at most 20 characters; "" */
     struct disk disk; /* handed over */
+    struct rate_config rate;
 };
 
 /* The worker is the device's alone and outlives it. NULL with err, the disk still the caller's. */
 struct block *block_new(const struct block_config *config, const struct virtio_host *host,
-                        struct worker *worker, struct err *err);
+                        struct worker *worker, struct event_loop *loop, struct err *err);
 
 /* The guest is gone: what it has written to an overlay is kept, flushed or not, as it would be in a
  * file. With the device lock, which is released while it waits. 0 or -errno. */

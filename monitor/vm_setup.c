@@ -191,7 +191,9 @@ static int add_disk(struct vm *vm, unsigned number, struct err *err)
     struct disk *disk = &vm->opened.disks[number];
     const uint64_t at = SAMARA_GPA_VIRTIO + (BOOT_DISK_SLOT + number) * SAMARA_VIRTIO_STRIDE;
     const struct virtio_host host = {.mem = &vm->mem, .irq = raise_disk, .log = log_line, .ctx = d};
-    struct block_config config = {.number = number, .id = vm->config->disks[number].id};
+    struct block_config config = {.number = number,
+                                  .id = vm->config->disks[number].id,
+                                  .rate = vm->config->disks[number].rate};
 
     if (role_fd(&disk->fd, FD_DISKS + number, err) != 0 ||
         (disk->overlay_fd >= 0 && role_fd(&disk->overlay_fd, FD_OVERLAYS + number, err) != 0))
@@ -202,7 +204,7 @@ static int add_disk(struct vm *vm, unsigned number, struct err *err)
     d->vm = vm;
     d->number = number;
     worker_init(&d->worker, &vm->lock);
-    d->block = block_new(&config, &host, &d->worker, err);
+    d->block = block_new(&config, &host, &d->worker, &vm->loop, err);
     if (!d->block)
         return -1;
     *disk = (struct disk)DISK_NONE;

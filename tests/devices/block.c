@@ -22,6 +22,7 @@ static const uint64_t flushes = VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH);
 static struct fake_guest guest;
 static struct device_lock lock = DEVICE_LOCK_INIT;
 static struct worker worker;
+static struct event_loop loop;
 static pthread_t thread;
 static bool has_thread;
 static struct block *block;
@@ -36,6 +37,7 @@ static void *worker_main(void *arg)
 }
 
 static int overlay;
+static struct rate_config limit;
 
 static struct overlay_base the_base(void)
 {
@@ -61,11 +63,13 @@ static void make(bool read_only, bool with_thread)
         cr_assert_eq(disk_start(&config.disk, NULL), 0);
     }
     unlink(path);
+    cr_assert_eq(loop_init(&loop, &lock, NULL), 0);
+    config.rate = limit;
     worker_init(&worker, &lock);
     has_thread = with_thread;
     if (with_thread)
         pthread_create(&thread, NULL, worker_main, NULL);
-    block = block_new(&config, &host, &worker, NULL);
+    block = block_new(&config, &host, &worker, &loop, NULL);
     cr_assert(block);
     guest.dev = block_device(block);
     device_lock_take(&lock);
@@ -85,6 +89,7 @@ static void unmake(void)
         pthread_join(thread, NULL);
     }
     block_free(block);
+    loop_close(&loop);
     fake_close(&guest);
     close(file);
 }
@@ -111,6 +116,13 @@ static void make_without_thread(void)
 }
 
 TestSuite(block, .init = make_both, .fini = unmake, .timeout = 60);
+static void make_limited(void)
+{
+    limit = (struct rate_config){.bytes = 65536, .burst_ns = 1000000000};
+    make(false, true);
+}
+
+TestSuite(block_limited, .init = make_limited, .fini = unmake, .timeout = 60);
 TestSuite(block_overlay, .init = make_overlay, .fini = unmake, .timeout = 60);
 TestSuite(block_read_only, .init = make_read_only, .fini = unmake, .timeout = 60);
 TestSuite(block_without_worker, .init = make_without_thread, .fini = unmake, .timeout = 60);
@@ -505,4 +517,59 @@ Test(block_overlay, another_bases_is_refused)
     cr_assert_eq(pwrite(overlay, "x", 1, 0), 1);
     cr_assert_null(overlay_load(overlay, file, &base, &err));
     cr_assert(strstr(err.text, "no overlay of samara's"), "%s", err.text);
+}
+
+/* --- limits --- */
+
+static unsigned answers(void)
+{
+    struct virtq_used_elem elem;
+    unsigned count = 0;
+
+    while (answered(&elem))
+        count++;
+    return count;
+}
+
+/* A burst is a second's worth, and what is begun may end in the next. */
+Test(block_limited, what_is_above_the_limit_waits)
+{
+    for (int i = 0; i < 6; i++)
+        post(VIRTIO_BLK_T_IN, 0, 65536, true);
+    kick();
+    cr_assert_eq(answers(), 2);
+    cr_assert(loop.timers);
+    kick();
+    cr_assert_eq(answers(), 0, "asking again does not help");
+    for (int i = 0; i < 100 && answers() == 0; i++)
+        cr_assert_eq(loop_turn(&loop, 100, NULL), 0);
+    cr_assert(loop.timers, "one came, and the next waits");
+}
+
+Test(block_limited, a_reset_ends_the_waiting)
+{
+    for (int i = 0; i < 6; i++)
+        post(VIRTIO_BLK_T_IN, 0, 65536, true);
+    kick();
+    cr_assert_eq(answers(), 2);
+    device_lock_take(&lock);
+    fake_set_reg(&guest, VIRTIO_MMIO_STATUS, 0);
+    cr_assert(!loop.timers);
+    fake_start(&guest, flushes, 1, QUEUE);
+    device_lock_release(&lock);
+    next = 0;
+    cr_assert(!loop.timers);
+}
+
+Test(block_limited, operations_are_counted_alone)
+{
+    struct rate rate;
+
+    rate_init(&rate, &(struct rate_config){.operations = 10, .burst_ns = 1000000000});
+    for (int i = 0; i < 11; i++) {
+        cr_assert_eq(rate_wait(&rate, 5000000000), 0, "%d", i);
+        rate_use(&rate, 5000000000, 1 << 30);
+    }
+    cr_assert_eq(rate_wait(&rate, 5000000000), 5100000000);
+    cr_assert_eq(rate_wait(&rate, 5100000000), 0);
 }

@@ -31,6 +31,7 @@ enum fate { SERVED, RESET_BEFORE_WORK, FATES };
 static struct device_lock lock = DEVICE_LOCK_INIT;
 static struct fake_guest guest;
 static struct worker worker;
+static struct event_loop loop;
 static struct block *block;
 static uint8_t model[SIZE], got[SIZE];
 static bool unknown[SIZE]; /* discarded: may read as anything */
@@ -289,7 +290,7 @@ static void open_disk(void)
 
     must(disk_start(&config.disk, NULL) == 0);
     worker_init(&worker, &lock);
-    block = block_new(&config, &host, &worker, NULL);
+    block = block_new(&config, &host, &worker, &loop, NULL);
     must(block != NULL);
     guest.dev = block_device(block);
     start();

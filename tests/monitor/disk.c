@@ -26,6 +26,9 @@ Test(disk, words_follow_the_file)
     cr_assert_str_eq(config.path, "a,b.img");
     cr_assert_str_eq(config.id, "root");
     cr_assert(config.read_only);
+    cr_assert_eq(parse("a,rate=10M,iops=500,burst=2s"), 0);
+    cr_assert(config.rate.bytes == 10 << 20 && config.rate.operations == 500);
+    cr_assert_eq(config.rate.burst_ns, 2000000000);
     cr_assert_eq(parse(",,,,x,,,ro"), 0);
     cr_assert_str_eq(config.path, ",,x,");
 }
@@ -40,6 +43,13 @@ Test(disk, nonsense_is_refused)
         {"a,ro=1", "ro takes no value"},
         {"a,id", "id needs a value"},
         {"a,overlay=", "overlay: which FILE?"},
+        {"a,rate=10", "rate, bytes a second: '10' is not a size"},
+        {"a,rate=1", "is not a size from 1K"},
+        {"a,iops=0", "iops: '0' is not a number"},
+        {"a,iops=1k", "iops: '1k' is not a number"},
+        {"a,iops=-1", "iops: '-1' is not a number"},
+        {"a,rate=1M,burst=1", "burst: '1' is not a duration"},
+        {"a,burst=1s", "burst is of a limit"},
         {"a,ro,overlay=b", "with ro nothing is written"},
         {"a,id=", "id: 1 to 20"},
         {"a,id=123456789012345678901", "id: 1 to 20"},
