@@ -10,13 +10,24 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-static const size_t large_bytes = (size_t)VSOCK_LARGE * VSOCK_CREDIT_LARGE;
-static const size_t pool_bytes =
-    (size_t)VSOCK_LARGE * VSOCK_CREDIT_LARGE + (size_t)(VSOCK_CONNS - VSOCK_LARGE) * VSOCK_CREDIT;
+/* Where the buffer of a connection begins. */
+static size_t place_of(size_t slot)
+{
+    const size_t large = slot < VSOCK_LARGE ? slot : VSOCK_LARGE;
+    const size_t medium = (slot < VSOCK_MEDIUM ? slot : VSOCK_MEDIUM) - large;
+    const size_t small = slot - large - medium;
+
+    return large * VSOCK_CREDIT_LARGE + medium * VSOCK_CREDIT_MEDIUM + small * VSOCK_CREDIT_SMALL;
+}
+
+static size_t pool_bytes(void)
+{
+    return place_of(VSOCK_CONNS);
+}
 
 bool buffer_pool_open(struct vsock *vsock)
 {
-    void *pool = mmap(NULL, pool_bytes, PROT_READ | PROT_WRITE,
+    void *pool = mmap(NULL, pool_bytes(), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (pool == MAP_FAILED)
@@ -28,7 +39,7 @@ bool buffer_pool_open(struct vsock *vsock)
 void buffer_pool_close(struct vsock *vsock)
 {
     if (vsock->pool != NULL)
-        munmap(vsock->pool, pool_bytes);
+        munmap(vsock->pool, pool_bytes());
     vsock->pool = NULL;
 }
 
@@ -39,16 +50,14 @@ static size_t slot_of(const struct vsock_conn *conn)
 
 uint32_t conn_buf_alloc(const struct vsock_conn *conn)
 {
-    return slot_of(conn) < VSOCK_LARGE ? VSOCK_CREDIT_LARGE : VSOCK_CREDIT;
+    size_t slot = slot_of(conn);
+
+    return (uint32_t)(place_of(slot + 1) - place_of(slot));
 }
 
 static uint8_t *buffer_of(const struct vsock_conn *conn)
 {
-    size_t slot = slot_of(conn);
-
-    if (slot < VSOCK_LARGE)
-        return conn->vsock->pool + slot * VSOCK_CREDIT_LARGE;
-    return conn->vsock->pool + large_bytes + (slot - VSOCK_LARGE) * VSOCK_CREDIT;
+    return conn->vsock->pool + place_of(slot_of(conn));
 }
 
 /* The ring as at most two pieces of len bytes from `offset` on. */

@@ -26,13 +26,20 @@
 
 enum {
     VSOCK_STDIO = 3,
-    VSOCK_CONNS = 1024,             /* the first three are stdio's: nobody else can take them */
-    VSOCK_LARGE = 128,              /* how many of the first have the larger credit */
-    VSOCK_CREDIT_LARGE = 256 << 10, /* which bulk wants; 88 MiB of address space in all */
-    VSOCK_CREDIT = 64 << 10,
-    VSOCK_BUCKETS = 1024, /* a power of two */
+    VSOCK_CONNS = 4096,   /* the first three are stdio's: nobody else can take them */
+    VSOCK_BUCKETS = 4096, /* a power of two */
     VSOCK_HANDSHAKES = 64,
     VSOCK_REFUSALS = 64, /* resets for which there is no connection */
+};
+
+/* Bytes that a connection holds for a host that does not read: those that come first have more,
+ * which bulk wants. 136 MiB of address space in all, of which nothing is used that is not held. */
+enum {
+    VSOCK_LARGE = 128,
+    VSOCK_MEDIUM = 1024, /* up to this one */
+    VSOCK_CREDIT_LARGE = 256 << 10,
+    VSOCK_CREDIT_MEDIUM = 64 << 10,
+    VSOCK_CREDIT_SMALL = 16 << 10,
 };
 
 enum vsock_conn_state {

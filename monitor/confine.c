@@ -20,7 +20,7 @@
 #include "monitor/room.h"
 
 /* Connections of vsock, and some for all else. */
-enum { FILES_MOST = 1024 + 128 };
+enum { FILES_MOST = 4096 + 128 };
 enum { CAPABILITIES_MOST = 64 };
 
 /* linux/landlock.h of Debian 12 ends with version 2 (Documentation/userspace-api/landlock.rst). */
@@ -106,17 +106,17 @@ void confine_process(struct confinement *c)
                                  SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED);
 }
 
-/* By prlimit(), for which resources are plain numbers in both C libraries' eyes. */
-static int lower(int resource, rlim_t most)
+/* By prlimit(), for which resources are plain numbers in both C libraries' eyes. What is wanted, if
+ * the limit is not lower anyway. */
+static int set_limit(int resource, rlim_t want)
 {
     struct rlimit limit;
 
     if (syscall(SYS_prlimit64, 0, resource, NULL, &limit) != 0)
         return -1;
-    if (limit.rlim_max > most)
-        limit.rlim_max = most;
-    if (limit.rlim_cur > most)
-        limit.rlim_cur = most;
+    if (limit.rlim_max > want)
+        limit.rlim_max = want;
+    limit.rlim_cur = limit.rlim_max;
     return (int)syscall(SYS_prlimit64, 0, resource, &limit, NULL);
 }
 
@@ -124,11 +124,11 @@ static void limit_process(struct confinement *c, bool files_grow)
 {
     int result = 0;
 
-    result |= lower(RLIMIT_NOFILE, FILES_MOST);
-    result |= lower(RLIMIT_CORE, 0);
-    result |= lower(RLIMIT_MEMLOCK, 0);
+    result |= set_limit(RLIMIT_NOFILE, FILES_MOST);
+    result |= set_limit(RLIMIT_CORE, 0);
+    result |= set_limit(RLIMIT_MEMLOCK, 0);
     if (!files_grow)
-        result |= lower(RLIMIT_FSIZE, 0);
+        result |= set_limit(RLIMIT_FSIZE, 0);
     note_call(c, CONFINE_LIMITS, result);
 }
 

@@ -20,7 +20,7 @@
 #include "monitor/device_lock.h"
 #include "monitor/err.h"
 
-#define LOOP_WATCHES 4096
+#define LOOP_WATCHES 8192
 
 typedef void (*loop_watch_fn)(void *arg, uint32_t events);
 typedef void (*loop_fn)(void *arg);

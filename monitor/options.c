@@ -211,7 +211,9 @@ static const struct option options[] = {
     {"--vsock", "PATH", "listen on this UNIX socket: CONNECT <port>; guest port N goes to PATH_N",
      take_vsock},
     {"--disk", "FILE[,...]",
-     "a disk for the program: /dev/vda, /dev/vdb ...; with ,ro ,overlay=FILE, limits (samara-run(1))", take_disk},
+     "a disk for the program: /dev/vda, /dev/vdb ...; with ,ro ,overlay=FILE, limits "
+     "(samara-run(1))",
+     take_disk},
     {"--name", "NAME", "of the VM, for `samara ps`, `pause` and so on", take_name},
     {"--kernel", "FILE", "boot this guest kernel instead of samara's own", take_kernel},
     {"--trace", "FILE", "write the boot timeline as Chrome trace JSON (Perfetto, speedscope)",

@@ -215,7 +215,7 @@ static void allow_many_files(void)
     struct rlimit limit;
 
     cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+    limit.rlim_cur = limit.rlim_max < 16384 ? limit.rlim_max : 16384;
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 

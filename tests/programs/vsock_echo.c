@@ -7,11 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <linux/vm_sockets.h>
 
-enum { MOST = 256 };
+enum { MOST = 4096 };
 
 static int die(const char *what)
 {
@@ -47,11 +48,22 @@ static int echo(int fd)
     return n > 0 && write_all(fd, buf, (size_t)n) == 0;
 }
 
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static int serve(int listener)
 {
     static struct pollfd fds[MOST];
     nfds_t n = 1;
 
+    allow_many_files();
     fds[0] = (struct pollfd){.fd = listener, .events = POLLIN};
     for (;;) {
         if (poll(fds, n, -1) < 0)
@@ -79,7 +91,7 @@ static int do_listen(unsigned port)
 
     if (fd < 0)
         return die("socket");
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 64) != 0)
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, MOST) != 0)
         return die("listen");
     puts("listening");
     fflush(stdout);
