@@ -116,6 +116,12 @@ static enum virtio_blk_status prepare_out(struct block_request *r, uint64_t sect
     return take_range(r, sector, vq_readable(&r->req));
 }
 
+/* For a driver that does not flush. */
+static int make_last(const struct block_request *r, int result)
+{
+    return result == 0 && r->block->durable ? disk_flush(&r->block->disk) : result;
+}
+
 static int work_out(struct block_request *r, unsigned flags)
 {
     struct block *b = r->block;
@@ -124,8 +130,7 @@ static int work_out(struct block_request *r, unsigned flags)
     if (flags & DISK_NOWAIT && (b->durable || b->writes_wait))
         return -EAGAIN;
     result = moved(r, disk_write(&b->disk, &r->req, r->at, r->left, flags));
-    if (result == 0 && b->durable)
-        result = disk_flush(&b->disk);
+    result = make_last(r, result);
     b->writes_wait |= flags & DISK_NOWAIT && result == -EOPNOTSUPP;
     return result;
 }
@@ -197,7 +202,7 @@ static int work_zeroes(struct block_request *r, unsigned flags)
 {
     if (flags & DISK_NOWAIT)
         return -EAGAIN;
-    return r->left > 0 ? disk_zero(&r->block->disk, r->at, r->left, r->may_unmap) : 0;
+    return make_last(r, r->left > 0 ? disk_zero(&r->block->disk, r->at, r->left, r->may_unmap) : 0);
 }
 
 static const struct kind kinds[] = {

@@ -274,6 +274,52 @@ Test(block, ranges_are_zeroed_or_given_back)
     cr_assert_eq(lseek(file, 0, SEEK_END), SIZE);
 }
 
+/* A byte each: header, data, and the status with the last of what is read. */
+Test(block, a_request_may_be_divided_anywhere)
+{
+    const struct virtio_blk_header header = {.type = VIRTIO_BLK_T_IN, .sector = 7};
+    struct virtq_desc *table = fake_at(&guest, FAKE_DATA + 0x8000);
+    struct virtq_used_elem elem;
+    unsigned count = 0;
+
+    device_lock_take(&lock);
+    fake_start(&guest, flushes | VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC), 1, QUEUE);
+    device_lock_release(&lock);
+    memcpy(fake_at(&guest, HEADER), &header, sizeof(header));
+    for (unsigned i = 0; i < sizeof(header); i++, count++)
+        table[count] = (struct virtq_desc){HEADER + i, 1, VIRTQ_DESC_F_NEXT, (uint16_t)(count + 1)};
+    for (unsigned i = 0; i < 16; i++, count++)
+        table[count] = (struct virtq_desc){DATA + i, 1, VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE,
+                                           (uint16_t)(count + 1)};
+    table[count++] = (struct virtq_desc){DATA + 16, 512 - 16 + 1, VIRTQ_DESC_F_WRITE, 0};
+    fake_desc(&guest, 0, 0, FAKE_DATA + 0x8000, count * 16, VIRTQ_DESC_F_INDIRECT, 0);
+    fake_add(&guest, 0, 0);
+    kick();
+    cr_assert(answered(&elem));
+    cr_assert_eq(elem.len, 513);
+    for (uint64_t i = 0; i < 64; i++)
+        cr_assert_eq(((uint64_t *)fake_at(&guest, DATA))[i], 7 * 64 + i);
+    cr_assert_eq(*(uint8_t *)fake_at(&guest, DATA + 512), VIRTIO_BLK_S_OK);
+}
+
+Test(block, the_configuration_is_what_it_offers)
+{
+    struct virtio_blk_config config;
+    uint32_t *words = (uint32_t *)&config;
+
+    for (uint32_t i = 0; i < sizeof(config) / 4; i++)
+        words[i] = fake_reg(&guest, VIRTIO_MMIO_CONFIG + 4 * i);
+    cr_assert_eq(config.capacity, SIZE / 512);
+    cr_assert_eq(config.blk_size, 512);
+    cr_assert(config.seg_max > 0 && config.seg_max + 2 <= VQ_MAX_SEGMENTS);
+    cr_assert(config.max_discard_seg == 1 && config.max_write_zeroes_seg == 1);
+    cr_assert(config.max_discard_sectors > 0 && config.max_write_zeroes_sectors > 0);
+    cr_assert_eq(config.write_zeroes_may_unmap, 1);
+    cr_assert_eq(config.unused0, 0);
+    for (unsigned i = 0; i < sizeof(config.unused1); i++)
+        cr_assert_eq(config.unused1[i], 0);
+}
+
 /* --- what is refused --- */
 
 Test(block, nothing_beyond_the_end_is_touched)
@@ -493,6 +539,18 @@ Test(block_overlay, a_bit_comes_after_its_block_was_flushed)
     cr_assert_eq(block_finish(block), 0);
     device_lock_release(&lock);
     cr_assert(is_in_file(2));
+}
+
+Test(block_overlay, without_flush_a_write_is_durable_by_itself)
+{
+    device_lock_take(&lock);
+    fake_start(&guest, 0, 1, QUEUE);
+    device_lock_release(&lock);
+    next = 0;
+    fill(8, 4096, 'g');
+    cr_assert(is_in_file(1));
+    cr_assert_eq(clear(VIRTIO_BLK_T_WRITE_ZEROES, 24, 8, 0), VIRTIO_BLK_S_OK);
+    cr_assert(is_in_file(3));
 }
 
 Test(block_overlay, another_bases_is_refused)

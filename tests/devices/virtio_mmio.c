@@ -281,6 +281,29 @@ Test(virtio_mmio, interrupts_are_sent_whether_acknowledged_or_not)
     cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 }
 
+Test(virtio_mmio, a_reset_clears_status_interrupts_and_queues)
+{
+    struct vq_request req;
+
+    fake_start(&guest, 0, 2, 8);
+    fake_desc(&guest, 0, 0, FAKE_DATA, 16, 0, 0);
+    fake_add(&guest, 0, 0);
+    cr_assert_eq(vq_pop(&dev.queues[0], &req), VQ_REQUEST);
+    vq_complete(&req);
+    virtio_signal(&dev, 1);
+    cr_assert_neq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+    set(VIRTIO_MMIO_STATUS, 0);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_STATUS), 0);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        set(VIRTIO_MMIO_QUEUE_SEL, i);
+        cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_QUEUE_READY), 0);
+    }
+    guest.irqs = 0;
+    virtio_signal(&dev, 3);
+    cr_assert_eq(guest.irqs, 0);
+}
+
 Test(virtio_mmio, halves_of_features_that_do_not_exist_take_nothing)
 {
     set(VIRTIO_MMIO_STATUS, 0);

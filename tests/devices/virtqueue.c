@@ -112,6 +112,18 @@ Test(virtqueue, a_direct_part_may_come_before_an_indirect_one)
     cr_assert_eq(vq_readable(&req), 12);
 }
 
+Test(virtqueue, the_write_flag_of_an_indirect_table_means_nothing)
+{
+    struct virtq_desc *table = fake_at(&guest, FAKE_DATA);
+
+    table[0] = (struct virtq_desc){FAKE_DATA + 0x1000, 7, 0, 0};
+    desc(0, FAKE_DATA, 16, INDIRECT | WRITE, 0);
+    fake_add(&guest, 0, 0);
+    cr_assert_eq(vq_pop(&vq, &req), VQ_REQUEST);
+    cr_assert_eq(vq_readable(&req), 7);
+    cr_assert_eq(vq_writable(&req), 0);
+}
+
 Test(virtqueue, indices_wrap)
 {
     struct virtq_used_elem used;
@@ -431,6 +443,19 @@ Test(virtqueue, without_event_idx_the_flag_decides)
     cr_assert_eq(guest.queue[0].used->flags, 0);
     fake_add(&guest, 0, 0);
     cr_assert(vq_want_kick(&vq, true), "one is there already");
+}
+
+Test(virtqueue, the_used_rings_flags_are_those_agreed_upon)
+{
+    vq_want_kick(&vq, false);
+    cr_assert_eq(guest.queue[0].used->flags, VIRTQ_USED_F_NO_NOTIFY);
+    teardown();
+    setup_with(true, true);
+    for (int want = 0; want < 2; want++) {
+        vq_want_kick(&vq, want);
+        complete_one();
+        cr_assert_eq(guest.queue[0].used->flags, 0);
+    }
 }
 
 Test(virtqueue, with_event_idx_the_guest_is_told_when_it_asked)
