@@ -21,6 +21,7 @@
 #define SLOTS_DATA    2 /* have memory from the start: output goes on when there is no more */
 #define BUFFER_SIZE   (64u << 10)
 #define BUFFER_SMALL  (16u << 10)
+#define BUFFER_TINY   960u /* with its header a size of the heap's */
 #define SMALL_RAM     (64ull << 20)
 
 struct slot {
@@ -80,6 +81,16 @@ static struct vsock_buffer *buffer_new(void)
         kfree(b);
         return NULL;
     }
+    b->room = buffer_size;
+    return b;
+}
+
+struct vsock_buffer *vsockq_small_buffer(void)
+{
+    struct vsock_buffer *b = kmalloc(sizeof(*b) + BUFFER_TINY);
+
+    if (b != NULL)
+        *b = (struct vsock_buffer){.data = (u8 *)(b + 1), .room = BUFFER_TINY};
     return b;
 }
 
@@ -179,6 +190,10 @@ struct vsock_buffer *vsockq_receive(struct virtio_vsock_hdr *header)
 
 void vsockq_recycle(struct vsock_buffer *b)
 {
+    if (b->room == BUFFER_TINY) {
+        kfree(b);
+        return;
+    }
     if (spare_count < SPARE_MOST) {
         b->next = spare;
         spare = b;

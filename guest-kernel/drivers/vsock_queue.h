@@ -12,7 +12,7 @@
 struct vsock_buffer {
     struct vsock_buffer *next;
     u8 *data;
-    u32 start, end;
+    u32 start, end, room;           /* of room bytes */
     struct virtio_vsock_hdr header; /* the device writes it: copy before use */
 };
 
@@ -28,6 +28,10 @@ u32 vsockq_buffer_size(void);
  * is the caller's until vsockq_recycle. Malformed packets are dropped. */
 struct vsock_buffer *vsockq_receive(struct virtio_vsock_hdr *header);
 void vsockq_recycle(struct vsock_buffer *buffer);
+
+/* A buffer of a page's fraction, for a payload that is to be kept and small; vsockq_recycle takes
+ * it back. NULL: out of memory. */
+struct vsock_buffer *vsockq_small_buffer(void);
 
 /* Tells the device about recycled buffers once enough have gathered, or all at once. */
 void vsockq_offer(bool all);

@@ -7,19 +7,36 @@
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/lib/string.h"
 
-/* Keeps the payload: copied behind the last buffer if it is small, else by keeping the buffer. */
+enum { SMALL_PAYLOAD = 512 };
+
+/* What waits in many streams shall not take a whole buffer in each. */
+static struct vsock_buffer *in_small(struct vsock_buffer *b)
+{
+    struct vsock_buffer *small = vsockq_small_buffer();
+
+    if (small == NULL)
+        return b;
+    memcpy(small->data, b->data, b->end);
+    small->end = b->end;
+    vsockq_recycle(b);
+    return small;
+}
+
+/* Keeps the payload: copied behind what waits already if it is small, in a small buffer if it is
+ * the first, else by keeping the buffer. */
 static void keep(struct vsock_stream *s, struct vsock_buffer *b)
 {
     u32 len = b->end;
 
     s->waiting += len;
-    if (s->last != NULL && len <= vsockq_buffer_size() / 4 &&
-        len <= vsockq_buffer_size() - s->last->end) {
+    if (s->last != NULL && len <= vsockq_buffer_size() / 4 && len <= s->last->room - s->last->end) {
         memcpy(s->last->data + s->last->end, b->data, len);
         s->last->end += len;
         vsockq_recycle(b);
         return;
     }
+    if (s->last == NULL && len <= SMALL_PAYLOAD)
+        b = in_small(b);
     if (s->last != NULL)
         s->last->next = b;
     else
