@@ -13,6 +13,7 @@
 
 enum {
     QUEUE_SIZE = 128,
+    REQUESTS = QUEUE_SIZE + 1, /* what can be under way, and one to find out that no more can */
     SEGMENTS = VQ_MAX_SEGMENTS - 4, /* of data: header and status, too, are in a chain's limits */
     SEGMENT_BYTES = 32 << 10,
     RANGE_SECTORS = 128 << 11,  /* of DISCARD and WRITE_ZEROES: 128 MiB */
@@ -54,7 +55,7 @@ struct block {
     int last_result;
     struct block_request *free;
     unsigned used; /* of those below, ever: the others' memory has not been touched */
-    struct block_request requests[QUEUE_SIZE]; /* as many as chains can be under way */
+    struct block_request requests[REQUESTS];
 };
 
 static struct block *block_of(struct virtio_device *dev)
@@ -236,7 +237,7 @@ static struct block_request *acquire(struct block *b)
         b->free = r->next;
         return r;
     }
-    assert(b->used < QUEUE_SIZE);
+    assert(b->used < REQUESTS);
     r = &b->requests[b->used++];
     r->job = (struct worker_job){.work = in_worker, .done = worker_done};
     r->block = b;

@@ -436,6 +436,29 @@ Test(block_without_worker, a_queue_that_is_taken_away_ends_its_requests)
     cr_assert_eq(*(uint8_t *)fake_at(&guest, STATUS), UNTOUCHED);
 }
 
+/* With indirect tables every descriptor is a request; one more can only be one that is there. */
+Test(block_without_worker, more_than_all_is_a_fault)
+{
+    enum { ALL = 128 };
+    const struct virtio_blk_header header = {.type = VIRTIO_BLK_T_FLUSH};
+    struct virtq_desc *table = fake_at(&guest, FAKE_DATA + 0x8000);
+    struct virtq_used_elem elem;
+
+    fake_start(&guest, flushes | VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC), 1, ALL);
+    memcpy(fake_at(&guest, HEADER), &header, sizeof(header));
+    table[0] = (struct virtq_desc){HEADER, sizeof(header), VIRTQ_DESC_F_NEXT, 1};
+    table[1] = (struct virtq_desc){STATUS, 1, VIRTQ_DESC_F_WRITE, 0};
+    for (uint16_t i = 0; i < ALL; i++) {
+        fake_desc(&guest, 0, i, FAKE_DATA + 0x8000, 32, VIRTQ_DESC_F_INDIRECT, 0);
+        fake_add(&guest, 0, i);
+    }
+    kick();
+    cr_assert(!answered(&elem));
+    cr_assert(!fake_needs_reset(&guest));
+    fake_add(&guest, 0, 5);
+    assert_fault("disk 3: chain made available twice");
+}
+
 /* All that a queue can hold, again and again: none is lost, none is answered twice. */
 Test(block, a_full_queue_is_worked_off)
 {
