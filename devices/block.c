@@ -51,6 +51,7 @@ struct block {
     struct event_loop *loop;
     struct loop_timer due;      /* armed while one is held */
     struct block_request *held; /* taken from the queue, but not to begin yet; NULL */
+    int lost;                   /* -errno; of the worker */
     struct worker_job last;     /* of block_finish */
     int last_result;
     struct block_request *free;
@@ -117,10 +118,21 @@ static enum virtio_blk_status prepare_out(struct block_request *r, uint64_t sect
     return take_range(r, sector, vq_readable(&r->req));
 }
 
+/* One that failed is told once by the kernel, which has given up what it could not write by then;
+ * so whoever asks later is told as well. (An overlay knows what it can try again.) */
+static int flush(struct block *b)
+{
+    int result = b->lost ? b->lost : disk_flush(&b->disk);
+
+    if (!b->disk.overlay)
+        b->lost = result;
+    return result;
+}
+
 /* For a driver that does not flush. */
 static int make_last(const struct block_request *r, int result)
 {
-    return result == 0 && r->block->durable ? disk_flush(&r->block->disk) : result;
+    return result == 0 && r->block->durable ? flush(r->block) : result;
 }
 
 static int work_out(struct block_request *r, unsigned flags)
@@ -149,7 +161,7 @@ static int work_flush(struct block_request *r, unsigned flags)
 
     if (flags & DISK_NOWAIT)
         return b->dirty || b->flushes > 0 ? -EAGAIN : 0;
-    return disk_flush(&b->disk);
+    return flush(b);
 }
 
 static enum virtio_blk_status prepare_id(struct block_request *r, uint64_t sector)
@@ -329,9 +341,11 @@ static enum virtio_blk_status understand(struct block_request *r)
     return r->kind->prepare(r, header.sector);
 }
 
+/* Zeroes may have to be written, where the file system knows no other way. */
 static bool moves_data(const struct block_request *r)
 {
-    return r->kind->work == work_in || r->kind->work == work_out;
+    return r->kind->work == work_in || r->kind->work == work_out ||
+           (r->kind->work == work_zeroes && !r->may_unmap);
 }
 
 static void begin(struct block_request *r)

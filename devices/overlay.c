@@ -2,6 +2,7 @@
 #include "devices/overlay.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ struct overlay_header {
 };
 _Static_assert(sizeof(struct overlay_header) == 32, "docs/overlay-format.md");
 
+enum { RESERVED_MOST = 32 << 20 };
 enum { PAGE = 4096, PAGE_WORDS = PAGE / 8, WORD_BLOCKS = 64 };
 
 enum change { SAME, CHANGED, WRITTEN /* but not known to be durable */ };
@@ -27,10 +29,12 @@ enum change { SAME, CHANGED, WRITTEN /* but not known to be durable */ };
 struct overlay {
     int fd, base_fd;
     struct overlay_base base;
-    uint64_t data;                /* where in the file */
-    size_t pages;                 /* of the bitmap */
-    _Atomic uint64_t *bitmap;     /* a bit for each block, the lowest first */
-    uint8_t *changed;             /* enum change, by page of the bitmap */
+    uint64_t data;            /* where in the file */
+    size_t pages;             /* of the bitmap */
+    _Atomic uint64_t *bitmap; /* a bit for each block, the lowest first */
+    uint8_t *changed;         /* enum change, by page of the bitmap */
+    int lost; /* -errno of a flush that failed: the kernel tells it once, and has given up by then
+               */
     uint8_t block[OVERLAY_BLOCK]; /* of the disk's thread */
 };
 
@@ -194,7 +198,11 @@ static bool covers(const struct overlay *o, uint64_t at, uint64_t len)
 
 static int zero_part(struct overlay *o, uint64_t at, size_t len)
 {
-    int result = get_block(o, at / OVERLAY_BLOCK);
+    int result;
+
+    if (has(o, at / OVERLAY_BLOCK)) /* whose other sectors somebody may be writing just now */
+        return file_zero(o->fd, o->data + at, len, false);
+    result = get_block(o, at / OVERLAY_BLOCK);
 
     memset(o->block + at % OVERLAY_BLOCK, 0, len);
     return result == 0 ? put_block(o, at / OVERLAY_BLOCK) : result;
@@ -267,9 +275,16 @@ static void all_is_durable(struct overlay *o)
     memset(o->changed, SAME, o->pages);
 }
 
+static int flush_file(struct overlay *o)
+{
+    if (o->lost == 0)
+        o->lost = file_flush(o->fd);
+    return o->lost;
+}
+
 int overlay_flush(struct overlay *o)
 {
-    int result = file_flush(o->fd); /* blocks first */
+    int result = flush_file(o); /* blocks first */
     bool any = false;
 
     for (size_t page = 0; page < o->pages && result == 0; page++) {
@@ -279,7 +294,7 @@ int overlay_flush(struct overlay *o)
         any = true;
     }
     if (result == 0 && any)
-        result = file_flush(o->fd);
+        result = flush_file(o);
     if (result == 0 && any)
         all_is_durable(o);
     return result;
@@ -295,17 +310,30 @@ static struct overlay_header header_of(const struct overlay_base *base)
     return h;
 }
 
+/* That there is room for a block and none for its bit would be found out at the flush only. Of very
+ * large disks' bitmaps, which are mostly empty, nothing is reserved. */
+static int reserve_bitmap(int fd, uint64_t size)
+{
+    const size_t bytes = OVERLAY_BITMAP + bitmap_pages(size) * PAGE;
+
+    if (bytes > RESERVED_MOST || fallocate(fd, 0, 0, (off_t)bytes) == 0)
+        return 0;
+    return errno == EOPNOTSUPP ? 0 : -1;
+}
+
 /* The header comes last: without, the file is none. */
 int overlay_create(int fd, const struct overlay_base *base, struct err *err)
 {
     const struct overlay_header header = header_of(base);
     uint64_t blocks = (base->size + OVERLAY_BLOCK - 1) / OVERLAY_BLOCK;
 
-    if (ftruncate(fd, (off_t)(data_offset(base->size) + blocks * OVERLAY_BLOCK)) != 0 ||
-        fsync(fd) != 0 || pwrite(fd, &header, sizeof(header), 0) != sizeof(header) ||
-        fsync(fd) != 0)
-        return err_sys(err, "make an overlay");
-    return 0;
+    if (ftruncate(fd, (off_t)(data_offset(base->size) + blocks * OVERLAY_BLOCK)) == 0 &&
+        reserve_bitmap(fd, base->size) == 0 && fsync(fd) == 0 &&
+        pwrite(fd, &header, sizeof(header), 0) == sizeof(header) && fsync(fd) == 0)
+        return 0;
+    err_sys(err, "make an overlay");
+    (void)!ftruncate(fd, 0); /* half a one is none */
+    return -1;
 }
 
 static int check_header(int fd, const struct overlay_base *base, struct err *err)
@@ -336,8 +364,14 @@ static int read_bitmap(struct overlay *o)
     const off_t end = OVERLAY_BITMAP + (off_t)(o->pages * PAGE);
     off_t from = OVERLAY_BITMAP, to;
 
-    while (from < end && (from = lseek(o->fd, from, SEEK_DATA)) >= 0 && from < end) {
+    while (from < end) {
         int result;
+
+        from = lseek(o->fd, from, SEEK_DATA);
+        if (from < 0)
+            return errno == ENXIO ? 0 : -errno; /* there are no data any more */
+        if (from >= end)
+            break;
 
         from = from / PAGE * PAGE;
         to = lseek(o->fd, from, SEEK_HOLE);

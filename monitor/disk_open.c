@@ -52,19 +52,30 @@ static int check_size(const struct disk_config *c, uint64_t size, struct err *er
     return 0;
 }
 
+/* Only compared: what does not fit may wrap. */
+static int64_t changed_ns(const struct stat *st)
+{
+    return (int64_t)((uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec);
+}
+
 static int find_size(struct disk *disk, const struct disk_config *c, struct err *err)
 {
     struct stat st;
 
     if (fstat(disk->fd, &st) != 0)
         return err_sys(err, "%s", c->path);
-    disk->base.changed_ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
+    disk->base.changed_ns = changed_ns(&st);
     if (S_ISREG(st.st_mode)) {
         disk->base.size = (uint64_t)st.st_size;
         return 0;
     }
     if (!S_ISBLK(st.st_mode))
         return err_set(err, "%s: neither a file nor a block device", c->path);
+    if (c->overlay)
+        return err_set(err,
+                       "%s: an overlay's base is a regular file: nothing tells when a block "
+                       "device was changed",
+                       c->path);
     if (!only_reads(c) && claim_device(&disk->fd, c, err) != 0)
         return -1;
     if (syscall(SYS_ioctl, disk->fd, BLKGETSIZE64, &disk->base.size) != 0) /* musl's takes an int */
@@ -87,14 +98,23 @@ static int lock(int fd, bool reads, const char *path, struct err *err)
                    path);
 }
 
+static void look_again(struct disk *disk)
+{
+    struct stat st;
+
+    if (fstat(disk->fd, &st) == 0 && S_ISREG(st.st_mode))
+        disk->base = (struct overlay_base){(uint64_t)st.st_size, changed_ns(&st)};
+}
+
 static int open_base(struct disk *disk, const struct disk_config *c, struct err *err)
 {
     disk->fd = open(c->path, open_flags(c));
     if (disk->fd < 0)
         return err_sys(err, "open %s", c->path);
-    if (find_size(disk, c, err) != 0 || check_size(c, disk->base.size, err) != 0)
+    if (find_size(disk, c, err) != 0 || lock(disk->fd, only_reads(c), c->path, err) != 0)
         return -1;
-    return lock(disk->fd, only_reads(c), c->path, err);
+    look_again(disk); /* a writer may have been there until now */
+    return check_size(c, disk->base.size, err);
 }
 
 /* A new one is made in a file that is empty or not there; one that is there is for its reader to

@@ -33,12 +33,14 @@ void worker_quiesce(struct worker *worker)
 {
     struct worker_job *job;
 
-    while (worker->jobs != NULL) {
-        job = take(worker);
-        job->done(job, false);
+    while (worker->jobs != NULL || worker->busy) {
+        if (worker->jobs != NULL) {
+            job = take(worker);
+            job->done(job, false);
+        } else {
+            pthread_cond_wait(&worker->idle, &worker->lock->mutex);
+        }
     }
-    while (worker->busy)
-        pthread_cond_wait(&worker->idle, &worker->lock->mutex);
 }
 
 void worker_drain(struct worker *worker)

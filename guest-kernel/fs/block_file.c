@@ -18,22 +18,23 @@
 
 enum { MAJOR = 254, MINORS = 16 };
 
-/* Several writes of parts of a sector, one after the other. */
-struct part_lock {
+/* Whoever changes a disk, one after the other: a part of a sector is written by reading the sector
+ * first, and nobody else's bytes of it may change in between. */
+struct write_lock {
     bool taken;
     struct wait_queue wait;
 };
 
-static struct part_lock locks[BLOCK_MOST];
+static struct write_lock locks[BLOCK_MOST];
 
-static void lock(struct part_lock *l)
+static void lock(struct write_lock *l)
 {
     while (l->taken)
         wait_on_uninterrupted(&l->wait, WAIT_FOREVER);
     l->taken = true;
 }
 
-static void unlock(struct part_lock *l)
+static void unlock(struct write_lock *l)
 {
     l->taken = false;
     wake_one(&l->wait);
@@ -161,8 +162,7 @@ static long write_pieces(struct file *f, u8 *buffer, const void *buf, size_t len
 
 static long disk_write(struct file *f, const void *buf, size_t len, u64 *pos)
 {
-    struct part_lock *l = &locks[number_of(file_inode(f))];
-    bool whole = *pos % BLOCK_SECTOR == 0 && len % BLOCK_SECTOR == 0;
+    struct write_lock *l = &locks[number_of(file_inode(f))];
     u8 *buffer;
     long moved;
 
@@ -171,11 +171,9 @@ static long disk_write(struct file *f, const void *buf, size_t len, u64 *pos)
     buffer = block_buffer();
     if (!buffer)
         return -ENOMEM;
-    if (!whole)
-        lock(l);
+    lock(l);
     moved = write_pieces(f, buffer, buf, within(disk_of(f), *pos, len), pos);
-    if (!whole)
-        unlock(l);
+    unlock(l);
     block_buffer_free(buffer);
     return moved;
 }
@@ -227,6 +225,7 @@ static long answer(u64 to, u64 value, size_t size)
 static long clear_range(struct file *f, u32 request, u64 arg)
 {
     struct block_disk *d = disk_of(f);
+    struct write_lock *l = &locks[number_of(file_inode(f))];
     u64 range[2];
     int err = copy_from_user(range, arg, sizeof(range));
 
@@ -237,8 +236,11 @@ static long clear_range(struct file *f, u32 request, u64 arg)
     if (range[0] % BLOCK_SECTOR || range[1] % BLOCK_SECTOR || range[0] > block_bytes(d) ||
         range[1] > block_bytes(d) - range[0])
         return -EINVAL;
-    return request == BLKDISCARD ? block_discard(d, range[0], range[1])
-                                 : block_zero(d, range[0], range[1]);
+    lock(l);
+    err = request == BLKDISCARD ? block_discard(d, range[0], range[1])
+                                : block_zero(d, range[0], range[1]);
+    unlock(l);
+    return err;
 }
 
 static long disk_ioctl(struct file *f, u32 request, u64 arg)

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 enum { THREADS = 8, ROUNDS = 60, REGION = 70001 };
 
 static const char *device;
+static volatile int sector_done;
 
 static void fail(const char *what)
 {
@@ -80,6 +82,51 @@ static void *use_region(void *arg)
     return NULL;
 }
 
+/* The last byte of a sector of which somebody else writes all, to have the first ones back. */
+static void *write_last_byte(void *arg)
+{
+    int fd = open(device, O_RDWR);
+
+    (void)arg;
+    if (fd < 0)
+        fail(device);
+    while (!sector_done) {
+        if (pwrite(fd, "x", 1, 511) != 1)
+            fail("pwrite");
+    }
+    return NULL;
+}
+
+static void *write_sector(void *arg)
+{
+    static unsigned char sector[512];
+    int fd = open(device, O_RDWR);
+
+    (void)arg;
+    if (fd < 0)
+        fail(device);
+    for (uint64_t i = 0; i < 500; i++) {
+        memcpy(sector, &i, sizeof(i));
+        if (pwrite(fd, sector, sizeof(sector), 0) != sizeof(sector))
+            fail("pwrite");
+        sched_yield();
+        compare(fd, sector, sizeof(i), 0);
+    }
+    sector_done = 1;
+    return NULL;
+}
+
+static void share_a_sector(void)
+{
+    pthread_t last, all;
+
+    if (pthread_create(&last, NULL, write_last_byte, NULL) != 0 ||
+        pthread_create(&all, NULL, write_sector, NULL) != 0)
+        fail("pthread_create");
+    pthread_join(all, NULL);
+    pthread_join(last, NULL);
+}
+
 static void run_threads(void)
 {
     pthread_t threads[THREADS];
@@ -90,6 +137,7 @@ static void run_threads(void)
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
+    share_a_sector();
     puts("threads agree");
 }
 
