@@ -21,7 +21,8 @@ enum { MAJOR = 254, MINORS = 16 };
 /* Whoever changes a disk, one after the other: a part of a sector is written by reading the sector
  * first, and nobody else's bytes of it may change in between. */
 struct write_lock {
-    bool taken;
+    u32 next,
+        serving; /* in the order in which they came: who goes on at once may not be first again */
     struct wait_queue wait;
 };
 
@@ -29,15 +30,16 @@ static struct write_lock locks[BLOCK_MOST];
 
 static void lock(struct write_lock *l)
 {
-    while (l->taken)
+    u32 number = l->next++;
+
+    while (l->serving != number)
         wait_on_uninterrupted(&l->wait, WAIT_FOREVER);
-    l->taken = true;
 }
 
 static void unlock(struct write_lock *l)
 {
-    l->taken = false;
-    wake_one(&l->wait);
+    l->serving++;
+    wake_all(&l->wait);
 }
 
 /* --- pieces --- */
