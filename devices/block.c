@@ -8,232 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "abi/virtio_blk.h"
 #include "abi/virtio.h"
+#include "devices/block_state.h"
 
 enum {
-    QUEUE_SIZE = 128,
-    REQUESTS = QUEUE_SIZE + 1, /* what can be under way, and one to find out that no more can */
     SEGMENTS = VQ_MAX_SEGMENTS - 4, /* of data: header and status, too, are in a chain's limits */
     SEGMENT_BYTES = 32 << 10,
-    RANGE_SECTORS = 128 << 11,  /* of DISCARD and WRITE_ZEROES: 128 MiB */
     AT_ONCE_EACH = 128 << 10,   /* bytes moved within a notification, of one request ... */
     AT_ONCE_TOGETHER = 1 << 20, /* ... and of all, since the device lock is held */
 };
 _Static_assert(SEGMENTS *SEGMENT_BYTES + 512u <= VQ_MAX_BYTES, "what is offered can be popped");
 
-struct block_request {
-    struct worker_job job;
-    struct block *block;
-    struct block_request *next; /* free */
-    const struct kind *kind;
-    uint64_t at;   /* bytes: where on the disk, and ... */
-    uint64_t left; /* ... how many are still to be moved or cleared */
-    bool may_unmap;
-    int result; /* 0 or -errno */
-    struct vq_request req;
-};
-
-/* A snapshot keeps nothing of it but the transport and the configuration: no request is under way
- * then. */
-struct block {
-    struct virtio_device device;
-    struct virtio_ops ops; /* what it offers depends on the disk */
-    char name[16], id[VIRTIO_BLK_ID_BYTES];
-    struct disk disk;
-    struct worker *worker;
-    bool durable;     /* the driver does not flush: writes have to last by themselves */
-    bool dirty;       /* something was written since the last flush began */
-    unsigned flushes; /* that the worker has not done yet */
-    bool writes_wait; /* the file system cannot write without waiting */
-    uint32_t at_once; /* bytes that may still be moved within this notification */
-    struct rate rate;
-    struct event_loop *loop;
-    struct loop_timer due;      /* armed while one is held */
-    struct block_request *held; /* taken from the queue, but not to begin yet; NULL */
-    int lost;                   /* -errno; of the worker */
-    struct worker_job last;     /* of block_finish */
-    int last_result;
-    struct block_request *free;
-    unsigned used; /* of those below, ever: the others' memory has not been touched */
-    struct block_request requests[REQUESTS];
-};
-
 static struct block *block_of(struct virtio_device *dev)
 {
     return (struct block *)dev; /* its first member */
-}
-
-/* --- kinds of requests --- */
-
-/* prepare: reads and checks what the guest wants; a status. work: does it, as far as it can without
- * waiting if flags say so; 0 when all is done, or -errno. */
-struct kind {
-    uint32_t type;
-    const char *name;
-    bool writes;
-    enum virtio_blk_status (*prepare)(struct block_request *r, uint64_t sector);
-    int (*work)(struct block_request *r, unsigned flags);
-};
-
-static bool in_range(const struct disk *disk, uint64_t sector, uint64_t bytes)
-{
-    uint64_t sectors = disk_size(disk) / VIRTIO_BLK_SECTOR;
-
-    return bytes % VIRTIO_BLK_SECTOR == 0 && sector <= sectors &&
-           bytes / VIRTIO_BLK_SECTOR <= sectors - sector;
-}
-
-static enum virtio_blk_status take_range(struct block_request *r, uint64_t sector, uint64_t bytes)
-{
-    if (!in_range(&r->block->disk, sector, bytes))
-        return VIRTIO_BLK_S_IOERR;
-    r->at = sector * VIRTIO_BLK_SECTOR;
-    r->left = bytes;
-    return VIRTIO_BLK_S_OK;
-}
-
-/* How far a transfer has got. */
-static int moved(struct block_request *r, ssize_t n)
-{
-    if (n < 0)
-        return (int)n;
-    r->at += (uint64_t)n;
-    r->left -= (uint64_t)n;
-    return r->left > 0 ? -EAGAIN : 0;
-}
-
-static enum virtio_blk_status prepare_in(struct block_request *r, uint64_t sector)
-{
-    return take_range(r, sector, vq_writable(&r->req) - 1);
-}
-
-static int work_in(struct block_request *r, unsigned flags)
-{
-    return moved(r, disk_read(&r->block->disk, &r->req, r->at, r->left, flags));
-}
-
-static enum virtio_blk_status prepare_out(struct block_request *r, uint64_t sector)
-{
-    return take_range(r, sector, vq_readable(&r->req));
-}
-
-/* One that failed is told once by the kernel, which has given up what it could not write by then;
- * so whoever asks later is told as well. (An overlay knows what it can try again.) */
-static int flush(struct block *b)
-{
-    int result = b->lost ? b->lost : disk_flush(&b->disk);
-
-    if (!b->disk.overlay)
-        b->lost = result;
-    return result;
-}
-
-/* For a driver that does not flush. */
-static int make_last(const struct block_request *r, int result)
-{
-    return result == 0 && r->block->durable ? flush(r->block) : result;
-}
-
-static int work_out(struct block_request *r, unsigned flags)
-{
-    struct block *b = r->block;
-    int result;
-
-    if (flags & DISK_NOWAIT && (b->durable || b->writes_wait))
-        return -EAGAIN;
-    result = moved(r, disk_write(&b->disk, &r->req, r->at, r->left, flags));
-    result = make_last(r, result);
-    b->writes_wait |= flags & DISK_NOWAIT && result == -EOPNOTSUPP;
-    return result;
-}
-
-static enum virtio_blk_status prepare_flush(struct block_request *r, uint64_t sector)
-{
-    (void)sector;
-    r->left = 0;
-    return VIRTIO_BLK_S_OK;
-}
-
-static int work_flush(struct block_request *r, unsigned flags)
-{
-    struct block *b = r->block;
-
-    if (flags & DISK_NOWAIT)
-        return b->dirty || b->flushes > 0 ? -EAGAIN : 0;
-    return flush(b);
-}
-
-static enum virtio_blk_status prepare_id(struct block_request *r, uint64_t sector)
-{
-    (void)sector;
-    r->left = 0;
-    return vq_writable(&r->req) == VIRTIO_BLK_ID_BYTES + 1 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
-}
-
-static int work_id(struct block_request *r, unsigned flags)
-{
-    (void)flags;
-    vq_write(&r->req, r->block->id, VIRTIO_BLK_ID_BYTES);
-    return 0;
-}
-
-static enum virtio_blk_status take_one_range(struct block_request *r, uint32_t flags_allowed)
-{
-    struct virtio_blk_range range;
-
-    if (vq_readable(&r->req) != sizeof(range) || !vq_read(&r->req, &range, sizeof(range)))
-        return VIRTIO_BLK_S_IOERR;
-    if (range.flags & ~flags_allowed)
-        return VIRTIO_BLK_S_UNSUPP;
-    if (range.sectors > RANGE_SECTORS)
-        return VIRTIO_BLK_S_IOERR;
-    r->may_unmap = range.flags & VIRTIO_BLK_RANGE_UNMAP;
-    return take_range(r, range.sector, (uint64_t)range.sectors * VIRTIO_BLK_SECTOR);
-}
-
-static enum virtio_blk_status prepare_discard(struct block_request *r, uint64_t sector)
-{
-    (void)sector;
-    return take_one_range(r, 0);
-}
-
-static int work_discard(struct block_request *r, unsigned flags)
-{
-    if (flags & DISK_NOWAIT)
-        return -EAGAIN;
-    return r->left > 0 ? disk_discard(&r->block->disk, r->at, r->left) : 0;
-}
-
-static enum virtio_blk_status prepare_zeroes(struct block_request *r, uint64_t sector)
-{
-    (void)sector;
-    return take_one_range(r, VIRTIO_BLK_RANGE_UNMAP);
-}
-
-static int work_zeroes(struct block_request *r, unsigned flags)
-{
-    if (flags & DISK_NOWAIT)
-        return -EAGAIN;
-    return make_last(r, r->left > 0 ? disk_zero(&r->block->disk, r->at, r->left, r->may_unmap) : 0);
-}
-
-static const struct kind kinds[] = {
-    {VIRTIO_BLK_T_IN, "read", false, prepare_in, work_in},
-    {VIRTIO_BLK_T_OUT, "write", true, prepare_out, work_out},
-    {VIRTIO_BLK_T_FLUSH, "flush", false, prepare_flush, work_flush},
-    {VIRTIO_BLK_T_GET_ID, "id", false, prepare_id, work_id},
-    {VIRTIO_BLK_T_DISCARD, "discard", true, prepare_discard, work_discard},
-    {VIRTIO_BLK_T_WRITE_ZEROES, "write zeroes", true, prepare_zeroes, work_zeroes},
-};
-
-static const struct kind *kind_of(uint32_t type)
-{
-    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (kinds[i].type == type)
-            return &kinds[i];
-    }
-    return NULL;
 }
 
 /* --- a request's life --- */
@@ -249,7 +37,7 @@ static struct block_request *acquire(struct block *b)
         b->free = r->next;
         return r;
     }
-    assert(b->used < REQUESTS);
+    assert(b->used < BLOCK_REQUESTS);
     r = &b->requests[b->used++];
     r->job = (struct worker_job){.work = in_worker, .done = worker_done};
     r->block = b;
@@ -298,7 +86,7 @@ static void worker_done(struct worker_job *job, bool ran)
     struct block_request *r = (struct block_request *)job;
     struct block *b = r->block;
 
-    if (r->kind->work == work_flush) {
+    if (r->kind->flushes) {
         b->flushes--;
         b->dirty |= !ran || r->result != 0;
     }
@@ -312,7 +100,7 @@ static void worker_done(struct worker_job *job, bool ran)
 
 static void leave_to_worker(struct block_request *r)
 {
-    if (r->kind->work == work_flush) {
+    if (r->kind->flushes) {
         r->block->flushes++;
         r->block->dirty = false; /* what is written from here on is the next flush's */
     }
@@ -333,7 +121,7 @@ static enum virtio_blk_status understand(struct block_request *r)
     struct virtio_blk_header header;
 
     vq_read(&r->req, &header, sizeof(header));
-    r->kind = kind_of(header.type);
+    r->kind = block_kind_of(header.type);
     if (!r->kind)
         return VIRTIO_BLK_S_UNSUPP;
     if (r->kind->writes && r->block->disk.read_only)
@@ -344,8 +132,7 @@ static enum virtio_blk_status understand(struct block_request *r)
 /* Zeroes may have to be written, where the file system knows no other way. */
 static bool moves_data(const struct block_request *r)
 {
-    return r->kind->work == work_in || r->kind->work == work_out ||
-           (r->kind->work == work_zeroes && !r->may_unmap);
+    return r->kind->moves_data && !r->may_unmap;
 }
 
 static void begin(struct block_request *r)
@@ -479,7 +266,7 @@ static void block_config_read(struct virtio_device *dev, uint32_t offset, void *
                                        .blk_size = VIRTIO_BLK_SECTOR};
 
     if (!b->disk.read_only) {
-        config.max_discard_sectors = config.max_write_zeroes_sectors = RANGE_SECTORS;
+        config.max_discard_sectors = config.max_write_zeroes_sectors = BLOCK_RANGE_SECTORS;
         config.max_discard_seg = config.max_write_zeroes_seg = 1;
         config.discard_sector_alignment = 8;
         config.write_zeroes_may_unmap = 1;
@@ -527,7 +314,7 @@ struct block *block_new(const struct block_config *config, const struct virtio_h
         .device_id = VIRTIO_ID_BLOCK,
         .features = features_of(&b->disk),
         .queues = 1,
-        .queue_size = QUEUE_SIZE,
+        .queue_size = BLOCK_QUEUE_SIZE,
         .config_size = sizeof(struct virtio_blk_config),
         .config_read = block_config_read,
         .activate = block_activate,
