@@ -4,7 +4,7 @@
  */
 #include "guest-kernel/arch/regs.h"
 #include "guest-kernel/drivers/platform.h"
-#include "guest-kernel/drivers/socket_syscalls.h"
+#include "guest-kernel/net/socket_syscalls.h"
 #include "guest-kernel/drivers/stdio.h"
 #include "guest-kernel/fs/fs_syscalls.h"
 #include "guest-kernel/lib/errno.h"

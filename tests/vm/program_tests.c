@@ -140,6 +140,7 @@ VARIANTS(files, all)
 VARIANTS(file_edges, all)
 VARIANTS(epoll, all)
 VARIANTS(socketpair, all)
+VARIANTS(unix_sockets, all)
 VARIANTS(timerfd, all)
 VARIANTS(clock, all)
 VARIANTS(timers, all)
@@ -180,6 +181,7 @@ const struct vm_test program_tests[] = {
     {"program/epoll_does_as_on_the_host", epoll_does_as_on_the_host},
     {"program/stdin_is_read_by_edges", stdin_is_read_by_edges},
     {"program/socketpair_does_as_on_the_host", socketpair_does_as_on_the_host},
+    {"program/unix_sockets_does_as_on_the_host", unix_sockets_does_as_on_the_host},
     {"program/timerfd_does_as_on_the_host", timerfd_does_as_on_the_host},
     {"program/clock_does_as_on_the_host", clock_does_as_on_the_host},
     {"program/timers_does_as_on_the_host", timers_does_as_on_the_host},

@@ -1,6 +1,6 @@
 /* The socket system calls: X(number, name) for each sys_name(const u64 a[6]), Linux x86-64 ABI. */
-#ifndef GUEST_KERNEL_DRIVERS_SOCKET_SYSCALLS_H
-#define GUEST_KERNEL_DRIVERS_SOCKET_SYSCALLS_H
+#ifndef GUEST_KERNEL_NET_SOCKET_SYSCALLS_H
+#define GUEST_KERNEL_NET_SOCKET_SYSCALLS_H
 
 #include "guest-kernel/lib/base.h"
 
@@ -20,7 +20,9 @@
     X(53, socketpair)                                                                              \
     X(54, setsockopt)                                                                              \
     X(55, getsockopt)                                                                              \
-    X(288, accept4)
+    X(288, accept4)                                                                                \
+    X(299, recvmmsg)                                                                               \
+    X(307, sendmmsg)
 
 #define X(number, name) long sys_##name(const u64 a[6]);
 SOCKET_SYSCALLS(X)
