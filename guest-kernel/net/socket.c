@@ -78,9 +78,9 @@ static const struct file_ops socket_file_ops = {
     .gathers = true,
 };
 
-struct file *socket_new(const struct socket_ops *ops, u32 type, u32 protocol, u32 flags, int *error)
+static struct file *socket_make(const struct socket *pattern, u32 flags, int *error)
 {
-    struct socket *s = kzalloc(ops->size);
+    struct socket *s = kzalloc(pattern->ops->size);
     struct file *f = s ? file_new(&socket_file_ops, s) : NULL;
 
     *error = -ENOMEM;
@@ -88,17 +88,34 @@ struct file *socket_new(const struct socket_ops *ops, u32 type, u32 protocol, u3
         kfree(s);
         return NULL;
     }
-    s->ops = ops;
+    *s = *pattern;
     s->file = f;
-    s->type = (u16)type;
-    s->protocol = (u16)protocol;
     f->flags = O_RDWR | (flags & O_NONBLOCK);
     f->wait = &s->wait;
-    *error = ops->create ? ops->create(s) : 0;
+    *error = s->ops->create ? s->ops->create(s) : 0;
     if (*error == 0)
         return f;
     file_put(f);
     return NULL;
+}
+
+struct file *socket_new(const struct socket_kind *kind, u32 flags, int *error)
+{
+    const struct socket pattern = {
+        .ops = kind->ops, .family = kind->family, .type = kind->type, .protocol = kind->told};
+
+    return socket_make(&pattern, flags, error);
+}
+
+struct file *socket_like(const struct socket *s, u32 flags, int *error)
+{
+    const struct socket pattern = {.ops = s->ops,
+                                   .family = s->family,
+                                   .type = s->type,
+                                   .protocol = s->protocol,
+                                   .switches = s->switches};
+
+    return socket_make(&pattern, flags, error);
 }
 
 void socket_wake(struct socket *s, u32 events)

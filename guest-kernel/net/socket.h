@@ -98,12 +98,10 @@ struct socket_message {
 
 struct socket;
 
-/* NULL: the answer is the one in parentheses. */
+/* Of one type in one family or several. NULL: the answer is the one in parentheses. */
 struct socket_ops {
-    u16 family;
-    size_t size; /* of the family's struct, which begins with struct socket */
-    /* Type and protocol are set, and to be checked; flags of the file are there. */
-    int (*create)(struct socket *s);
+    size_t size;                     /* of the family's struct, which begins with struct socket */
+    int (*create)(struct socket *s); /* (0) may sleep */
     int (*pair)(struct socket *a, struct socket *b); /* (EOPNOTSUPP) both are created */
     int (*bind)(struct socket *s, const struct socket_address *at);
     int (*listen)(struct socket *s, u32 backlog); /* (EOPNOTSUPP) also of one that listens */
@@ -134,7 +132,7 @@ struct socket_ops {
 struct socket {
     const struct socket_ops *ops;
     struct file *file; /* to which it belongs */
-    u16 type, protocol;
+    u16 family, type, protocol;
     bool connecting, listening;
     int error;                         /* for SO_ERROR, positive */
     u64 switches;                      /* 1 << SO_*: those that are on or off */
@@ -142,12 +140,21 @@ struct socket {
     struct wait_queue wait;            /* where file->wait points, unless the family moves it */
 };
 
-extern const struct socket_ops vsock_socket_ops, unix_socket_ops;
+/* What there is; listed in socket_connect.c. */
+struct socket_kind {
+    u16 family, type;
+    u16 protocol; /* that may be asked for, beside 0 */
+    u16 told;     /* by SO_PROTOCOL */
+    const struct socket_ops *ops;
+};
+
+extern const struct socket_ops vsock_ops, unix_stream_ops, unix_message_ops;
 
 /* A created socket with its file, which has one reference; flags: O_NONBLOCK counts. NULL and
  * *error. */
-struct file *socket_new(const struct socket_ops *ops, u32 type, u32 protocol, u32 flags,
-                        int *error);
+struct file *socket_new(const struct socket_kind *kind, u32 flags, int *error);
+/* Another of the same kind. */
+struct file *socket_like(const struct socket *s, u32 flags, int *error);
 struct socket *socket_of(const struct file *f);
 
 static inline bool socket_is_stream(const struct socket *s)

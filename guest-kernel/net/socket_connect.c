@@ -3,31 +3,42 @@
 #include "guest-kernel/fs/sys.h"
 #include "guest-kernel/net/socket.h"
 
-static const struct socket_ops *const families[] = {&vsock_socket_ops, &unix_socket_ops};
+static const struct socket_kind kinds[] = {
+    {AF_VSOCK, SOCK_STREAM, AF_VSOCK, 0, &vsock_ops},
+    {AF_UNIX, SOCK_STREAM, AF_UNIX, 0, &unix_stream_ops},
+    {AF_UNIX, SOCK_DGRAM, AF_UNIX, 0, &unix_message_ops},
+    {AF_UNIX, SOCK_SEQPACKET, AF_UNIX, 0, &unix_message_ops},
+};
 
 /* --- making --- */
 
-static const struct socket_ops *family_of(u64 number)
+static const struct socket_kind *find_kind(u32 family, u32 type, u32 protocol, int *error)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(families); i++) {
-        if (families[i]->family == number)
-            return families[i];
+    *error = -EAFNOSUPPORT;
+    for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+        const struct socket_kind *kind = &kinds[i];
+
+        if (kind->family != family)
+            continue;
+        *error = -ESOCKTNOSUPPORT;
+        if (kind->type != type)
+            continue;
+        *error = -EPROTONOSUPPORT;
+        return protocol == 0 || protocol == kind->protocol ? kind : NULL;
     }
     return NULL;
 }
 
 static struct file *make(const u64 a[6], int *error)
 {
-    const struct socket_ops *ops = family_of((u32)a[0]);
+    const struct socket_kind *kind;
     u32 type = (u32)a[1];
 
     *error = -EINVAL;
     if (type & ~(u32)(SOCK_TYPE_MASK | O_NONBLOCK | O_CLOEXEC))
         return NULL;
-    *error = -EAFNOSUPPORT;
-    if (!ops)
-        return NULL;
-    return socket_new(ops, type & SOCK_TYPE_MASK, (u32)a[2], type, error);
+    kind = find_kind((u32)a[0], type & SOCK_TYPE_MASK, (u32)a[2], error);
+    return kind ? socket_new(kind, type, error) : NULL;
 }
 
 long sys_socket(const u64 a[6])
@@ -120,7 +131,7 @@ static long accept_on(struct socket *s, const u64 a[6], u32 flags)
 
     if (!s->ops->accept)
         return -EOPNOTSUPP;
-    made = socket_new(s->ops, s->type, s->protocol, flags, &err);
+    made = socket_like(s, flags, &err);
     if (!made)
         return err;
     err = await_connection(s, socket_of(made));

@@ -140,7 +140,7 @@ static int number(struct socket *s, u64 name, int *out)
         *out = s->type;
         return 0;
     case SO_DOMAIN:
-        *out = s->ops->family;
+        *out = s->family;
         return 0;
     case SO_PROTOCOL:
         *out = s->protocol;

@@ -192,14 +192,6 @@ int unix_create(struct socket *s)
 {
     struct unix_socket *u = unix_of(s);
 
-    if (s->protocol != 0 && s->protocol != AF_UNIX)
-        return -EPROTONOSUPPORT;
-    if (s->type == SOCK_STREAM)
-        s->ops = &unix_stream_ops;
-    else if (s->type == SOCK_DGRAM || s->type == SOCK_SEQPACKET)
-        s->ops = &unix_message_ops;
-    else
-        return -ESOCKTNOSUPPORT;
     u->next = all;
     if (all)
         all->prev = u;
@@ -321,11 +313,3 @@ struct unix_pending *unix_take(struct unix_socket *listener)
     unix_unblock();
     return p;
 }
-
-/* Only its way to the types' operations. */
-const struct socket_ops unix_socket_ops = {
-    .family = AF_UNIX,
-    .size = sizeof(struct unix_socket),
-    .create = unix_create,
-    .pair = NULL,
-};

@@ -42,8 +42,6 @@ struct unix_socket {
     struct mailbox *inbox, *outbox; /* others */
 };
 
-extern const struct socket_ops unix_stream_ops, unix_message_ops;
-
 static inline struct unix_socket *unix_of(struct socket *s)
 {
     return (struct unix_socket *)s; /* its first member */

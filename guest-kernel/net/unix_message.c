@@ -7,24 +7,15 @@
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/heap.h"
 #include "guest-kernel/mm/user.h"
+#include "guest-kernel/net/message_queue.h"
 #include "guest-kernel/net/unix.h"
-
-enum { MAILBOX_BYTES = 212992, MESSAGE_COST = 256 /* of the smallest, in memory */ };
-
-struct message {
-    struct message *next;
-    struct unix_name *from;
-    size_t len;
-    u8 bytes[];
-};
 
 struct mailbox {
     u32 refs;
     bool closed;                /* nobody reads it any more */
     bool ended;                 /* nobody will write to it any more (SEQPACKET) */
     struct unix_socket *reader; /* NULL: none yet, or none any more */
-    struct message *first, *last;
-    size_t bytes;
+    struct message_queue messages;
 };
 
 /* --- mailboxes --- */
@@ -46,39 +37,11 @@ static struct mailbox *mailbox_get(struct mailbox *box)
     return box;
 }
 
-static size_t cost(size_t len)
-{
-    return len + MESSAGE_COST;
-}
-
-static struct message *take_first(struct mailbox *box)
-{
-    struct message *message = box->first;
-
-    box->first = message->next;
-    if (!message->next)
-        box->last = NULL;
-    box->bytes -= cost(message->len);
-    return message;
-}
-
-static void discard(struct message *message)
-{
-    unix_name_put(message->from);
-    kfree(message);
-}
-
-static void mailbox_empty(struct mailbox *box)
-{
-    while (box->first)
-        discard(take_first(box));
-}
-
 static void mailbox_put(struct mailbox *box)
 {
     if (!box || --box->refs > 0)
         return;
-    mailbox_empty(box);
+    messages_discard(&box->messages);
     kfree(box);
 }
 
@@ -95,7 +58,7 @@ static void mailbox_close(struct mailbox *box)
         return;
     box->closed = true;
     box->reader = NULL;
-    mailbox_empty(box);
+    messages_discard(&box->messages);
     mailbox_put(box);
     unix_unblock();
 }
@@ -107,30 +70,18 @@ static void mailbox_end(struct mailbox *box)
     wake_reader(box, POLLIN | POLLRDNORM | POLLRDHUP | POLLHUP);
 }
 
-static long post(struct mailbox *box, struct unix_name *from, const void *bytes, size_t len)
+static long post(struct mailbox *box, const struct unix_name *from, const void *bytes, size_t len)
 {
-    struct message *message = kmalloc(sizeof(*message) + len);
+    struct message *message = message_new(len);
 
     if (!message)
         return -ENOBUFS;
-    message->next = NULL;
-    message->from = unix_name_get(from);
-    message->len = len;
+    if (from)
+        message->from = from->address;
     memcpy(message->bytes, bytes, len);
-    if (box->last)
-        box->last->next = message;
-    else
-        box->first = message;
-    box->last = message;
-    box->bytes += cost(len);
+    messages_add(&box->messages, message);
     wake_reader(box, POLLIN | POLLRDNORM);
     return (long)len;
-}
-
-static bool has_room(const struct mailbox *box, size_t len)
-{
-    return box->bytes == 0 ||
-           (box->bytes < MAILBOX_BYTES && cost(len) <= MAILBOX_BYTES - box->bytes);
 }
 
 /* --- connecting --- */
@@ -267,7 +218,7 @@ static long message_send(struct socket *s, const void *from, size_t len, struct 
         return error;
     if (box->closed) {
         n = is_sequence(s) ? -EPIPE : -ECONNREFUSED;
-    } else if (!has_room(box, len)) {
+    } else if (!messages_have_room(&box->messages, len)) {
         unix_block(u);
         n = -EAGAIN;
     } else {
@@ -275,23 +226,6 @@ static long message_send(struct socket *s, const void *from, size_t len, struct 
     }
     mailbox_put(box);
     return n;
-}
-
-static long hand_over(struct mailbox *box, void *to, size_t len, struct socket_message *m)
-{
-    struct message *message = box->first;
-    size_t n = MIN(len, message->len);
-
-    memcpy(to, message->bytes, n);
-    m->whole = message->len;
-    unix_name_tell(message->from, &m->address);
-    if (!message->from)
-        m->address.length = 0;
-    if (!m->peek) {
-        discard(take_first(box));
-        unix_unblock();
-    }
-    return (long)n;
 }
 
 static long message_receive(struct socket *s, void *to, size_t len, struct socket_message *m)
@@ -305,9 +239,11 @@ static long message_receive(struct socket *s, void *to, size_t len, struct socke
         n = own_inbox(u);
         return n ? n : -EAGAIN;
     }
-    if (!u->inbox->first)
+    if (!u->inbox->messages.first)
         return u->inbox->ended || u->inbox->closed ? 0 : -EAGAIN;
-    return hand_over(u->inbox, to, len, m);
+    n = messages_receive(&u->inbox->messages, to, len, m);
+    unix_unblock();
+    return n;
 }
 
 static u32 message_poll(struct socket *s)
@@ -319,11 +255,11 @@ static u32 message_poll(struct socket *s)
         return u->first ? POLLIN | POLLRDNORM : 0;
     if (is_sequence(s) && !u->connected)
         return POLLOUT | POLLWRNORM | POLLHUP;
-    if (u->inbox && (u->inbox->first || u->inbox->ended || u->inbox->closed))
+    if (u->inbox && (u->inbox->messages.first || u->inbox->ended || u->inbox->closed))
         events |= POLLIN | POLLRDNORM;
     if (u->inbox && u->inbox->ended)
         events |= POLLRDHUP | (u->outbox && u->outbox->closed ? POLLHUP : 0);
-    if (!u->outbox || u->outbox->closed || u->outbox->bytes < MAILBOX_BYTES / 2)
+    if (!u->outbox || u->outbox->closed || messages_are_few(&u->outbox->messages))
         events |= POLLOUT | POLLWRNORM;
     else
         unix_block(u);
@@ -338,7 +274,7 @@ static int message_shutdown(struct socket *s, bool receive, bool send)
         return -ENOTCONN;
     if (receive && u->inbox) {
         u->inbox->closed = true;
-        mailbox_empty(u->inbox);
+        messages_discard(&u->inbox->messages);
         unix_unblock();
     }
     if (send && u->outbox) {
@@ -354,7 +290,7 @@ static int message_shutdown(struct socket *s, bool receive, bool send)
 static long message_ioctl(struct socket *s, u32 request, u64 arg)
 {
     const struct mailbox *box = unix_of(s)->inbox;
-    int waiting = box && box->first ? (int)box->first->len : 0;
+    int waiting = box && box->messages.first ? (int)box->messages.first->len : 0;
 
     return request == IOCTL_FIONREAD ? copy_to_user(arg, &waiting, sizeof(waiting)) : -ENOTTY;
 }
@@ -384,7 +320,6 @@ static void message_release(struct socket *s)
 }
 
 const struct socket_ops unix_message_ops = {
-    .family = AF_UNIX,
     .size = sizeof(struct unix_socket),
     .create = unix_create,
     .pair = message_pair,

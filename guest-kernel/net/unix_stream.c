@@ -172,7 +172,6 @@ static void stream_release(struct socket *s)
 }
 
 const struct socket_ops unix_stream_ops = {
-    .family = AF_UNIX,
     .size = sizeof(struct unix_socket),
     .create = unix_create,
     .pair = stream_pair,

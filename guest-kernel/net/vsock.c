@@ -94,9 +94,7 @@ static int peer_name(struct socket *s, struct socket_address *out)
 static int create(struct socket *s)
 {
     of(s)->port = VSOCK_PORT_ANY;
-    if (s->type != SOCK_STREAM)
-        return -ESOCKTNOSUPPORT;
-    return s->protocol != 0 && s->protocol != AF_VSOCK ? -EPROTONOSUPPORT : 0;
+    return 0;
 }
 
 static int bind_to(struct socket *s, const struct socket_address *at)
@@ -247,8 +245,7 @@ static int set_option(struct socket *s, u64 level, u64 name, const void *value, 
     return level == AF_VSOCK ? 0 : -ENOPROTOOPT;
 }
 
-const struct socket_ops vsock_socket_ops = {
-    .family = AF_VSOCK,
+const struct socket_ops vsock_ops = {
     .size = sizeof(struct vsock_socket),
     .create = create,
     .bind = bind_to,
