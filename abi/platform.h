@@ -124,4 +124,13 @@ enum {
 /* Property of every virtio_mmio node: the device's id, which costs an access less. u32. */
 #define SAMARA_PROP_DEVICE_ID "samara,device-id"
 
+/*
+ * Property of a network interface's virtio_mmio node: its addresses, if they are not to be asked
+ * for (DHCP, router advertisements): "ip=10.0.0.2/24,gw=10.0.0.1,dns=10.0.0.1", each word any
+ * number of times and of either family, in any order; checked by the monitor. A string, shorter
+ * than SAMARA_NET_MAX; absent if there are none.
+ */
+#define SAMARA_PROP_NET "samara,net"
+#define SAMARA_NET_MAX  1024
+
 #endif

@@ -17,7 +17,11 @@ struct range {
 
 size_t boot_fdt_size(const struct boot_fdt *c)
 {
-    return SKELETON + c->argv.size + c->envp.size + strlen(c->exec_path) + strlen(c->bootargs);
+    size_t size = SKELETON + c->argv.size + c->envp.size;
+
+    for (unsigned i = 0; i < c->device_count; i++)
+        size += c->devices[i].net ? strlen(c->devices[i].net) : 0;
+    return size + strlen(c->exec_path) + strlen(c->bootargs);
 }
 
 static int put_ranges(void *fdt, const char *name, const struct range *ranges, unsigned count)
@@ -102,6 +106,8 @@ static int put_virtio(void *fdt, const struct boot_device *d)
     r = r ? r : fdt_property_u32(fdt, SAMARA_PROP_DEVICE_ID, d->device_id);
     if (d->preset.queues)
         r = r ? r : put_preset(fdt, &d->preset);
+    if (d->net && d->net[0])
+        r = r ? r : put_string(fdt, SAMARA_PROP_NET, d->net);
     return r ? r : fdt_end_node(fdt);
 }
 

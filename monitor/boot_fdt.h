@@ -20,6 +20,7 @@ struct boot_device {
     unsigned slot;
     uint32_t device_id;
     struct virtio_preset preset;
+    const char *net; /* SAMARA_PROP_NET; NULL or "": none */
 };
 
 struct boot_fdt {

@@ -128,6 +128,36 @@ Test(boot_fdt, the_platform_and_devices_are_where_the_memory_map_says)
                                SAMARA_PROP_PRESET, NULL));
 }
 
+Test(boot_fdt, an_interface_has_its_addresses_if_any_were_given)
+{
+    static const char addresses[] = "ip=10.0.0.2/24,gw=10.0.0.1";
+    const struct boot_device devices[2] = {{.slot = 9, .device_id = 1, .net = addresses},
+                                           {.slot = 10, .device_id = 1, .net = ""}};
+    struct boot_fdt c = example();
+
+    c.devices = devices;
+    c.device_count = 2;
+    write_tree(&c);
+    cr_assert_str_eq(property("/virtio_mmio@d000a000", SAMARA_PROP_NET, sizeof(addresses)),
+                     addresses);
+    cr_assert_null(fdt_getprop(buffer, fdt_path_offset(buffer, "/virtio_mmio@d000b000"),
+                               SAMARA_PROP_NET, NULL));
+}
+
+Test(boot_fdt, all_slots_with_long_addresses_fit_in_the_size_told)
+{
+    static char addresses[SAMARA_NET_MAX];
+    struct boot_device devices[SAMARA_VIRTIO_SLOTS];
+    struct boot_fdt c = example();
+
+    memset(addresses, 'a', sizeof(addresses) - 1);
+    for (unsigned i = 0; i < SAMARA_VIRTIO_SLOTS; i++)
+        devices[i] = (struct boot_device){.slot = i, .device_id = 1, .net = addresses};
+    c.devices = devices;
+    c.device_count = SAMARA_VIRTIO_SLOTS;
+    write_tree(&c);
+}
+
 Test(boot_fdt, long_arguments_fit_in_the_size_told)
 {
     static char words[40000];
