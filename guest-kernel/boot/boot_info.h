@@ -9,6 +9,7 @@
 #include "guest-kernel/lib/base.h"
 
 #define BOOT_VIRTIO_MAX 16
+#define BOOT_NET_MAX    4
 
 /* Queues that the monitor has already told the device of (SAMARA_PROP_PRESET). */
 struct boot_preset {
@@ -25,6 +26,7 @@ struct boot_virtio {
     u32 vector;    /* samara: the MSI's vector; elsewhere the interrupt line */
     u32 device_id; /* 0: not known, to be read from the device */
     struct boot_preset preset;
+    const char *net; /* an interface's addresses (SAMARA_PROP_NET); NULL: none given */
 };
 
 struct boot_info {
@@ -41,7 +43,8 @@ struct boot_info {
     u32 platform_vector;
     struct boot_virtio virtio[BOOT_VIRTIO_MAX];
     unsigned virtio_count;
-    const char *bootargs; /* never NULL after a parse */
+    const char *net[BOOT_NET_MAX]; /* the same by the interface's number, up to NUL or a blank */
+    const char *bootargs;          /* never NULL after a parse */
 };
 
 #endif

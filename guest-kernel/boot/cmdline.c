@@ -132,6 +132,15 @@ static void take_path(const char *value, struct boot_info *out)
     out->exec_path = path;
 }
 
+/* N=TEXT */
+static void take_net(const char *value, struct boot_info *out)
+{
+    u64 number;
+
+    if (take_number(&value, &number) && take_char(&value, '=') && number < BOOT_NET_MAX)
+        out->net[number] = value;
+}
+
 void cmdline_parse(const char *line, struct boot_info *out)
 {
     const char *value;
@@ -148,6 +157,8 @@ void cmdline_parse(const char *line, struct boot_info *out)
             add_device(value, out);
         else if ((value = value_of(s, len, "samara.path=")) != NULL)
             take_path(value, out);
+        else if ((value = value_of(s, len, "samara.net")) != NULL)
+            take_net(value, out);
         s += len;
     }
 }

@@ -2,6 +2,7 @@
  * Boot information from a Linux kernel command line, for monitors without samara's device tree:
  *
  *   virtio_mmio.device=4K@0xd0001000:5 samara.path=/bin/prog -- prog arg1 arg2
+ *   samara.net0=ip=10.0.0.2/24,gw=10.0.0.1
  *
  * Words are separated by blanks; there is no quoting. Unknown words are ignored.
  */

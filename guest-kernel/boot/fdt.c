@@ -40,7 +40,7 @@ struct bytes {
 struct node {
     const char *name;
     u32 address_cells, size_cells; /* for its children */
-    struct bytes compatible, device_type, reg, interrupts, preset, device_id;
+    struct bytes compatible, device_type, reg, interrupts, preset, device_id, net;
 };
 
 struct walk {
@@ -196,6 +196,8 @@ static bool property(struct walk *w)
         n->preset = value;
     } else if (strcmp(name, SAMARA_PROP_DEVICE_ID) == 0) {
         n->device_id = value;
+    } else if (strcmp(name, SAMARA_PROP_NET) == 0) {
+        n->net = value;
     }
     return true;
 }
@@ -267,6 +269,14 @@ static bool take_device_id(struct bytes b, u32 *out)
     return true;
 }
 
+static bool take_net(struct bytes b, const char **out)
+{
+    if (b.len == 0)
+        return true;
+    *out = (const char *)b.at;
+    return b.len <= SAMARA_NET_MAX && ends_in_nul(b);
+}
+
 static bool virtio_node(struct boot_info *out, struct node *n, const struct node *parent)
 {
     struct boot_virtio *v;
@@ -275,7 +285,8 @@ static bool virtio_node(struct boot_info *out, struct node *n, const struct node
         return true;
     v = &out->virtio[out->virtio_count];
     if (!take_reg(n, parent, &v->gpa, &v->size) || !take_vector(n, &v->vector) ||
-        !take_preset(n->preset, &v->preset) || !take_device_id(n->device_id, &v->device_id))
+        !take_preset(n->preset, &v->preset) || !take_device_id(n->device_id, &v->device_id) ||
+        !take_net(n->net, &v->net))
         return false;
     out->virtio_count++;
     return true;

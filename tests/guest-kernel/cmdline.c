@@ -76,6 +76,19 @@ Test(cmdline, arguments_beyond_the_limit_are_cut_at_a_word)
     cr_expect_eq(info.argv[info.argv_len - 1], '\0');
 }
 
+Test(cmdline, interfaces_have_their_addresses_by_number)
+{
+    struct boot_info info =
+        parse("samara.net1=ip=10.0.0.2/24 samara.net9=x samara.netx=y samara.net0 "
+              "samara.net0=ip=fd00::2,gw=fd00::1 -- p samara.net2=z");
+
+    cr_assert_not_null(info.net[0]);
+    cr_expect_eq(strncmp(info.net[0], "ip=fd00::2,gw=fd00::1 ", 22), 0);
+    cr_expect_eq(strncmp(info.net[1], "ip=10.0.0.2/24 ", 15), 0);
+    cr_expect_null(info.net[2]);
+    cr_expect_null(info.net[3]);
+}
+
 Test(cmdline, an_empty_line_says_nothing)
 {
     struct boot_info info = parse("");

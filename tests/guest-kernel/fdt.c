@@ -3,6 +3,7 @@
 #include <libfdt.h>
 #include <stdlib.h>
 #include <string.h>
+#include "abi/platform.h"
 #include "guest-kernel/boot/fdt.h"
 
 static const char argv_list[] = "prog\0one\0two";
@@ -88,6 +89,32 @@ Test(fdt, a_tree_is_read_whole)
     cr_expect_eq(info.virtio[1].gpa, 0xd0002000);
     cr_expect_eq(info.virtio[1].size, 0x1000);
     cr_expect_eq(info.virtio[1].vector, 0x23);
+}
+
+/* One device whose SAMARA_PROP_NET has these bytes. */
+static size_t build_net(void *fdt, size_t size, const void *net, int len)
+{
+    begin(fdt, (int)size);
+    fdt_begin_node(fdt, "virtio@d0001000");
+    put_reg(fdt, (uint64_t[]){0xd0001000, 0x1000}, 2);
+    fdt_property_u32(fdt, "interrupts", 0x22);
+    fdt_property_string(fdt, "compatible", "virtio,mmio");
+    fdt_property(fdt, SAMARA_PROP_NET, net, len);
+    fdt_end_node(fdt);
+    return end(fdt);
+}
+
+Test(fdt, an_interface_has_its_addresses)
+{
+    static char blob[8192], text[SAMARA_NET_MAX + 1];
+    struct boot_info info;
+
+    cr_assert(fdt_parse(blob, build_net(blob, sizeof(blob), "ip=10.0.0.2", 12), &info));
+    cr_assert_eq(info.virtio_count, 1);
+    cr_expect_str_eq(info.virtio[0].net, "ip=10.0.0.2");
+    cr_expect_not(fdt_parse(blob, build_net(blob, sizeof(blob), "ip=10.0.0.2", 11), &info));
+    memset(text, 'x', sizeof(text) - 1);
+    cr_expect_not(fdt_parse(blob, build_net(blob, sizeof(blob), text, sizeof(text)), &info));
 }
 
 /* On the heap at its exact size, so that a sanitizer sees a read beyond it. */
