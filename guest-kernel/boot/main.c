@@ -11,6 +11,7 @@
 #include "guest-kernel/arch/thread.h"
 #include "guest-kernel/boot/fdt.h"
 #include "guest-kernel/drivers/block.h"
+#include "guest-kernel/drivers/net.h"
 #include "guest-kernel/drivers/platform.h"
 #include "guest-kernel/drivers/stdio.h"
 #include "guest-kernel/drivers/vsock.h"
@@ -99,6 +100,7 @@ _Noreturn void kernel_boot(const struct boot_info *boot, u64 cr3)
     platform_mark("memory and files");
     vsock_init(boot);
     block_init(boot);
+    net_init(boot);
     stdio_init();
     platform_mark("devices");
     platform_ready();

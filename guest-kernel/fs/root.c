@@ -7,6 +7,7 @@
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/heap.h"
+#include "guest-kernel/net/resolv.h"
 
 struct fs_boot fs_boot;
 
@@ -17,11 +18,13 @@ static int populate_etc(struct dentry *etc)
         {"group", "root:x:0:\n"},
         {"hostname", "samara\n"},
         {"hosts", "127.0.0.1\tlocalhost samara\n::1\tlocalhost\n"},
+        {"nsswitch.conf", "hosts: files dns\n"},
     };
     int err = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(files); i++)
         tree_file(etc, files[i][0], files[i][1], &err);
+    tree_add(etc, "resolv.conf", inode_new(&resolv_inode_ops, MODE_REGULAR | 0644), &err);
     return err;
 }
 

@@ -1,5 +1,6 @@
 #include "tests/guest-kernel/fs_fake.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "guest-kernel/arch/clock.h"
@@ -11,6 +12,7 @@
 #include "guest-kernel/mm/map.h"
 #include "guest-kernel/mm/page.h"
 #include "guest-kernel/mm/user.h"
+#include "guest-kernel/net/interface.h"
 #include "guest-kernel/task/clock_id.h"
 #include "guest-kernel/task/process.h"
 #include "guest-kernel/task/timer.h"
@@ -32,6 +34,18 @@ struct fs_context *current_fs(void)
 }
 
 /* --- memory --- */
+
+int net_start(void)
+{
+    return 0;
+}
+
+size_t net_resolv_conf(char *buf, size_t size)
+{
+    static unsigned asked;
+
+    return (size_t)snprintf(buf, size, "nameserver 10.0.0.%u\n", ++asked);
+}
 
 void *kmalloc(size_t size)
 {

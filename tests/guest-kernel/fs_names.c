@@ -372,3 +372,26 @@ Test(fs_names, times_are_set_as_asked)
     fixed[0].nsec = 1000000000;
     cr_expect_eq(CALL(utimensat, fd, 0, U(fixed), 0), -EINVAL);
 }
+
+/* See net_resolv_conf in fs_fake.c: each answer has a number. */
+Test(fs_names, resolv_conf_is_made_anew_until_the_program_writes_its_own)
+{
+    long fd;
+
+    expect_text("/etc/resolv.conf", "nameserver 10.0.0.1\n");
+    expect_text("/etc/resolv.conf", "nameserver 10.0.0.2\n");
+    fd = CALL(open, U("/etc/resolv.conf"), O_WRONLY | O_TRUNC);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(CALL(write, (u64)fd, U("mine"), 4), 4);
+    expect_text("/etc/resolv.conf", "mine");
+    expect_text("/etc/resolv.conf", "mine");
+}
+
+Test(fs_names, resolv_conf_can_be_truncated_and_replaced)
+{
+    cr_expect_eq(CALL(truncate, U("/etc/resolv.conf"), 0), 0);
+    expect_text("/etc/resolv.conf", "");
+    cr_expect_eq(CALL(unlink, U("/etc/resolv.conf")), 0);
+    open_new("/etc/resolv.conf", "other");
+    expect_text("/etc/resolv.conf", "other");
+}
