@@ -124,6 +124,7 @@ struct socket_ops {
      * -ENOPROTOOPT leaves them to that. *len is the room at value, then the length. */
     int (*set_option)(struct socket *s, u64 level, u64 name, const void *value, u32 len);
     int (*get_option)(struct socket *s, u64 level, u64 name, void *value, u32 *len);
+    void (*switched)(struct socket *s);                    /* (nothing) socket->switches changed */
     long (*ioctl)(struct socket *s, u32 request, u64 arg); /* (ENOTTY) */
     void (*release)(struct socket *s); /* what it holds; not the socket itself */
     u64 connect_timeout;               /* ns, unless SO_SNDTIMEO says */
@@ -149,6 +150,7 @@ struct socket_kind {
 };
 
 extern const struct socket_ops vsock_ops, unix_stream_ops, unix_message_ops;
+extern const struct socket_ops inet_tcp_ops, inet_udp_ops;
 
 /* A created socket with its file, which has one reference; flags: O_NONBLOCK counts. NULL and
  * *error. */

@@ -1,6 +1,7 @@
 /* socket, socketpair, bind, listen, accept, connect, shutdown. */
 #include "guest-kernel/fs/linux.h"
 #include "guest-kernel/fs/sys.h"
+#include "guest-kernel/net/inet.h"
 #include "guest-kernel/net/socket.h"
 
 static const struct socket_kind kinds[] = {
@@ -8,6 +9,10 @@ static const struct socket_kind kinds[] = {
     {AF_UNIX, SOCK_STREAM, AF_UNIX, 0, &unix_stream_ops},
     {AF_UNIX, SOCK_DGRAM, AF_UNIX, 0, &unix_message_ops},
     {AF_UNIX, SOCK_SEQPACKET, AF_UNIX, 0, &unix_message_ops},
+    {AF_INET, SOCK_STREAM, IPPROTO_TCP, IPPROTO_TCP, &inet_tcp_ops},
+    {AF_INET, SOCK_DGRAM, IPPROTO_UDP, IPPROTO_UDP, &inet_udp_ops},
+    {AF_INET6, SOCK_STREAM, IPPROTO_TCP, IPPROTO_TCP, &inet_tcp_ops},
+    {AF_INET6, SOCK_DGRAM, IPPROTO_UDP, IPPROTO_UDP, &inet_udp_ops},
 };
 
 /* --- making --- */

@@ -65,6 +65,8 @@ static int set_switch(struct socket *s, u64 name, const void *value, u32 len)
         s->switches |= 1ull << name;
     else
         s->switches &= ~(1ull << name);
+    if (s->ops->switched)
+        s->ops->switched(s);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "guest-kernel/lib/print.h"
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/map.h"
+#include "guest-kernel/net/tcp_conn.h"
 #include "guest-kernel/task/sched.h"
 
 struct process process;
@@ -64,6 +65,7 @@ static void stop_everything(void)
 _Noreturn void process_exit(int status)
 {
     stop_everything();
+    tcp_finish();
     stdio_finish();
     platform_exit(SAMARA_EXIT_STATUS, (u32)status & 0xff);
 }
@@ -77,6 +79,7 @@ _Noreturn void process_kill(int sig, const char *why)
         kprint_to(line, sizeof(line), "samara: killed by signal %d: %s", sig, why);
         klog_program(line);
     }
+    tcp_finish();
     stdio_finish();
     platform_exit(SAMARA_EXIT_SIGNAL, (u32)sig);
 }

@@ -141,6 +141,7 @@ VARIANTS(file_edges, all)
 VARIANTS(epoll, all)
 VARIANTS(socketpair, all)
 VARIANTS(unix_sockets, all)
+VARIANTS(inet_sockets, all)
 VARIANTS(timerfd, all)
 VARIANTS(clock, all)
 VARIANTS(timers, all)
@@ -182,6 +183,7 @@ const struct vm_test program_tests[] = {
     {"program/stdin_is_read_by_edges", stdin_is_read_by_edges},
     {"program/socketpair_does_as_on_the_host", socketpair_does_as_on_the_host},
     {"program/unix_sockets_does_as_on_the_host", unix_sockets_does_as_on_the_host},
+    {"program/inet_sockets_does_as_on_the_host", inet_sockets_does_as_on_the_host},
     {"program/timerfd_does_as_on_the_host", timerfd_does_as_on_the_host},
     {"program/clock_does_as_on_the_host", clock_does_as_on_the_host},
     {"program/timers_does_as_on_the_host", timers_does_as_on_the_host},

@@ -1,0 +1,502 @@
+/* SOCK_STREAM of AF_INET and AF_INET6 (tcp(7)). */
+#include "guest-kernel/fs/linux.h"
+#include "guest-kernel/lib/errno.h"
+#include "guest-kernel/lib/string.h"
+#include "guest-kernel/mm/user.h"
+#include "guest-kernel/net/stack.h"
+#include "guest-kernel/net/tcp_conn.h"
+
+enum {
+    TCP_OPT_NODELAY = 1,
+    TCP_OPT_MAXSEG = 2,
+    TCP_OPT_CORK = 3,
+    TCP_OPT_KEEPIDLE = 4,
+    TCP_OPT_KEEPINTVL = 5,
+    TCP_OPT_KEEPCNT = 6,
+    TCP_OPT_SYNCNT = 7,
+    TCP_OPT_LINGER2 = 8,
+    TCP_OPT_DEFER_ACCEPT = 9,
+    TCP_OPT_WINDOW_CLAMP = 10,
+    TCP_OPT_INFO = 11,
+    TCP_OPT_QUICKACK = 12,
+    TCP_OPT_CONGESTION = 13,
+    TCP_OPT_USER_TIMEOUT = 18,
+};
+enum { TCP_INFO_BYTES = 104, BACKLOG_MOST = 255 /* lwIP counts in a byte */ };
+enum { IOCTL_SIOCOUTQ = 0x5411 };
+
+struct tcp_socket {
+    struct inet_socket inet;
+    struct tcp_conn *conn;         /* NULL: fresh, or listening */
+    struct tcp_pcb *listener;      /* NULL: does not listen */
+    struct tcp_conn *first, *last; /* wait to be accepted */
+    bool nodelay, corked;
+    int keep_idle, keep_interval, keep_count; /* s, s, probes; 0: lwIP's own */
+    struct {
+        int on, seconds;
+    } linger;
+};
+
+static struct tcp_socket *of(struct socket *s)
+{
+    return (struct tcp_socket *)s; /* its first member */
+}
+
+/* --- options of the control block --- */
+
+static void apply_options(const struct tcp_socket *t)
+{
+    struct tcp_pcb *pcb = t->conn ? t->conn->pcb : NULL;
+
+    if (t->listener)
+        inet_apply(&t->inet, (struct ip_pcb *)t->listener);
+    if (!pcb)
+        return;
+    inet_apply(&t->inet, (struct ip_pcb *)pcb);
+    if (t->nodelay)
+        tcp_nagle_disable(pcb);
+    else
+        tcp_nagle_enable(pcb);
+    if (t->keep_idle)
+        pcb->keep_idle = (u32)t->keep_idle * 1000;
+    if (t->keep_interval)
+        pcb->keep_intvl = (u32)t->keep_interval * 1000;
+    if (t->keep_count)
+        pcb->keep_cnt = (u32)t->keep_count;
+}
+
+static int need_conn(struct tcp_socket *t)
+{
+    if (t->conn)
+        return 0;
+    t->conn = tcp_conn_new(inet_pcb_type(&t->inet), &t->inet.socket);
+    if (!t->conn)
+        return -ENOBUFS;
+    apply_options(t);
+    return 0;
+}
+
+/* --- names --- */
+
+static int bind_to(struct socket *s, const struct socket_address *at)
+{
+    struct tcp_socket *t = of(s);
+    ip_addr_t ip;
+    u16 port;
+    int err = inet_take(&t->inet, at, &ip, &port);
+
+    if (err)
+        return err;
+    if (t->listener || (t->conn && (t->conn->phase != TCP_BOUND || t->conn->local_port)))
+        return -EINVAL;
+    if (!inet_is_ours(&ip))
+        return -EADDRNOTAVAIL;
+    err = need_conn(t);
+    return err ? err : tcp_conn_bind(t->conn, &ip, port);
+}
+
+static int own_name(struct socket *s, struct socket_address *out)
+{
+    const struct tcp_socket *t = of(s);
+    const ip_addr_t *ip = IP46_ADDR_ANY(s->family == AF_INET ? IPADDR_TYPE_V4 : IPADDR_TYPE_V6);
+    u16 port = 0;
+
+    if (t->listener) {
+        ip = &t->listener->local_ip;
+        port = t->listener->local_port;
+    } else if (t->conn) {
+        ip = &t->conn->local_ip;
+        port = t->conn->local_port;
+    }
+    inet_tell(s, ip, port, out);
+    return 0;
+}
+
+static int peer_name(struct socket *s, struct socket_address *out)
+{
+    const struct tcp_conn *c = of(s)->conn;
+
+    if (!c || c->remote_port == 0 || (c->phase != TCP_OPEN && !c->ended))
+        return -ENOTCONN;
+    inet_tell(s, &c->remote_ip, c->remote_port, out);
+    return 0;
+}
+
+/* --- listening --- */
+
+static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
+{
+    struct tcp_socket *t = arg;
+    struct tcp_conn *c;
+
+    if (err != ERR_OK || !pcb)
+        return ERR_VAL;
+    c = tcp_conn_accepted(pcb);
+    if (!c)
+        return ERR_MEM;
+    tcp_backlog_delayed(pcb);
+    if (t->last)
+        t->last->behind = c;
+    else
+        t->first = c;
+    t->last = c;
+    socket_wake(&t->inet.socket, POLLIN | POLLRDNORM);
+    return ERR_OK;
+}
+
+static int listen_at(struct socket *s, u32 backlog)
+{
+    struct tcp_socket *t = of(s);
+    u8 most = (u8)MAX(MIN(backlog, (u32)BACKLOG_MOST), 1u);
+    struct tcp_pcb *listener;
+    err_t error = ERR_OK;
+    int err;
+
+    if (t->listener) {
+        tcp_backlog_set(t->listener, most);
+        return 0;
+    }
+    if (t->conn && t->conn->phase != TCP_BOUND)
+        return -EINVAL;
+    err = need_conn(t);
+    if (err == 0 && t->conn->local_port == 0)
+        err = tcp_conn_bind(t->conn, &t->conn->local_ip, 0);
+    if (err)
+        return err;
+    listener = tcp_listen_with_backlog_and_err(t->conn->pcb, most, &error);
+    if (!listener)
+        return inet_error(error);
+    t->conn->pcb = NULL; /* it is the listener now */
+    tcp_conn_close(t->conn, false);
+    t->conn = NULL;
+    t->listener = listener;
+    tcp_arg(listener, t);
+    tcp_accept(listener, on_accept);
+    return 0;
+}
+
+static void inherit(struct tcp_socket *to, const struct tcp_socket *from)
+{
+    to->inet.v6only = from->inet.v6only;
+    to->inet.ttl = from->inet.ttl;
+    to->inet.tos = from->inet.tos;
+    to->nodelay = from->nodelay;
+    to->keep_idle = from->keep_idle;
+    to->keep_interval = from->keep_interval;
+    to->keep_count = from->keep_count;
+    to->linger = from->linger;
+}
+
+static struct tcp_conn *take_first(struct tcp_socket *t)
+{
+    struct tcp_conn *c = t->first;
+
+    if (!c)
+        return NULL;
+    t->first = c->behind;
+    if (!t->first)
+        t->last = NULL;
+    if (c->pcb)
+        tcp_backlog_accepted(c->pcb);
+    return c;
+}
+
+static int accept_one(struct socket *s, struct socket *fresh)
+{
+    struct tcp_socket *t = of(s), *made = of(fresh);
+    struct tcp_conn *c;
+
+    if (!t->listener)
+        return -EINVAL;
+    c = take_first(t);
+    if (!c)
+        return -EAGAIN;
+    c->owner = fresh;
+    fresh->error = c->error;
+    made->conn = c;
+    inherit(made, t);
+    apply_options(made);
+    return 0;
+}
+
+/* --- connecting --- */
+
+static int connect_to(struct socket *s, const struct socket_address *to)
+{
+    struct tcp_socket *t = of(s);
+    ip_addr_t ip;
+    u16 port;
+    int err = inet_take(&t->inet, to, &ip, &port);
+
+    if (t->listener || (t->conn && t->conn->phase != TCP_BOUND))
+        return -EISCONN;
+    if (err)
+        return err;
+    inet_destination(&ip);
+    if (port == 0)
+        return -ECONNREFUSED;
+    err = need_conn(t);
+    return err ? err : tcp_conn_connect(t->conn, &ip, port);
+}
+
+static void drop_conn(struct tcp_socket *t)
+{
+    if (t->conn)
+        tcp_conn_close(t->conn, t->linger.on && t->linger.seconds == 0);
+    t->conn = NULL;
+}
+
+static int connected(struct socket *s)
+{
+    struct tcp_socket *t = of(s);
+    int err;
+
+    if (t->conn->phase == TCP_CONNECTING)
+        return -EAGAIN;
+    if (t->conn->phase == TCP_OPEN || t->conn->error == 0)
+        return 0;
+    err = -t->conn->error;
+    drop_conn(t);
+    return err;
+}
+
+static void give_up(struct socket *s)
+{
+    drop_conn(of(s));
+}
+
+/* --- data --- */
+
+static long take_error(struct socket *s, long otherwise)
+{
+    long error = s->error;
+
+    s->error = 0;
+    return error ? -error : otherwise;
+}
+
+static long send_bytes(struct socket *s, const void *from, size_t len, struct socket_message *m)
+{
+    struct tcp_socket *t = of(s);
+
+    (void)m; /* an address is ignored once there is a connection */
+    if (s->error)
+        return take_error(s, 0);
+    if (!t->conn || t->conn->phase == TCP_BOUND)
+        return -EPIPE;
+    if (t->conn->phase == TCP_CONNECTING)
+        return -EAGAIN;
+    return tcp_conn_send(t->conn, from, len, t->corked);
+}
+
+static long receive_bytes(struct socket *s, void *to, size_t len, struct socket_message *m)
+{
+    struct tcp_socket *t = of(s);
+    long n;
+
+    if (!t->conn || t->conn->phase == TCP_BOUND)
+        return -ENOTCONN;
+    n = tcp_conn_receive(t->conn, to, len, m);
+    return n == 0 ? take_error(s, 0) : n;
+}
+
+static u32 poll_events(struct socket *s)
+{
+    const struct tcp_socket *t = of(s);
+
+    if (t->listener)
+        return t->first ? POLLIN | POLLRDNORM : 0;
+    if (!t->conn)
+        return POLLOUT | POLLWRNORM | POLLHUP;
+    if (s->connecting && t->conn->phase == TCP_OVER)
+        return tcp_conn_poll(t->conn) | POLLERR;
+    return tcp_conn_poll(t->conn);
+}
+
+static int shut_down(struct socket *s, bool receive, bool send)
+{
+    struct tcp_conn *c = of(s)->conn;
+
+    if (!c || (c->phase != TCP_OPEN && !c->ended))
+        return -ENOTCONN;
+    if (receive)
+        c->deaf = true;
+    if (send)
+        tcp_conn_end(c);
+    socket_wake(s, UINT32_MAX);
+    return 0;
+}
+
+static long control(struct socket *s, u32 request, u64 arg)
+{
+    const struct tcp_conn *c = of(s)->conn;
+    int number;
+
+    if (request == IOCTL_FIONREAD)
+        number = c ? (int)c->in.bytes : 0;
+    else if (request == IOCTL_SIOCOUTQ)
+        number = c && c->pcb ? (int)(TCP_SND_BUF - c->pcb->snd_buf) : 0;
+    else
+        return inet_ioctl(request, arg);
+    return copy_to_user(arg, &number, sizeof(number));
+}
+
+/* --- options --- */
+
+static int set_tcp_option(struct tcp_socket *t, u64 name, const void *value, u32 len)
+{
+    int number, err = option_number(value, len, &number);
+
+    if (name == TCP_OPT_CONGESTION) /* there is one */
+        return len >= 4 && memcmp(value, "reno", 4) == 0 ? 0 : -ENOENT;
+    if (err)
+        return err;
+    switch (name) {
+    case TCP_OPT_NODELAY:
+        t->nodelay = number != 0;
+        return 0;
+    case TCP_OPT_CORK:
+        t->corked = number != 0;
+        if (!t->corked && t->conn)
+            tcp_conn_push(t->conn);
+        return 0;
+    case TCP_OPT_KEEPIDLE:
+    case TCP_OPT_KEEPINTVL:
+    case TCP_OPT_KEEPCNT:
+        if (number < 1 || number > (name == TCP_OPT_KEEPCNT ? 127 : 32767))
+            return -EINVAL;
+        *(name == TCP_OPT_KEEPIDLE    ? &t->keep_idle
+          : name == TCP_OPT_KEEPINTVL ? &t->keep_interval
+                                      : &t->keep_count) = number;
+        return 0;
+    case TCP_OPT_SYNCNT: /* hints */
+    case TCP_OPT_LINGER2:
+    case TCP_OPT_DEFER_ACCEPT:
+    case TCP_OPT_WINDOW_CLAMP:
+    case TCP_OPT_QUICKACK:
+    case TCP_OPT_USER_TIMEOUT:
+    case TCP_OPT_MAXSEG:
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+/* SOL_SOCKET's switches are kept by the caller after this: they count from the next bind on, but
+ * those of a living connection at once. */
+static int set_socket_option(struct tcp_socket *t, u64 name, const void *value, u32 len)
+{
+    if (name != SO_LINGER)
+        return -ENOPROTOOPT;
+    if (len < sizeof(t->linger))
+        return -EINVAL;
+    memcpy(&t->linger, value, sizeof(t->linger));
+    return 0;
+}
+
+static int set_option(struct socket *s, u64 level, u64 name, const void *value, u32 len)
+{
+    struct tcp_socket *t = of(s);
+    int err;
+
+    if (level == SOL_SOCKET)
+        return set_socket_option(t, name, value, len);
+    if (level == IPPROTO_IPV6 && t->conn && t->conn->local_port)
+        return -EINVAL;
+    err = level == IPPROTO_TCP ? set_tcp_option(t, name, value, len)
+                               : inet_set_option(&t->inet, level, name, value, len);
+    if (err == 0)
+        apply_options(t);
+    return err;
+}
+
+static void options_changed(struct socket *s)
+{
+    apply_options(of(s));
+}
+
+static int get_mss(const struct tcp_socket *t)
+{
+    return t->conn && t->conn->pcb ? t->conn->pcb->mss : 536;
+}
+
+static int get_tcp_option(const struct tcp_socket *t, u64 name, void *value, u32 *len)
+{
+    static const char congestion[16] = "reno";
+    const bool open = t->conn && t->conn->phase == TCP_OPEN;
+
+    switch (name) {
+    case TCP_OPT_NODELAY:
+        return give_number(value, len, t->nodelay);
+    case TCP_OPT_CORK:
+        return give_number(value, len, t->corked);
+    case TCP_OPT_MAXSEG:
+        return give_number(value, len, get_mss(t));
+    case TCP_OPT_KEEPIDLE:
+        return give_number(value, len, t->keep_idle ? t->keep_idle : 7200);
+    case TCP_OPT_KEEPINTVL:
+        return give_number(value, len, t->keep_interval ? t->keep_interval : 75);
+    case TCP_OPT_KEEPCNT:
+        return give_number(value, len, t->keep_count ? t->keep_count : 9);
+    case TCP_OPT_CONGESTION:
+        memcpy(value, congestion, sizeof(congestion));
+        *len = sizeof(congestion);
+        return 0;
+    case TCP_OPT_INFO: /* nothing but the state: ESTABLISHED or CLOSE */
+        memset(value, 0, TCP_INFO_BYTES);
+        *(u8 *)value = open ? 1 : 7;
+        *len = TCP_INFO_BYTES;
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+static int get_option(struct socket *s, u64 level, u64 name, void *value, u32 *len)
+{
+    const struct tcp_socket *t = of(s);
+
+    if (level == SOL_SOCKET && name == SO_LINGER) {
+        memcpy(value, &t->linger, sizeof(t->linger));
+        *len = sizeof(t->linger);
+        return 0;
+    }
+    if (level == IPPROTO_TCP)
+        return get_tcp_option(t, name, value, len);
+    return inet_get_option(&t->inet, level, name, value, len);
+}
+
+static void release(struct socket *s)
+{
+    struct tcp_socket *t = of(s);
+    struct tcp_conn *c;
+
+    while ((c = take_first(t)) != NULL)
+        tcp_conn_close(c, true);
+    drop_conn(t);
+    if (t->listener)
+        tcp_close(t->listener);
+}
+
+const struct socket_ops inet_tcp_ops = {
+    .size = sizeof(struct tcp_socket),
+    .create = inet_create,
+    .bind = bind_to,
+    .listen = listen_at,
+    .accept = accept_one,
+    .connect = connect_to,
+    .connected = connected,
+    .give_up = give_up,
+    .send = send_bytes,
+    .receive = receive_bytes,
+    .poll = poll_events,
+    .shutdown = shut_down,
+    .name = own_name,
+    .peer = peer_name,
+    .set_option = set_option,
+    .get_option = get_option,
+    .switched = options_changed,
+    .ioctl = control,
+    .release = release,
+    .connect_timeout = 130 * NS_PER_S, /* as Linux's, with its six SYNs */
+};
