@@ -48,6 +48,19 @@ void virtio_signal(struct virtio_device *dev, unsigned queue_mask)
         interrupt(dev, VIRTIO_MMIO_INT_QUEUE);
 }
 
+/* Before DRIVER_OK there is nobody to tell: the driver reads the configuration as it begins. */
+static void tell_configuration(struct virtio_device *dev)
+{
+    if (dev->state.status & VIRTIO_STATUS_DRIVER_OK)
+        interrupt(dev, VIRTIO_MMIO_INT_CONFIG);
+}
+
+void virtio_config_changed(struct virtio_device *dev)
+{
+    dev->state.config_generation++;
+    tell_configuration(dev);
+}
+
 static void __attribute__((format(printf, 2, 0)))
 log_line(struct virtio_device *dev, const char *format, va_list args)
 {
@@ -80,6 +93,5 @@ void device_fault(struct virtio_device *dev, const char *format, ...)
     va_start(args, format);
     log_line(dev, format, args);
     va_end(args);
-    if (dev->state.status & VIRTIO_STATUS_DRIVER_OK) /* 2.1.2: notified only then */
-        interrupt(dev, VIRTIO_MMIO_INT_CONFIG);
+    tell_configuration(dev); /* 2.1.2 */
 }

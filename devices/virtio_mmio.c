@@ -171,7 +171,7 @@ static void reset_device(struct virtio_device *dev)
     quiesce(dev);
     for (unsigned i = 0; i < dev->ops->queues; i++)
         vq_reset(&dev->queues[i]);
-    dev->state = (struct virtio_state){0};
+    dev->state = (struct virtio_state){.config_generation = dev->state.config_generation};
     if (dev->ops->reset != NULL)
         dev->ops->reset(dev);
 }
@@ -249,11 +249,9 @@ static void write_queue_used_high(struct virtio_device *dev, uint32_t value)
     set_address(dev, offsetof(struct vq_state, used), 32, value);
 }
 
-/* No device changes its configuration. */
 static uint32_t read_config_generation(struct virtio_device *dev)
 {
-    (void)dev;
-    return 0;
+    return dev->state.config_generation;
 }
 
 struct reg {

@@ -54,7 +54,7 @@ struct virtio_state {
     uint32_t device_features_sel, driver_features_sel;
     uint32_t queue_sel;
     uint32_t interrupt_status;
-    uint32_t reserved;
+    uint32_t config_generation; /* outlives a reset, as the driver's reading may */
 };
 _Static_assert(sizeof(struct virtio_state) == 32, "saved layout");
 
@@ -81,6 +81,10 @@ void virtio_notify(struct virtio_device *dev, unsigned queue);
 
 /* At most one interrupt for all the queues in the mask (1 << queue), if any of them is due one. */
 void virtio_signal(struct virtio_device *dev, unsigned queue_mask);
+
+/* What config_read tells is not what it was: a new generation, and an interrupt once DRIVER_OK is
+ * set. */
+void virtio_config_changed(struct virtio_device *dev);
 
 /* Logs one line that begins with the device's name; at most 16 per VM, faults included. */
 void device_log(struct virtio_device *dev, const char *format, ...)

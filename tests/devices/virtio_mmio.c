@@ -304,6 +304,22 @@ Test(virtio_mmio, a_reset_clears_status_interrupts_and_queues)
     cr_assert_eq(guest.irqs, 0);
 }
 
+Test(virtio_mmio, a_changed_configuration_is_told_and_has_a_new_generation)
+{
+    uint32_t before = fake_reg(&guest, VIRTIO_MMIO_CONFIG_GENERATION);
+
+    virtio_config_changed(&dev);
+    cr_assert_eq(guest.irqs, 0, "nobody is there yet");
+    fake_start(&guest, 0, 2, 8);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_CONFIG_GENERATION), before + 1);
+    virtio_config_changed(&dev);
+    cr_assert_eq(guest.irqs, 1);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_CONFIG_GENERATION), before + 2);
+    set(VIRTIO_MMIO_STATUS, 0);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_CONFIG_GENERATION), before + 2);
+}
+
 Test(virtio_mmio, halves_of_features_that_do_not_exist_take_nothing)
 {
     set(VIRTIO_MMIO_STATUS, 0);
