@@ -272,16 +272,50 @@ void vq_unpop(struct vq_request *req)
     vq->state.next_avail--;
 }
 
+/* Not seen by the guest before the index is. */
+static void put_used(struct virtqueue *vq, uint16_t head, uint32_t written)
+{
+    struct virtq_used_elem done = {.id = head, .len = written};
+
+    memcpy((char *)vq->used + RING_ENTRIES + sizeof(done) * slot_of(vq, vq->state.next_used++),
+           &done, sizeof(done));
+}
+
 void vq_complete(struct vq_request *req)
 {
     struct virtqueue *vq = end_request(req);
-    struct virtq_used_elem done = {.id = req->head, .len = req->written};
 
     if (vq == NULL)
         return;
-    memcpy((char *)vq->used + RING_ENTRIES + sizeof(done) * slot_of(vq, vq->state.next_used), &done,
-           sizeof(done));
-    store16(vq->used, RING_IDX, ++vq->state.next_used);
+    put_used(vq, req->head, req->written);
+    store16(vq->used, RING_IDX, vq->state.next_used);
+}
+
+struct vq_done vq_set_aside(struct vq_request *req)
+{
+    assert(vq_live(req));
+    req->vq = NULL;
+    return (struct vq_done){.head = req->head, .written = req->written};
+}
+
+static void land(struct virtqueue *vq, const struct vq_done *done, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        *flight_word(vq, done[i].head) &= ~flight_bit(done[i].head);
+}
+
+void vq_complete_together(struct virtqueue *vq, const struct vq_done *done, unsigned count)
+{
+    land(vq, done, count);
+    for (unsigned i = 0; i < count; i++)
+        put_used(vq, done[i].head, done[i].written);
+    store16(vq->used, RING_IDX, vq->state.next_used);
+}
+
+void vq_unpop_together(struct virtqueue *vq, const struct vq_done *done, unsigned count)
+{
+    land(vq, done, count);
+    vq->state.next_avail = (uint16_t)(vq->state.next_avail - count);
 }
 
 bool vq_interrupt_due(struct virtqueue *vq)
@@ -297,18 +331,32 @@ bool vq_interrupt_due(struct virtqueue *vq)
     return !(load16(vq->avail, RING_FLAGS) & VIRTQ_AVAIL_F_NO_INTERRUPT);
 }
 
-bool vq_want_kick(struct virtqueue *vq, bool want)
+/* The kick is for the entry at `index`. */
+static void announce_wish(struct virtqueue *vq, bool want, uint16_t index)
 {
-    if (!vq->state.ready)
-        return false;
     vq->want_kick = want;
     if (!vq->event_idx)
         store16(vq->used, RING_FLAGS, want ? 0 : VIRTQ_USED_F_NO_NOTIFY);
-    else /* an entry the guest has passed is one it will not reach */
-        store16(vq->used, RING_ENTRIES + 8u * vq->state.size,
-                (uint16_t)(vq->state.next_avail - !want));
-    if (!want)
+    else
+        store16(vq->used, RING_ENTRIES + 8u * vq->state.size, index);
+}
+
+bool vq_want_kick(struct virtqueue *vq, bool want)
+{
+    if (want)
+        return vq_want_kick_beyond(vq, 0);
+    if (vq->state.ready) /* an entry the guest has passed is one it will not reach */
+        announce_wish(vq, false, (uint16_t)(vq->state.next_avail - 1));
+    return false;
+}
+
+bool vq_want_kick_beyond(struct virtqueue *vq, uint16_t chains)
+{
+    uint16_t end = (uint16_t)(vq->state.next_avail + chains);
+
+    if (!vq->state.ready)
         return false;
-    full_barrier();
-    return vq_pending(vq);
+    announce_wish(vq, true, end);
+    full_barrier(); /* the wish before a look at the index: the guest does the reverse */
+    return vq->broken == NULL && avail_idx(vq) != end;
 }

@@ -103,12 +103,31 @@ void vq_unpop(struct vq_request *req);
 /* Gives the chain back with the number of bytes written. A second time does nothing. */
 void vq_complete(struct vq_request *req);
 
+/* A chain that is done with but not given back yet: what is left of its request. */
+struct vq_done {
+    uint16_t head;
+    uint32_t written;
+};
+
+/* Ends the request, which has to be live, without giving back its chain: one of the two below
+ * does, before anything else happens to the queue. */
+struct vq_done vq_set_aside(struct vq_request *req);
+
+/* Gives these back in one step: who sees one sees them all. */
+void vq_complete_together(struct virtqueue *vq, const struct vq_done *done, unsigned count);
+
+/* As vq_unpop, for these, the last ones popped; what was written to them is not told. */
+void vq_unpop_together(struct virtqueue *vq, const struct vq_done *done, unsigned count);
+
 /* True if the guest wants an interrupt for what was completed since the last call. */
 bool vq_interrupt_due(struct virtqueue *vq);
 
 /* Asks the guest to kick (or not to bother) when it adds chains. True, when asking, if there are
  * some already: no kick may come for those. Not wanting is a hint, kicks may come nevertheless. */
 bool vq_want_kick(struct virtqueue *vq, bool want);
+
+/* The same where the next `chains` are known and do not suffice: wants a kick for one beyond. */
+bool vq_want_kick_beyond(struct virtqueue *vq, uint16_t chains);
 
 /* False once the request has been completed or has lapsed by a reset. */
 static inline bool vq_live(const struct vq_request *req)
@@ -137,6 +156,11 @@ bool vq_fill(struct vq_request *req, size_t at, const void *from, size_t len);
  * file. -EINVAL if nothing is left or the request has lapsed. */
 ssize_t vq_read_to_fd(struct vq_request *req, const struct stream_fd *to, size_t max);
 ssize_t vq_write_from_fd(struct vq_request *req, const struct stream_fd *from, size_t max);
+
+/* One write of `prefix` and all that is left to read. Returns the bytes written of both together.
+ */
+ssize_t vq_read_to_fd_behind(struct vq_request *req, const struct stream_fd *to, const void *prefix,
+                             size_t len);
 
 /* The same at the place `at` of a file; flags as for preadv2(2). */
 ssize_t vq_read_to_file(struct vq_request *req, int fd, uint64_t at, size_t max, int flags);

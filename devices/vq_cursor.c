@@ -167,6 +167,18 @@ ssize_t vq_read_to_fd(struct vq_request *req, const struct stream_fd *to, size_t
     return passed_in(req, count > 0 ? stream_writev(to, iov, count) : -EINVAL);
 }
 
+ssize_t vq_read_to_fd_behind(struct vq_request *req, const struct stream_fd *to, const void *prefix,
+                             size_t len)
+{
+    struct iovec iov[1 + VQ_MAX_SEGMENTS] = {{(void *)(uintptr_t)prefix, len}};
+    int count = list_data(req, req->in, req->in.left, iov + 1);
+    ssize_t moved = count > 0 ? stream_writev(to, iov, count + 1) : -EINVAL;
+
+    if (moved > (ssize_t)len)
+        passed_in(req, moved - (ssize_t)len);
+    return moved;
+}
+
 ssize_t vq_write_from_fd(struct vq_request *req, const struct stream_fd *from, size_t max)
 {
     struct iovec iov[VQ_MAX_SEGMENTS];

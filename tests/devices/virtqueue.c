@@ -478,6 +478,52 @@ Test(virtqueue, with_event_idx_the_guest_is_told_when_it_asked)
     cr_assert(!virtq_event_due(fake_avail_event(&guest, 0), 5, 4));
 }
 
+Test(virtqueue, a_kick_may_be_wanted_beyond_what_is_known)
+{
+    teardown();
+    setup_with(true, true);
+    fake_add(&guest, 0, 0);
+    cr_assert(vq_want_kick(&vq, true));
+    cr_assert(!vq_want_kick_beyond(&vq, 1));
+    cr_assert_eq(fake_avail_event(&guest, 0), 1);
+    fake_add(&guest, 0, 1);
+    cr_assert(vq_want_kick_beyond(&vq, 1));
+    vq.broken = "a test";
+    cr_assert(!vq_want_kick_beyond(&vq, 1));
+}
+
+static struct vq_done done[3];
+
+static void take_three(void)
+{
+    for (uint16_t i = 0; i < 3; i++) {
+        cr_assert_eq(vq_pop(&vq, &req), VQ_REQUEST);
+        cr_assert(vq_write(&req, "abc", i + 1u));
+        done[i] = vq_set_aside(&req);
+    }
+    cr_assert(!vq_live(&req));
+}
+
+Test(virtqueue, chains_set_aside_are_given_back_in_one_step)
+{
+    struct virtq_used_elem used;
+
+    for (uint16_t i = 0; i < 3; i++) {
+        desc(i, FAKE_DATA + 0x100u * i, 16, WRITE, 0);
+        fake_add(&guest, 0, i);
+    }
+    take_three();
+    cr_assert(!fake_used(&guest, 0, &used));
+    vq_unpop_together(&vq, done, 3);
+    cr_assert_eq(guest.queue[0].used->idx, 0);
+    take_three();
+    vq_complete_together(&vq, done, 3);
+    for (uint16_t i = 0; i < 3; i++)
+        cr_assert(fake_used(&guest, 0, &used) && used.id == i && used.len == i + 1u);
+    fake_add(&guest, 0, 1);
+    cr_assert_eq(vq_pop(&vq, &req), VQ_REQUEST, "it is the guest's again");
+}
+
 /* --- files --- */
 
 static ssize_t to_file(const struct stream_fd *to, size_t max)
@@ -505,6 +551,27 @@ Test(virtqueue, data_goes_to_a_file_in_pieces)
     cr_assert_eq(to_file(&to, 4), -EINVAL);
     cr_assert_eq(read(ends[0], text, sizeof(text)), 10);
     cr_assert_arr_eq(text, "abcdefghij", 10);
+}
+
+Test(virtqueue, data_goes_to_a_file_behind_a_prefix)
+{
+    int ends[2];
+    struct stream_fd to = {.kind = STREAM_NONBLOCKING};
+    char text[16];
+
+    cr_assert_eq(pipe(ends), 0);
+    to.fd = ends[1];
+    memcpy(fake_at(&guest, FAKE_DATA), "-abcdef", 7);
+    desc(0, FAKE_DATA, 3, NEXT, 1);
+    desc(1, FAKE_DATA + 3, 4, 0, 0);
+    fake_add(&guest, 0, 0);
+    cr_assert_eq(vq_pop(&vq, &req), VQ_REQUEST);
+    cr_assert(vq_read(&req, text, 1));
+    cr_assert_eq(vq_read_to_fd_behind(&req, &to, "12", 2), 8);
+    cr_assert_eq(vq_readable(&req), 0);
+    cr_assert_eq(vq_read_to_fd_behind(&req, &to, "12", 2), -EINVAL);
+    cr_assert_eq(read(ends[0], text, sizeof(text)), 8);
+    cr_assert_arr_eq(text, "12abcdef", 8);
 }
 
 Test(virtqueue, data_comes_from_a_file_behind_a_header)
