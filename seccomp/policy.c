@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
@@ -38,6 +39,10 @@
     {                                                                                              \
         .arg = (n), .mask = ALL32 & ~UINT64_C(15), .value = FD_DISKS                               \
     }
+#define A_TAP(n)                                                                                   \
+    {                                                                                              \
+        .arg = (n), .mask = ALL32 & ~UINT64_C(3), .value = FD_NETS                                 \
+    }
 #define AT_THE_OFFSET(n)                                                                           \
     {                                                                                              \
         .arg = (n), .mask = UINT64_MAX, .value = UINT64_MAX                                        \
@@ -47,6 +52,8 @@ enum { NOWAIT = 8 /* RWF_NOWAIT */ };
 enum { PUNCH = 1 | 2, ZERO = 1 | 0x10 }; /* FALLOC_FL_KEEP_SIZE with _PUNCH_HOLE, _ZERO_RANGE */
 
 #define NONBLOCKING_SOCKET (SOCK_CLOEXEC | SOCK_NONBLOCK)
+
+_Static_assert(FD_NETS % 4 == 0 && FD_DISKS % 16 == 0, "rules leave the lowest bits open");
 
 const struct policy_row policy[] = {
     /* --- the loop --- */
@@ -96,6 +103,13 @@ const struct policy_row policy[] = {
     {CALL(fdatasync), DISK, 1, {A_DISK(0)}, "flushes one"},
     {CALL(fallocate), DISK, 2, {A_DISK(0), IS(1, PUNCH)}, "gives back what the guest discards"},
     {CALL(fallocate), DISK, 2, {A_DISK(0), IS(1, ZERO)}, "clears a range without writing it"},
+
+    /* --- taps --- */
+    {CALL(ioctl),
+     VCPU,
+     2,
+     {A_TAP(0), IS(1, TUNSETOFFLOAD)},
+     "what the guest's driver lets a tap leave to it"},
 
     /* --- the terminal --- */
     {CALL(ioctl), LOOP, 2, {IS(0, FD_TERMINAL), IS(1, TIOCGWINSZ)}, "its size has changed"},

@@ -15,10 +15,11 @@ enum seccomp_role { ROLE_LOOP, ROLE_VCPU, ROLE_DISK, ROLES };
 
 /* Below 64: to grow beyond, the kernel would wait for RCU. */
 enum fd_role {
-    FD_FIRST = 40,
-    FD_VM = FD_FIRST, /* KVM's VM */
-    FD_VCPU,          /* its vCPU */
-    FD_EPOLL,         /* the loop's epoll, timerfd and eventfd */
+    FD_FIRST = 36,
+    FD_NETS = FD_FIRST, /* four taps */
+    FD_VM = 40,         /* KVM's VM */
+    FD_VCPU,            /* its vCPU */
+    FD_EPOLL,           /* the loop's epoll, timerfd and eventfd */
     FD_TIMER,
     FD_WAKE,
     FD_TERMINAL,      /* where the program's streams are on one */

@@ -95,6 +95,7 @@ static void open_world(void)
     take_number(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), FD_TIMER);
     take_number(eventfd(1, EFD_NONBLOCK), FD_WAKE);
     take_number(open_disk(), FD_DISKS);
+    take_number(open("/dev/null", O_RDWR), FD_NETS); /* a tap takes rights that few have */
     cr_assert_eq(timerfd_settime(FD_TIMER, 0, &soon, NULL), 0);
     w.page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     cr_assert_neq(w.page, MAP_FAILED);
@@ -170,6 +171,7 @@ static unsigned fill_probes(struct probe *p)
         {"flushes one", {0}, 0, false},
         {"gives back what the guest discards", {0, 0, 0, 4096}, EOPNOTSUPP, false},
         {"clears a range without writing it", {0, 0, 0, 4096}, EOPNOTSUPP, false},
+        {"what the guest's driver lets a tap leave to it", {0, 0, 0}, ENOTTY, false},
         {"its size has changed", {0, 0, at(&w.size)}, 0, false},
         {"the program sets its modes", {0, 0, at(&w.modes)}, 0, false},
         {"... and discards what was typed before", {0, 0, 0}, 0, false},
