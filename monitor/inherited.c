@@ -1,6 +1,7 @@
 /* See inherited.h. */
 #include "monitor/inherited.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -25,12 +26,11 @@ static int number_in(const char *path)
     return -1;
 }
 
-void inherited_keep(struct inherited *kept, const char *path)
+void inherited_keep_fd(struct inherited *kept, int fd)
 {
-    int fd = path ? number_in(path) : -1;
     unsigned at = kept->count;
 
-    if (fd < 0 || kept->count == INHERITED_MOST)
+    if (fd < FIRST || fd >= LARGEST || kept->count == INHERITED_MOST)
         return;
     for (; at > 0 && kept->fds[at - 1] >= fd; at--) {
         if (kept->fds[at - 1] == fd)
@@ -41,6 +41,12 @@ void inherited_keep(struct inherited *kept, const char *path)
     kept->count++;
 }
 
+void inherited_keep(struct inherited *kept, const char *path)
+{
+    if (path)
+        inherited_keep_fd(kept, number_in(path));
+}
+
 void inherited_close_others(const struct inherited *kept)
 {
     unsigned from = FIRST;
@@ -48,6 +54,7 @@ void inherited_close_others(const struct inherited *kept)
     for (unsigned i = 0; i < kept->count; i++) {
         if ((unsigned)kept->fds[i] > from)
             syscall(SYS_close_range, from, kept->fds[i] - 1, 0);
+        fcntl(kept->fds[i], F_SETFD, FD_CLOEXEC);
         from = (unsigned)kept->fds[i] + 1;
     }
     syscall(SYS_close_range, from, ~0u, 0);

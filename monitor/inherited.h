@@ -13,10 +13,12 @@ struct inherited {
     unsigned count;
 };
 
-/* Keeps the descriptor that path names, if it names one; NULL is allowed. */
+/* Keeps this descriptor; the one that path names, if it names one; NULL is allowed. */
+void inherited_keep_fd(struct inherited *kept, int fd);
 void inherited_keep(struct inherited *kept, const char *path);
 
-/* Closes all others; then, when they are not needed any more, those. */
+/* Closes all others, and leaves none to a program that we start; then, when they are not needed any
+ * more, those. */
 void inherited_close_others(const struct inherited *kept);
 void inherited_close(struct inherited *kept);
 

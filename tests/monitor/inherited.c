@@ -22,15 +22,21 @@ static int close_all_but_two(void)
     inherited_keep(&kept, "/proc/self/fd/101");
     inherited_keep(&kept, "/dev/fd/105");
     inherited_keep(&kept, NULL);
-    if (kept.count != 2)
+    inherited_keep_fd(&kept, 103);
+    inherited_keep_fd(&kept, 101);
+    inherited_keep_fd(&kept, -1);
+    inherited_keep_fd(&kept, 2);
+    if (kept.count != 3)
         return 1;
     inherited_close_others(&kept);
     for (int fd = 3; fd < 200; fd++) {
-        if (is_open(fd) != (fd == 101 || fd == 105))
+        if (is_open(fd) != (fd == 101 || fd == 103 || fd == 105))
             return 2;
+        if (is_open(fd) && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
+            return 3;
     }
     inherited_close(&kept);
-    return is_open(101) || is_open(105) ? 3 : 0;
+    return is_open(101) || is_open(103) || is_open(105) ? 4 : 0;
 }
 
 Test(inherited, what_is_named_stays_until_it_was_used)
