@@ -15,6 +15,10 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+_Static_assert(BOOT_DISK_SLOT + VM_DISKS == BOOT_NET_SLOT &&
+                   BOOT_NET_SLOT + VM_NETS == SAMARA_VIRTIO_SLOTS,
+               "a slot for each");
+
 enum { PAGE = 4096, VSOCK_QUEUE_SIZE = 128 };
 
 /* How much of free memory has been touched when a small program ends. */
@@ -95,13 +99,27 @@ static void populate_early(const struct boot *b, const struct place *at)
     populate(b, at->free_start, at->free_start + EARLY_MEMORY);
 }
 
+/* In the order of their slots; vsock, which every VM has, comes first. */
+static unsigned list_devices(const struct vm_config *c, struct boot_device to[SAMARA_VIRTIO_SLOTS])
+{
+    unsigned count = 0;
+
+    to[count++] = (struct boot_device){.slot = BOOT_VSOCK_SLOT, .device_id = VIRTIO_ID_VSOCK};
+    for (unsigned i = 0; i < c->disk_count; i++)
+        to[count++] =
+            (struct boot_device){.slot = BOOT_DISK_SLOT + i, .device_id = VIRTIO_ID_BLOCK};
+    for (unsigned i = 0; i < c->net_count; i++)
+        to[count++] = (struct boot_device){
+            .slot = BOOT_NET_SLOT + i, .device_id = VIRTIO_ID_NET, .net = c->nets[i].addresses};
+    return count;
+}
+
 static int load_native(const struct boot *b, uint64_t kernel_end, struct virtio_preset *vsock,
                        struct vcpu_start *start, struct err *err)
 {
     const struct samara_kernel_note *note = &b->kernel->elf.note;
     const struct vm_config *c = b->config;
-    struct boot_device devices[1 + VM_DISKS] = {
-        {.slot = BOOT_VSOCK_SLOT, .device_id = VIRTIO_ID_VSOCK}};
+    struct boot_device devices[SAMARA_VIRTIO_SLOTS];
     uint8_t seed[32];
     struct boot_fdt fdt = {.ram = b->ram_size,
                            .argv = c->argv,
@@ -110,16 +128,13 @@ static int load_native(const struct boot *b, uint64_t kernel_end, struct virtio_
                            .bootargs = "",
                            .seed = seed,
                            .devices = devices,
-                           .device_count = 1 + c->disk_count};
+                           .device_count = list_devices(c, devices)};
     size_t size = boot_fdt_size(&fdt);
     struct place at = lay_out(b, kernel_end, size);
 
     if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
         return err_sys(err, "getrandom");
     *vsock = devices[0].preset = vsock_preset(at.queues);
-    for (unsigned i = 0; i < c->disk_count; i++)
-        devices[1 + i] =
-            (struct boot_device){.slot = BOOT_DISK_SLOT + i, .device_id = VIRTIO_ID_BLOCK};
     fdt.program_start = at.program;
     fdt.program_end = at.program + b->program->size;
     fdt.free_start = at.free_start;
@@ -145,8 +160,10 @@ static int load_pvh(const struct boot *b, uint64_t kernel_end, struct vcpu_start
                     struct err *err)
 {
     const struct vm_config *c = b->config;
+    struct boot_device devices[SAMARA_VIRTIO_SLOTS];
     struct boot_pvh pvh = {.ram = b->ram_size,
-                           .devices = 1 + c->disk_count, /* in slots side by side */
+                           .devices = devices,
+                           .device_count = list_devices(c, devices),
                            .exec_path = b->program->path,
                            .argv = c->argv};
     size_t size = boot_pvh_size(&pvh);

@@ -16,6 +16,7 @@
 /* Of virtio-mmio. */
 #define BOOT_VSOCK_SLOT 0
 #define BOOT_DISK_SLOT  1 /* and the seven after it */
+#define BOOT_NET_SLOT   9 /* and the three after it */
 
 struct boot {
     const struct vm_config *config;

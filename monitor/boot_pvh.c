@@ -40,7 +40,7 @@ struct pvh_info {
 
 size_t boot_pvh_size(const struct boot_pvh *c)
 {
-    return sizeof(struct pvh_info) + COMMAND_LINE_WORDS + c->devices * DEVICE_WORD +
+    return sizeof(struct pvh_info) + COMMAND_LINE_WORDS + c->device_count * DEVICE_WORD +
            strlen(c->exec_path) + c->argv.size;
 }
 
@@ -57,20 +57,23 @@ static uint32_t fill_ranges(struct pvh_range ram[RANGES], uint64_t size)
     return size > low ? 3 : 2;
 }
 
-static size_t write_devices(unsigned count, char *line, size_t size)
+static size_t write_devices(const struct boot_pvh *c, char *line, size_t size)
 {
     size_t used = 0;
 
-    for (unsigned i = 0; i < count && used < size; i++)
+    for (unsigned i = 0; i < c->device_count && used < size; i++) {
+        unsigned slot = c->devices[i].slot;
+
         used += (size_t)snprintf(line + used, size - used, "virtio_mmio.device=4K@0x%x:%u ",
-                                 SAMARA_GPA_VIRTIO + i * SAMARA_VIRTIO_STRIDE,
-                                 SAMARA_VECTOR_VIRTIO + i);
+                                 SAMARA_GPA_VIRTIO + slot * SAMARA_VIRTIO_STRIDE,
+                                 SAMARA_VECTOR_VIRTIO + slot);
+    }
     return used;
 }
 
 static int write_command_line(const struct boot_pvh *c, char *line, size_t size, struct err *err)
 {
-    size_t used = write_devices(c->devices, line, size);
+    size_t used = write_devices(c, line, size);
 
     if (used < size)
         used += (size_t)snprintf(line + used, size - used, "samara.path=%s --", c->exec_path);

@@ -14,7 +14,8 @@
 struct boot_pvh {
     uint64_t ram;
     uint64_t program_start, program_end; /* gpa */
-    unsigned devices;                    /* virtio-mmio, from slot 0 on */
+    const struct boot_device *devices;
+    unsigned device_count;
     const char *exec_path;
     struct string_block argv;
 };

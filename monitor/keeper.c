@@ -17,6 +17,7 @@
 #include "monitor/link.h"
 #include "monitor/report.h"
 #include "monitor/unix_socket.h"
+#include "monitor/warn.h"
 
 enum { KEEPERS, MONITORS };           /* ends of the link */
 #define ENDING_NS INT64_C(1000000000) /* for a program to end that was told to */
@@ -270,14 +271,57 @@ static void dial(const struct keeper *k, const char *vsock_path, const struct li
     fd_close(&fd);
 }
 
+/* The monitor may say so of any, at any time: net_peer.h. */
+static void want_peer(const struct keeper_services *s, uint32_t number)
+{
+    struct err why, line;
+
+    if (number >= s->peer_count || !net_peer_want(&s->peers[number], &why))
+        return;
+    if (!why.text[0])
+        return;
+    err_set(&line, "net %u: passt: %s", number, why.text);
+    warn_now(line.text);
+}
+
+/* Those whose turn it is. A link without room is like an attempt that has failed. */
+static void find_peers(const struct keeper *k, const struct keeper_services *s)
+{
+    for (unsigned i = 0; i < s->peer_count; i++) {
+        const struct link_message message = {.kind = LINK_NET_CONNECTED, .value = i};
+        struct err why;
+        int fd = net_peer_turn(&s->peers[i]);
+
+        if (fd >= 0 && !link_send(k->ends[KEEPERS], &message, fd))
+            net_peer_want(&s->peers[i], &why);
+        fd_close(&fd);
+    }
+}
+
+/* ms until the next one's turn; -1: nobody waits for any. */
+static int peers_wait(const struct keeper_services *s)
+{
+    int least = -1;
+
+    for (unsigned i = 0; i < s->peer_count; i++) {
+        int wait = net_peer_wait(&s->peers[i]);
+
+        if (wait >= 0 && (least < 0 || wait < least))
+            least = wait;
+    }
+    return least;
+}
+
 /* One message, so that there is room for its answer. False: the monitor is gone. */
-static bool take_message(const struct keeper *k, const char *vsock_path)
+static bool take_message(const struct keeper *k, const struct keeper_services *s)
 {
     struct link_message message;
     int got = link_receive(k->ends[KEEPERS], &message, NULL);
 
-    if (got == 1 && message.kind == LINK_DIAL && vsock_path != NULL)
-        dial(k, vsock_path, &message);
+    if (got == 1 && message.kind == LINK_DIAL && s->vsock_path != NULL)
+        dial(k, s->vsock_path, &message);
+    if (got == 1 && message.kind == LINK_NET)
+        want_peer(s, message.value);
     return got >= 0;
 }
 
@@ -316,27 +360,35 @@ static bool has_room(int end)
     return poll(&room, 1, 0) == 1 && (room.revents & POLLOUT);
 }
 
+/* -1: for ever. */
+static bool is_shorter(int ms, int other_ms)
+{
+    return ms >= 0 && (other_ms < 0 || ms < other_ms);
+}
+
 /* Signals and messages until the monitor is gone: false; or until there was nothing for patience_ms
  * (-1: no end): true. */
-static bool attend(struct keeper *k, const char *vsock_path, int patience_ms)
+static bool attend(struct keeper *k, const struct keeper_services *s, int patience_ms)
 {
     int end = k->ends[KEEPERS], ready;
     bool full = false; /* there is no room for an answer */
 
     for (;;) {
+        int peers_ms = peers_wait(s);
         struct pollfd fds[] = {{.fd = k->signal_fd, .events = POLLIN},
                                {.fd = end, .events = full ? POLLOUT : POLLIN}};
 
-        ready = poll(fds, 2, patience_ms);
-        if (ready == 0)
+        ready = poll(fds, 2, is_shorter(peers_ms, patience_ms) ? peers_ms : patience_ms);
+        if (ready == 0 && !is_shorter(peers_ms, patience_ms))
             return true;
+        find_peers(k, s);
         if (ready < 0)
             continue; /* EINTR: after a stop */
         if (fds[0].revents)
             take_signals(k);
         if (fds[1].revents & (POLLIN | POLLOUT)) {
             full = !has_room(end);
-            if (!full && !take_message(k, vsock_path))
+            if (!full && !take_message(k, s))
                 return false;
         } else if (fds[1].revents) {
             return false;
@@ -344,12 +396,11 @@ static bool attend(struct keeper *k, const char *vsock_path, int patience_ms)
     }
 }
 
-int keeper_attend(struct keeper *k, const char *vsock_path, void (*later)(void *arg), void *arg,
-                  struct err *err)
+int keeper_attend(struct keeper *k, const struct keeper_services *s, struct err *err)
 {
-    if (attend(k, vsock_path, LATER_MS)) {
-        later(arg);
-        attend(k, vsock_path, -1);
+    if (attend(k, s, LATER_MS)) {
+        s->later(s->arg);
+        attend(k, s, -1);
     }
     return ending(k, err);
 }

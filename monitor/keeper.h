@@ -4,8 +4,9 @@
  *
  *     caller ── keeper: paths, signals, terminal ──link── monitor: VM, devices, guest
  *
- * It passes on signals, connects to vsock's servers by path, puts back the terminal, removes paths,
- * and answers with the monitor's exit status. The link is all it hears of the monitor.
+ * It passes on signals, connects to vsock's servers by path, finds network interfaces new peers,
+ * puts back the terminal, removes paths, and answers with the monitor's exit status. The link is
+ * all it hears of the monitor.
  */
 #ifndef SAMARA_MONITOR_KEEPER_H
 #define SAMARA_MONITOR_KEEPER_H
@@ -17,6 +18,7 @@
 #include <sys/types.h>
 
 #include "monitor/err.h"
+#include "monitor/net_peer.h"
 #include "monitor/room.h"
 
 struct keeper {
@@ -60,10 +62,17 @@ void keeper_give_up(const struct keeper *k);
 /* Gives the monitor a copy of its control socket, which listens. */
 void keeper_offer_control(const struct keeper *k, int fd);
 
-/* Until the monitor has ended: its exit status, or 125 with err if something killed it. vsock_path:
- * servers are at vsock_path_PORT; NULL: there are none. later: called once if it has not ended
- * soon, for what short programs can do without. */
-int keeper_attend(struct keeper *k, const char *vsock_path, void (*later)(void *arg), void *arg,
-                  struct err *err);
+/* What the keeper does for the monitor while that runs. */
+struct keeper_services {
+    const char *vsock_path; /* servers are at vsock_path_PORT; NULL: there are none */
+    struct net_peer *peers; /* of network interfaces */
+    unsigned peer_count;
+    void (*later)(void *arg); /* called once if it has not ended soon, for what short programs can
+                                 do without */
+    void *arg;
+};
+
+/* Until the monitor has ended: its exit status, or 125 with err if something killed it. */
+int keeper_attend(struct keeper *k, const struct keeper_services *services, struct err *err);
 
 #endif

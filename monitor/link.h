@@ -17,6 +17,8 @@ enum link_kind {
     LINK_DIAL,       /* to the keeper: connect to vsock's server at port `value` */
     LINK_LISTEN,     /* to the monitor: the descriptor is its control socket's */
     LINK_DIALLED,    /* to the monitor: DIAL's answer; value is 0 with a descriptor, or an errno */
+    LINK_NET,        /* to the keeper: the peer of network interface `value` has gone */
+    LINK_NET_CONNECTED, /* to the monitor: the descriptor is another's, of interface `value` */
 };
 
 struct link_message {

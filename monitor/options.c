@@ -179,6 +179,15 @@ static int take_disk(struct parse *p, const char *value, struct err *err)
     return disk_config_parse(&vm->disks[vm->disk_count++], value, err);
 }
 
+static int take_net(struct parse *p, const char *value, struct err *err)
+{
+    struct vm_config *vm = &p->out->vm;
+
+    if (vm->net_count == VM_NETS)
+        return err_set(err, "not more than %d", VM_NETS);
+    return net_config_parse(&vm->nets[vm->net_count++], value, err);
+}
+
 static int take_require(struct parse *p, const char *value, struct err *err)
 {
     (void)value;
@@ -214,6 +223,10 @@ static const struct option options[] = {
      "a disk for the program: /dev/vda, /dev/vdb ...; with ,ro ,overlay=FILE, limits "
      "(samara-run(1))",
      take_disk},
+    {"--net", "tap=NAME|fd=N|passt[=SOCKET][,...]",
+     "a network interface: a tap of the host's or passt; with ,ip= ,gw= ,dns= ,mac= ,mtu=, limits "
+     "(samara-run(1))",
+     take_net},
     {"--name", "NAME", "of the VM, for `samara ps`, `pause` and so on", take_name},
     {"--kernel", "FILE", "boot this guest kernel instead of samara's own", take_kernel},
     {"--trace", "FILE", "write the boot timeline as Chrome trace JSON (Perfetto, speedscope)",

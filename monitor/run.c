@@ -5,6 +5,7 @@
 #include "monitor/run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -71,6 +72,8 @@ static void on_link(void *arg, uint32_t events)
             take_signal(run, (int)message.value);
         else if (message.kind == LINK_LISTEN)
             control_ops_listen(&run->control, fd);
+        else if (message.kind == LINK_NET_CONNECTED)
+            vm_net_connected(run->vm, message.value, fd);
         else
             vsock_dialled(run->vm->vsock, message.ticket, fd >= 0 ? fd : -(int)message.value);
     }
@@ -82,6 +85,14 @@ static bool dial(void *arg, uint32_t port, uint64_t ticket)
 {
     const struct run *run = arg;
     const struct link_message message = {.kind = LINK_DIAL, .value = port, .ticket = ticket};
+
+    return link_send(run->link, &message, -1);
+}
+
+static bool find_peer(void *arg, unsigned number)
+{
+    const struct run *run = arg;
+    const struct link_message message = {.kind = LINK_NET, .value = number};
 
     return link_send(run->link, &message, -1);
 }
@@ -209,7 +220,8 @@ static int be_monitor(struct vm *vm, const struct keeper *keeper, const struct r
     vm->processors = keeper->processors;
     vm->confinement = &confinement;
     vm->dial = dial;
-    vm->dial_arg = &run;
+    vm->dial_arg = vm->find_peer_arg = &run;
+    vm->find_peer = find_peer;
     if (seccomp_prepare(options->vm.seccomp, &report->err) != 0)
         return EXIT_SAMARA;
     if (vm_create(vm, &report->err) != 0)
@@ -249,6 +261,11 @@ static int be_keeper(struct vm *vm, struct keeper *keeper, bool named, struct in
 {
     struct unix_listener control = UNIX_LISTENER_NONE;
     struct keeping keeping = {keeper, &control, vm->config->name};
+    const struct keeper_services services = {.vsock_path = vm->config->vsock_path,
+                                             .peers = vm->peers,
+                                             .peer_count = vm->config->net_count,
+                                             .later = offer_control,
+                                             .arg = &keeping};
     int status = EXIT_SAMARA;
     bool good = open_all(vm, &control, named, err) == 0;
 
@@ -258,7 +275,7 @@ static int be_keeper(struct vm *vm, struct keeper *keeper, bool named, struct in
         good = vm_pass(vm, keeper->ends[0], err) == 0;
     }
     if (good)
-        status = keeper_attend(keeper, vm->config->vsock_path, offer_control, &keeping, err);
+        status = keeper_attend(keeper, &services, err);
     else
         keeper_give_up(keeper);
     vm_close(vm);
@@ -266,13 +283,22 @@ static int be_keeper(struct vm *vm, struct keeper *keeper, bool named, struct in
     return vm->program_status ? vm->program_status : status;
 }
 
-static void keep_named(struct inherited *kept, const struct vm_config *c)
+/* Before anything is opened, and could be taken for what was inherited. */
+static int keep_named(struct inherited *kept, const struct vm_config *c, struct err *err)
 {
     inherited_keep(kept, c->program);
     inherited_keep(kept, c->kernel_path);
     inherited_keep(kept, c->trace_path);
     for (unsigned i = 0; i < c->disk_count; i++)
         inherited_keep(kept, c->disks[i].path);
+    for (unsigned i = 0; i < c->net_count; i++) {
+        if (c->nets[i].backend != NET_CONFIG_FD)
+            continue;
+        if (fcntl(c->nets[i].fd, F_GETFD) < 0)
+            return err_set(err, "net %u: fd %d: not open", i, c->nets[i].fd);
+        inherited_keep_fd(kept, c->nets[i].fd);
+    }
+    return 0;
 }
 
 static int run_program(struct run_options *options, struct report *report)
@@ -284,13 +310,13 @@ static int run_program(struct run_options *options, struct report *report)
     bool named = options->vm.name != NULL;
     int status = EXIT_SAMARA, kvm = -1, role = -1;
 
-    if (vm_config_check(&options->vm, &report->err) != 0)
+    if (vm_config_check(&options->vm, &report->err) != 0 ||
+        keep_named(&inherited, &options->vm, &report->err) != 0)
         return EXIT_SAMARA;
     if (!named) {
         vm_name_default(name, options->vm.program);
         options->vm.name = name;
     }
-    keep_named(&inherited, &options->vm);
     inherited_close_others(&inherited);
     if (keeper_open(&keeper, &report->err) == 0)
         kvm = kvm_open(&report->err);

@@ -168,6 +168,10 @@ void vm_init(struct vm *vm, const struct vm_config *config, int kvm)
         vm->opened.cgroups[i] = -1;
     for (unsigned i = 0; i < VM_DISKS; i++)
         vm->opened.disks[i] = (struct disk)DISK_NONE;
+    for (unsigned i = 0; i < VM_NETS; i++) {
+        vm->opened.nets[i] = (struct net_opened)NET_OPENED_NONE;
+        vm->peers[i] = (struct net_peer)NET_PEER_NONE;
+    }
     device_lock_init(&vm->lock);
     vm->opened.program = (struct program)PROGRAM_CLOSED;
     vm->opened.kernel = (struct kernel_image)KERNEL_IMAGE_CLOSED;
@@ -228,6 +232,7 @@ void vm_destroy(struct vm *vm)
         vm->disks[i].block = NULL;
         disk_close(&vm->opened.disks[i]);
     }
+    vm_free_nets(vm);
     loop_close(&vm->loop);
     if (vm->fd >= 0)
         close(vm->fd);

@@ -18,6 +18,8 @@
 #include "monitor/kernel_image.h"
 #include "monitor/latch.h"
 #include "monitor/mmio_bus.h"
+#include "monitor/net_open.h"
+#include "monitor/net_peer.h"
 #include "monitor/platform.h"
 #include "monitor/program.h"
 #include "monitor/terminal.h"
@@ -45,6 +47,7 @@ struct vm_opened {
     struct unix_listener vsock_listener;
     int cgroups[VM_CGROUPS];     /* their lists of processes, for writing; -1: not open */
     struct disk disks[VM_DISKS]; /* until the devices have them */
+    struct net_opened nets[VM_NETS];
     struct cpuid_cache cpuid_cache;
     struct trace_steps steps; /* when it was opened */
     struct kernel_image kernel;
@@ -73,6 +76,15 @@ struct vm_disk {
     struct err err;
 };
 
+/* A network interface: its device, and who is asked for another peer when its own has gone. */
+struct vm_net {
+    struct vm *vm;
+    unsigned number;
+    struct net *net; /* NULL: there is none */
+    bool awaits_peer;
+    struct loop_timer again;
+};
+
 /* What set-up touches first comes first and together: after the split each page costs a fault in
  * both processes. */
 struct vm {
@@ -83,6 +95,10 @@ struct vm {
     int opener; /* over this link come the opened from the keeper; -1: vm_open was called here */
     vsock_dial_fn dial; /* set by the owner before vm_create, if there is --vsock */
     void *dial_arg;
+    /* Likewise: asks for vm_net_connected, later; false if it is to be called again. NULL: nobody
+     * can be asked. */
+    bool (*find_peer)(void *arg, unsigned number);
+    void *find_peer_arg;
     struct confinement *confinement; /* the owner's; NULL: nothing is given up (tests) */
     uint8_t *ram; /* one host mapping, at the device hole continued from SAMARA_RAM_HIGH_BASE */
     uint64_t ram_size;
@@ -116,6 +132,8 @@ struct vm {
     struct vm_opened opened;
 
     struct vm_disk disks[VM_DISKS];
+    struct vm_net nets[VM_NETS];
+    struct net_peer peers[VM_NETS]; /* the keeper's */
     struct err loop_err, machine_err;
     char report[1024]; /* VM_FAILED */
     struct cpuid_table cpuid;
@@ -156,6 +174,8 @@ bool vm_signal(struct vm *vm, int sig);
 bool vm_pause(struct vm *vm);
 void vm_resume(struct vm *vm);
 void vm_resize(struct vm *vm);
+/* What find_peer has led to; the descriptor is taken over. */
+void vm_net_connected(struct vm *vm, unsigned number, int fd);
 void vm_abandon(struct vm *vm);
 
 /* After vm_run: writes the trace, if one is wanted. */

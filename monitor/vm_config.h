@@ -8,6 +8,7 @@
 #include "monitor/boot_fdt.h"
 #include "monitor/disk_config.h"
 #include "monitor/err.h"
+#include "monitor/net_config.h"
 #include "seccomp/enter.h"
 
 #define VM_MEMORY_MIN     (16ull << 20)
@@ -18,7 +19,7 @@
 #define VM_STRINGS_MAX     (512u << 10) /* arguments and environment together */
 
 enum { VM_CGROUPS = 8 }; /* version 1 has one for each controller */
-enum { VM_DISKS = 8 };
+enum { VM_DISKS = 8, VM_NETS = 4 };
 
 struct vm_config {
     uint64_t memory;                 /* bytes, a multiple of 4096 */
@@ -29,6 +30,8 @@ struct vm_config {
     unsigned cgroup_count;
     struct disk_config disks[VM_DISKS];
     unsigned disk_count;
+    struct net_interface nets[VM_NETS];
+    unsigned net_count;
     const char *name; /* NULL: one is made up */
     bool verbose;
     enum seccomp_mode seccomp;

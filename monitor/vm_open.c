@@ -138,7 +138,7 @@ int vm_open(struct vm *vm, struct err *err)
     vm->program_status = program_open(&o->program, config->program, err);
     if (vm->program_status != 0 || kernel_image_open(&o->kernel, config->kernel_path, err) != 0)
         return -1;
-    if (open_disks(vm, err) != 0 || open_cgroups(vm, err) != 0)
+    if (open_disks(vm, err) != 0 || vm_open_nets(vm, err) != 0 || open_cgroups(vm, err) != 0)
         return -1;
     cpuid_cache_find(&o->cpuid_cache, vm->kvm, runtime_dir_open());
     terminal_find(&o->terminal);
@@ -152,4 +152,5 @@ void vm_close(struct vm *vm)
 {
     terminal_close(&vm->opened.terminal);
     unix_unlisten(&vm->opened.vsock_listener);
+    vm_close_peers(vm);
 }

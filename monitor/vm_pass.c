@@ -8,7 +8,7 @@
 #include "monitor/vm.h"
 #include "monitor/vm_setup.h"
 
-enum { DESCRIPTORS = 12 + VM_CGROUPS + 2 * VM_DISKS };
+enum { DESCRIPTORS = 12 + VM_CGROUPS + 2 * VM_DISKS + VM_NETS };
 
 /* Each that goes along, in this order, if it is open. */
 static void list(struct vm_opened *o, int *fields[DESCRIPTORS])
@@ -19,7 +19,8 @@ static void list(struct vm_opened *o, int *fields[DESCRIPTORS])
         &o->program.fd,  &o->kernel.fd,   &o->cpuid_cache.dir, &o->cpuid_cache.file};
     unsigned count = sizeof(all) / sizeof(all[0]);
 
-    _Static_assert(sizeof(all) / sizeof(all[0]) + VM_CGROUPS + 2 * VM_DISKS == DESCRIPTORS,
+    _Static_assert(sizeof(all) / sizeof(all[0]) + VM_CGROUPS + 2 * VM_DISKS + VM_NETS ==
+                       DESCRIPTORS,
                    "all are listed");
     for (unsigned i = 0; i < count; i++)
         fields[i] = all[i];
@@ -29,6 +30,8 @@ static void list(struct vm_opened *o, int *fields[DESCRIPTORS])
         fields[count++] = &o->disks[i].fd;
         fields[count++] = &o->disks[i].overlay_fd;
     }
+    for (unsigned i = 0; i < VM_NETS; i++)
+        fields[count++] = &o->nets[i].port.fd;
 }
 
 /* Both processes' descriptors 0 and 1. */
@@ -88,23 +91,42 @@ static bool renumber(struct vm_opened *o, const int *fds, int passed)
     return next == passed;
 }
 
-int vm_receive(struct vm *vm, struct err *err)
+static int take_opened(struct vm *vm, struct err *err)
 {
     struct vm_opened *o = &vm->opened;
-    int fds[DESCRIPTORS], passed;
+    int fds[DESCRIPTORS], passed = link_await(vm->opener, o, sizeof(*o), fds, DESCRIPTORS);
 
-    if (vm->opener < 0)
-        return 0;
-    passed = link_await(vm->opener, o, sizeof(*o), fds, DESCRIPTORS);
     if (passed < 0)
         return -1;
     if (!renumber(o, fds, passed))
         return err_set(err, "not all that the keeper has opened arrived");
     vm->trace.tracks[TRACE_KEEPER] = o->steps;
-    if (o->terminal.fd >= 0 && role_fd(&o->terminal.fd, FD_TERMINAL, err) != 0)
-        return -1;
     if (vm_use_null(o, err) != 0)
         return -1;
     fd_close(&o->null);
     return 0;
+}
+
+int vm_receive(struct vm *vm, struct err *err)
+{
+    int *terminal = &vm->opened.terminal.fd;
+
+    if (vm->opener >= 0 && take_opened(vm, err) != 0)
+        return -1;
+    return *terminal >= 0 ? role_fd(terminal, FD_TERMINAL, err) : 0;
+}
+
+/* --- both --- */
+
+/* Beside what the keeper opens and may be open at the same time: the standard three, KVM, the VM,
+ * the vCPU, the link and a loop's three; and what is open only for a moment. */
+enum { OTHERS = 3 + 3 + 1 + 3, MOMENTARY = 3 };
+
+unsigned vm_count_descriptors(const struct vm_config *c)
+{
+    unsigned count = OTHERS + MOMENTARY + DESCRIPTORS - VM_CGROUPS - 2 * VM_DISKS - VM_NETS;
+
+    for (unsigned i = 0; i < c->disk_count; i++)
+        count += c->disks[i].overlay ? 2 : 1;
+    return count + c->cgroup_count + c->net_count;
 }

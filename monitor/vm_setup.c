@@ -150,7 +150,7 @@ static void stdio_failed(void *arg, int number, int reason)
     platform_stdio_failed(&vm->platform, number, reason);
 }
 
-static void log_line(void *ctx, const char *line)
+void vm_log_line(void *ctx, const char *line)
 {
     (void)ctx;
     warn_now(line);
@@ -165,7 +165,7 @@ static int add_vsock(struct vm *vm, struct err *err)
                                   .stdio_failed = stdio_failed,
                                   .stdio_arg = vm};
     const struct virtio_host host = {
-        .mem = &vm->mem, .irq = raise_vsock, .log = log_line, .ctx = vm};
+        .mem = &vm->mem, .irq = raise_vsock, .log = vm_log_line, .ctx = vm};
 
     memcpy(config.stdio, vm->opened.stdio, sizeof(config.stdio));
     vm->vsock = vsock_new(&config, &host, &vm->loop, err);
@@ -190,7 +190,8 @@ static int add_disk(struct vm *vm, unsigned number, struct err *err)
     struct vm_disk *d = &vm->disks[number];
     struct disk *disk = &vm->opened.disks[number];
     const uint64_t at = SAMARA_GPA_VIRTIO + (BOOT_DISK_SLOT + number) * SAMARA_VIRTIO_STRIDE;
-    const struct virtio_host host = {.mem = &vm->mem, .irq = raise_disk, .log = log_line, .ctx = d};
+    const struct virtio_host host = {
+        .mem = &vm->mem, .irq = raise_disk, .log = vm_log_line, .ctx = d};
     struct block_config config = {.number = number,
                                   .id = vm->config->disks[number].id,
                                   .rate = vm->config->disks[number].rate};
@@ -238,7 +239,7 @@ int vm_make_devices(struct vm *vm, struct err *err)
     if (mmio_bus_add(&vm->bus, SAMARA_GPA_DOORBELL, PAGE, &platform_doorbell_ops, &vm->platform,
                      err) != 0)
         return -1;
-    if (add_vsock(vm, err) != 0 || add_disks(vm, err) != 0)
+    if (add_vsock(vm, err) != 0 || add_disks(vm, err) != 0 || vm_add_nets(vm, err) != 0)
         return -1;
     trace_step(&vm->trace, TRACE_ROOM, "devices");
     return 0;

@@ -9,11 +9,25 @@
 /* In the monitor: waits for what vm_pass gives. -1 with err, empty if the keeper has said why. */
 int vm_receive(struct vm *vm, struct err *err);
 
+/* How many descriptors at most are open in the monitor while those with a role get their numbers.
+ */
+unsigned vm_count_descriptors(const struct vm_config *config);
+
 /* Descriptors 0 and 1 become /dev/null: the streams have their own, and what the program closes
  * must be closed, in both processes. Standard error stays: it is ours too. */
 int vm_use_null(struct vm_opened *o, struct err *err);
 
 void vm_close_cgroups(struct vm *vm);
+
+/* Network interfaces (vm_nets.c): the keeper opens them, and in the end closes what it started; the
+ * monitor makes devices of them, and frees these. */
+int vm_open_nets(struct vm *vm, struct err *err);
+void vm_close_peers(struct vm *vm);
+int vm_add_nets(struct vm *vm, struct err *err);
+void vm_free_nets(struct vm *vm);
+
+/* virtio_host's log. */
+void vm_log_line(void *ctx, const char *line);
 
 /* RAM, which both sides start from. All return -1 with err. */
 int vm_map_memory(struct vm *vm, struct err *err);

@@ -9,11 +9,13 @@
 #define AT 0x140000ull
 
 static char buffer[4096];
+static const struct boot_device devices[3] = {{.slot = 0}, {.slot = 1}, {.slot = 9}};
 
 static struct boot_pvh example(void)
 {
     return (struct boot_pvh){.ram = 128ull << 20,
-                             .devices = 1,
+                             .devices = devices,
+                             .device_count = 1,
                              .program_start = 0x150000,
                              .program_end = 0x150000 + 777,
                              .exec_path = "/bin/prog",
@@ -59,14 +61,15 @@ Test(boot_pvh, the_command_line_carries_device_path_and_arguments)
                      "virtio_mmio.device=4K@0xd0001000:34 samara.path=/bin/prog -- prog one two");
 }
 
-Test(boot_pvh, each_device_is_named)
+Test(boot_pvh, each_device_is_named_wherever_its_slot_is)
 {
     struct boot_pvh c = example();
 
-    c.devices = 9;
+    c.device_count = 3;
     write_info(&c);
-    cr_assert(strstr(buffer + (word(AT, 24) - AT), ":34 virtio_mmio.device=4K@0xd0002000:35 "));
-    cr_assert(strstr(buffer + (word(AT, 24) - AT), " virtio_mmio.device=4K@0xd0009000:42 "));
+    cr_assert(
+        strstr(buffer + (word(AT, 24) - AT),
+               ":34 virtio_mmio.device=4K@0xd0002000:35 virtio_mmio.device=4K@0xd000a000:43 "));
 }
 
 Test(boot_pvh, memory_is_what_the_machine_has)

@@ -36,6 +36,21 @@ Test(vm_config, a_socket_path_leaves_room_for_the_port)
     cr_assert_eq(check((struct vm_config){.memory = VM_MEMORY_MIN, .vsock_path = ""}, &err), -1);
 }
 
+Test(vm_config, a_descriptor_is_one_interface)
+{
+    struct vm_config c = {.memory = VM_MEMORY_MIN,
+                          .nets = {{.backend = NET_CONFIG_FD, .fd = 5},
+                                   {.backend = NET_CONFIG_PASST, .fd = 5},
+                                   {.backend = NET_CONFIG_FD, .fd = 6}},
+                          .net_count = 3};
+    struct err err;
+
+    cr_assert_eq(check(c, &err), 0);
+    c.nets[2].fd = 5;
+    cr_assert_eq(check(c, &err), -1);
+    cr_assert_str_eq(err.text, "net 2: fd 5 is that of net 0");
+}
+
 Test(vm_config, arguments_and_environment_are_bounded_together)
 {
     struct vm_config c = {.memory = VM_MEMORY_MIN,
