@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "monitor/fd_close.h"
-#include "seccomp/policy.h"
 
 enum { INPUT_QUEUE = 0 }; /* TCIFLUSH */
 
@@ -23,7 +22,7 @@ void terminal_find(struct terminal *t)
         first = fd;
     }
     if (first >= 0)
-        t->fd = dup3(first, FD_TERMINAL, O_CLOEXEC);
+        t->fd = fcntl(first, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
 void terminal_size(const struct terminal *t, uint16_t *rows, uint16_t *cols)

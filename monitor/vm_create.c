@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "monitor/fd_close.h"
+#include "monitor/role_fd.h"
 #include "monitor/vm.h"
 #include "monitor/vm_setup.h"
 #include "seccomp/enter.h"
@@ -255,6 +256,8 @@ int vm_create(struct vm *vm, struct err *err)
 
     trace_step(&vm->trace, TRACE_MACHINE, "own process");
     trace_step(&vm->trace, TRACE_ROOM, "start");
+    if (vm->opener >= 0 && role_fds_reserve(vm_count_descriptors(vm->config), err) != 0)
+        return -1;
     if (vm_map_memory(vm, err) != 0 ||
         mprotect(vm->stacks.guard, sizeof(vm->stacks.guard), PROT_NONE) != 0)
         return -1;
