@@ -200,6 +200,7 @@ static int list(void)
 
 int main(int argc, char **argv)
 {
+    const struct keeper_services services = {.later = nothing};
     struct vm_config config = {.memory = 16 << 20};
     struct err err = {.text = ""};
     int role, status;
@@ -219,7 +220,7 @@ int main(int argc, char **argv)
         _exit(be_monitor(argv[2]));
     if (vm.kvm < 0 || vm_open(&vm, &err) != 0 || vm_pass(&vm, keeper.ends[0], &err) != 0)
         return 3;
-    status = keeper_attend(&keeper, NULL, nothing, NULL, &err);
+    status = keeper_attend(&keeper, &services, &err);
     if (err.text[0])
         fprintf(stderr, "%s\n", err.text);
     return status;

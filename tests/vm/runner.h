@@ -11,7 +11,7 @@
 
 /* What to start. */
 struct job {
-    const char *argv[24]; /* NULL-terminated; argv[0] is a path */
+    const char *argv[32]; /* NULL-terminated; argv[0] is a path */
     const void *input;    /* stdin; NULL: /dev/null */
     size_t input_len;
     bool keep_input_open; /* stdin stays open until the job ends */
@@ -74,6 +74,7 @@ struct vm_test {
 
 /* Each file's table ends with a NULL name. */
 extern const struct vm_test cli_tests[], stdio_tests[], program_tests[], vsock_tests[],
-    failure_tests[], kernel_tests[], process_tests[], control_tests[], escape_tests[], disk_tests[];
+    failure_tests[], kernel_tests[], process_tests[], control_tests[], escape_tests[], disk_tests[],
+    net_tests[];
 
 #endif
