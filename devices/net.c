@@ -196,7 +196,7 @@ static uint64_t features_of(const struct net_config *config)
 {
     uint64_t features = features_always;
 
-    if (config->mtu != 0)
+    if (config->mtu >= VIRTIO_NET_MTU_MIN) /* 5.1.4.1 */
         features |= VIRTIO_FEATURE(VIRTIO_NET_F_MTU);
     if (config->port.kind == NET_TAP)
         features |= net_offload_features(config->port.offloads);

@@ -226,6 +226,20 @@ static void pass_on(struct net *net, struct net_turn *turn, struct frame *frame)
     }
 }
 
+/* 5.1.4.1 */
+static bool exceeds_mtu(const struct net *net, const struct frame *frame)
+{
+    return net_accepted(net, VIRTIO_NET_F_MTU) &&
+           frame->header.gso_type == VIRTIO_NET_HDR_GSO_NONE &&
+           frame->len > (size_t)net->mtu + NET_ETHERNET_BYTES;
+}
+
+static bool is_for_guest(const struct net *net, struct frame *frame)
+{
+    return net_header_check(&frame->header, frame->len, net->rx.flow.offloads) &&
+           !exceeds_mtu(net, frame);
+}
+
 /* False: nothing more for now. */
 static bool take_one(struct net *net, struct net_turn *turn)
 {
@@ -235,7 +249,7 @@ static bool take_one(struct net *net, struct net_turn *turn)
 
     if (arrival == NOT_YET)
         return false;
-    if (arrival == NO_FRAME || !net_header_check(&frame.header, frame.len, net->rx.flow.offloads))
+    if (arrival == NO_FRAME || !is_for_guest(net, &frame))
         drop(net, turn, &frame);
     else
         pass_on(net, turn, &frame);

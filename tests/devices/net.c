@@ -68,6 +68,8 @@ Test(net, features_follow_the_port)
         {NET_TAP, all_offloads, 0, checksums | tso4 | rest},
         {NET_STREAM, all_offloads, 0, 0},
         {NET_STREAM, 0, 9000, FEATURE(MTU)},
+        {NET_STREAM, 0, 68, FEATURE(MTU)},
+        {NET_STREAM, 0, 67, 0},
     };
 
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

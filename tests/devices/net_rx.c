@@ -30,6 +30,13 @@ static void open_limited(void)
     net_guest_start(0);
 }
 
+static void open_small(void)
+{
+    net_guest_open((struct net_config){
+        .port = {.kind = NET_TAP, .offloads = TUN_F_CSUM | TUN_F_TSO4}, .mtu = 1500});
+}
+
+TestSuite(net_rx_mtu, .init = open_small, .fini = net_guest_close, .timeout = 60);
 TestSuite(net_rx_tap, .init = open_tap, .fini = net_guest_close, .timeout = 60);
 TestSuite(net_rx_stream, .init = open_stream, .fini = net_guest_close, .timeout = 60);
 TestSuite(net_rx_limited, .init = open_limited, .fini = net_guest_close, .timeout = 60);
@@ -114,6 +121,22 @@ Test(net_rx_stream, a_long_stream_stays_in_step)
             assert_frame(buffer, (uint8_t)i, len);
         }
     }
+}
+
+/* The first read takes all of the second frame but its last byte, or another one. */
+Test(net_rx_stream, a_frame_may_lie_across_the_end_of_the_devices_buffer)
+{
+    for (uint32_t over = 0; over < 3; over++) {
+        const uint32_t first = NET_BUFFER_BYTES - NET_REST_BYTES - NET_LENGTH_BYTES + over;
+        const uint8_t *one = post_rx(SLOT_BYTES), *other = post_rx(SLOT_BYTES);
+
+        peer_sends(plain, 1, first);
+        peer_sends(plain, 2, NET_FRAME_MAX);
+        settle();
+        assert_frame(one, 1, first);
+        assert_frame(other, 2, NET_FRAME_MAX);
+    }
+    cr_assert_eq(g.lost, 0);
 }
 
 /* --- mergeable buffers --- */
@@ -317,6 +340,35 @@ Test(net_rx_stream, the_shortest_and_the_longest_frame_arrive)
     cr_assert_eq(g.lost, 0);
 }
 
+/* The tag of a VLAN is not the packet's. */
+Test(net_rx_mtu, packets_above_it_are_dropped_if_they_are_not_for_segments)
+{
+    struct virtio_net_header segments = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                                         .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+                                         .gso_size = 1400};
+    const uint8_t *buffer;
+
+    net_guest_start(FEATURE(MTU) | FEATURE(GUEST_CSUM) | FEATURE(GUEST_TSO4));
+    buffer = post_rx(4000);
+    peer_sends(plain, 1, 1519);
+    settle();
+    no_used(RX);
+    cr_assert_eq(g.net->rx.flow.dropped, 1);
+    peer_sends(plain, 2, 1518);
+    settle();
+    assert_frame(buffer, 2, 1518);
+    buffer = post_rx(4000);
+    kick(RX);
+    peer_sends(segments, 3, 1519);
+    settle();
+    assert_frame(buffer, 3, 1519);
+    net_guest_start(0);
+    buffer = post_rx(4000);
+    peer_sends(plain, 4, 1519);
+    settle();
+    assert_frame(buffer, 4, 1519);
+}
+
 /* A tap may hold what was agreed upon with the driver before. */
 Test(net_rx_tap, headers_that_the_driver_did_not_agree_to_do_not_reach_it)
 {
@@ -344,6 +396,21 @@ Test(net_rx_tap, headers_that_the_driver_did_not_agree_to_do_not_reach_it)
     assert_frame(buffer, 2, 100);
     segments.buffers = 1;
     cr_assert_arr_eq(buffer, (uint8_t *)&segments, HEADER);
+}
+
+Test(net_rx_tap, segments_without_a_checksum_to_make_do_not_reach_the_driver)
+{
+    struct virtio_net_header segments = {.gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = 1400};
+
+    net_guest_start(FEATURE(MRG_RXBUF) | FEATURE(GUEST_CSUM) | FEATURE(GUEST_TSO4));
+    post_rx(2000);
+    peer_sends(segments, 1, 100);
+    segments.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+    segments.gso_size = 0;
+    peer_sends(segments, 1, 100);
+    settle();
+    no_used(RX);
+    cr_assert_eq(g.net->rx.flow.dropped, 2);
 }
 
 Test(net_rx_tap, a_buffer_without_room_for_a_header_asks_for_reset)
