@@ -26,7 +26,7 @@ int ioctl(int fd, unsigned long request, ...)
         return (int)syscall(SYS_ioctl, fd, request, arg);
     g.offload_calls++;
     g.offloads = arg;
-    return 0;
+    return g.real ? (int)syscall(SYS_ioctl, fd, request, arg) : 0;
 }
 
 static void is_lost(void *arg)
@@ -49,13 +49,13 @@ void net_guest_open(struct net_config config)
 {
     static const uint8_t mac[6] = {2, 3, 4, 5, 6, 7};
     struct virtio_host host;
-    int ends[2] = {-1, -1};
+    int ends[2] = {config.port.fd, -1};
 
-    g = (struct net_guest){.lock = DEVICE_LOCK_INIT, .next_peer = -1};
+    g = (struct net_guest){.lock = DEVICE_LOCK_INIT, .next_peer = -1, .real = config.port.fd > 0};
     fake_open(&g.fake);
     host = fake_host(&g.fake);
     cr_assert_eq(loop_init(&g.loop, &g.lock, NULL), 0);
-    if (config.port.fd >= 0)
+    if (config.port.fd == 0)
         net_guest_pair(config.port.kind, ends);
     config.number = 1;
     memcpy(config.mac, mac, sizeof(mac));

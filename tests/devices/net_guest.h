@@ -34,6 +34,7 @@ struct net_guest {
     struct event_loop loop;
     struct net *net;
     int port, peer; /* the device's end; ours, which does not block */
+    bool real;      /* the port is a tap indeed */
     unsigned lost;
     int next_peer; /* what `lost` connects, or -1 */
     uint16_t next[VIRTIO_NET_QUEUES];
@@ -43,7 +44,9 @@ struct net_guest {
 
 extern struct net_guest g;
 
-/* What is not set in config is as usual. The driver has not begun. */
+/* What is not set in config is as usual: a port whose other end is `peer`. The driver has not
+ * begun.
+ */
 void net_guest_open(struct net_config config);
 void net_guest_close(void);
 
