@@ -5,6 +5,7 @@
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/mm/heap.h"
 #include "guest-kernel/net/stack.h"
+#include "guest-kernel/net/timers.h"
 #include "lwip/priv/tcp_priv.h"
 
 enum {
@@ -132,6 +133,7 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 static void attach(struct tcp_conn *c, struct tcp_pcb *pcb)
 {
     c->pcb = pcb;
+    pcb->rto = pcb->sv = NET_FIRST_RTO;
     tcp_arg(pcb, c);
     tcp_recv(pcb, on_receive);
     tcp_sent(pcb, on_sent);

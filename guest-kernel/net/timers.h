@@ -8,6 +8,10 @@
 
 #include "guest-kernel/lib/base.h"
 
+/* A connection's first time-out, before a round trip was measured: RFC 6298's second (lwIP has
+ * three built in), in lwIP's ticks. */
+#define NET_FIRST_RTO (1000 / TCP_SLOW_INTERVAL)
+
 /* Does the ticks that are due, and those left out. */
 void net_timers_run(void);
 

@@ -68,7 +68,6 @@
 #define TCP_OOSEQ_MAX_PBUFS      1024
 #define LWIP_TCP_SACK_OUT        1
 #define TCP_LISTEN_BACKLOG       1
-#define LWIP_TCP_RTO_TIME        1000 /* RFC 6298; ms */
 #define TCP_SYNMAXRTX            12   /* one each second */
 #define TCP_MSL                  30000
 /* Delayed acknowledgements wait for one such interval, retransmissions for three pairs of it: 300

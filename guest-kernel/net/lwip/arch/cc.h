@@ -7,13 +7,17 @@
 
 #include "guest-kernel/lib/base.h"
 
-#define BYTE_ORDER         LITTLE_ENDIAN
+#ifndef BYTE_ORDER /* unit tests on the host have it from their libc */
+#define BYTE_ORDER LITTLE_ENDIAN
+#endif
 
 #define LWIP_NO_INTTYPES_H 1 /* formats of debug output, which is off */
 #define LWIP_NO_CTYPE_H    1
 #define LWIP_NO_LIMITS_H   1
 #define LWIP_NO_UNISTD_H   1
-#define SSIZE_MAX          INT64_MAX /* base.h has ssize_t */
+#ifndef SSIZE_MAX
+#define SSIZE_MAX INT64_MAX /* base.h has ssize_t */
+#endif
 
 /* An assertion is about lwIP's own promises; going on would be worse. */
 _Noreturn void net_assertion_failed(const char *text);
