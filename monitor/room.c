@@ -80,16 +80,18 @@ static int pin(pid_t occupant, unsigned i)
     return mount(from, spaces[i].path, NULL, MS_BIND, NULL);
 }
 
-static void pin_all(pid_t occupant, int end)
+/* 0 or the reason, as errno has it. */
+static int pin_all(pid_t occupant, int end)
 {
     char byte;
 
     if (read(end, &byte, 1) != 1)
-        return;
+        return ECHILD;
     for (unsigned i = 0; i < ROOM_SPACES; i++) {
         if (pin(occupant, i) != 0)
-            return;
+            return errno;
     }
+    return 0;
 }
 
 /* A mount namespace can be pinned only where mounts are not passed on to other namespaces. */
@@ -103,27 +105,50 @@ static int make_place(void)
     return mount(NULL, ROOM, NULL, MS_PRIVATE, NULL);
 }
 
-static void make_room(void)
+/* 0 or the reason, as errno has it. */
+static int try_to_make(void)
 {
     unsigned long flags = SIGCHLD;
+    int error;
     pid_t occupant;
     int ends[2];
 
     for (unsigned i = 0; i < ROOM_SPACES; i++)
         flags |= (unsigned)spaces[i].type;
     if (make_place() != 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-        return;
+        return errno;
     occupant = (pid_t)syscall(SYS_clone, flags, 0L, 0L, 0L, 0L);
+    error = occupant < 0 ? errno : 0;
     if (occupant == 0) {
         fd_close(&ends[0]);
         be_occupant(ends[1]);
     }
     fd_close(&ends[1]);
     if (occupant > 0)
-        pin_all(occupant, ends[0]);
+        error = pin_all(occupant, ends[0]);
     fd_close(&ends[0]);
     while (occupant > 0 && waitpid(occupant, NULL, 0) < 0 && errno == EINTR)
         ;
+    return error;
+}
+
+/* A mount namespace is pinned only in one with a lower number (against circles), and since Linux
+ * 6.18 each processor has a stock of numbers: a newer one from another processor may be lower. One
+ * of them has the highest. */
+static void make_room(void)
+{
+    cpu_set_t allowed, one;
+
+    if (try_to_make() != EINVAL || sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+        return;
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        if (CPU_ISSET(cpu, &allowed) && sched_setaffinity(0, sizeof(one), &one) == 0 &&
+            try_to_make() == 0)
+            break;
+    }
+    sched_setaffinity(0, sizeof(allowed), &allowed);
 }
 
 /* --- finding it --- */
