@@ -220,13 +220,9 @@ static const struct option options[] = {
     {"--vsock", "PATH", "listen on this UNIX socket: CONNECT <port>; guest port N goes to PATH_N",
      take_vsock},
     {"--disk", "FILE[,...]",
-     "a disk for the program: /dev/vda, /dev/vdb ...; with ,ro ,overlay=FILE, limits "
-     "(samara-run(1))",
-     take_disk},
+     "a disk, /dev/vda and so on: ,ro ,overlay=FILE and limits, see samara-run(1)", take_disk},
     {"--net", "tap=NAME|fd=N|passt[=SOCKET][,...]",
-     "a network interface: a tap of the host's or passt; with ,ip= ,gw= ,dns= ,mac= ,mtu=, limits "
-     "(samara-run(1))",
-     take_net},
+     "an interface, eth0 and so on: ,ip= ,gw= ,dns= and others, see samara-run(1)", take_net},
     {"--name", "NAME", "of the VM, for `samara ps`, `pause` and so on", take_name},
     {"--kernel", "FILE", "boot this guest kernel instead of samara's own", take_kernel},
     {"--trace", "FILE", "write the boot timeline as Chrome trace JSON (Perfetto, speedscope)",
@@ -250,11 +246,12 @@ void options_help(void)
         "Runs a static Linux program alone in its own virtual machine. Its standard input, output\n"
         "and error, exit status, SIGINT and SIGTERM behave as if it ran here.\n");
     for (unsigned i = 0; i < OPTIONS; i++) {
-        char left[32];
+        char left[64];
 
         snprintf(left, sizeof(left), "%s%s%s", options[i].name, options[i].value ? " " : "",
                  options[i].value ? options[i].value : "");
-        printf("  %-18s %s\n", left, options[i].help);
+        printf("  %-18s%s%s\n", left, strlen(left) > 18 ? "\n                     " : " ",
+               options[i].help);
     }
     puts("\nExit status: the program's; 128 + n if signal n ended it; 124 on --timeout; 125 when\n"
          "samara or the guest kernel fails; 126 if PROGRAM cannot run here; 127 if it is not "
