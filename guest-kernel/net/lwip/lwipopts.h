@@ -68,7 +68,7 @@
 #define TCP_OOSEQ_MAX_PBUFS      1024
 #define LWIP_TCP_SACK_OUT        1
 #define TCP_LISTEN_BACKLOG       1
-#define TCP_SYNMAXRTX            12   /* one each second */
+#define TCP_SYNMAXRTX            12 /* one each second */
 #define TCP_MSL                  30000
 /* Delayed acknowledgements wait for one such interval, retransmissions for three pairs of it: 300
  * ms instead of lwIP's 1.5 s. It costs nothing: net/timers.c stops the clock when nothing is under
