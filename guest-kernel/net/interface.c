@@ -17,7 +17,9 @@
 
 #define SECOND_NS 1000000000ull
 
-enum { SILENCE_S = 1, PATIENCE_S = 3 };
+/* Servers of DHCP look whether somebody has an address before they offer it: busybox for 2 s,
+ * dnsmasq, and so libvirt's networks, for 3. */
+enum { SILENCE_S = 5, PATIENCE_S = 8 };
 
 struct interface {
     struct netif netif;
@@ -209,12 +211,22 @@ const ip_addr_t *dns_getserver(u8_t number)
     return number < ADDRESS_DNS_MOST ? &told_dns[1][number] : IP6_ADDR_ANY;
 }
 
+/* lwIP writes capitals, others do not (RFC 5952, 4.3). */
+static void without_capitals(char *text)
+{
+    for (; *text; text++) {
+        if (*text >= 'A' && *text <= 'F')
+            *text = (char)(*text - 'A' + 'a');
+    }
+}
+
 static size_t put_server(char *buf, size_t size, const ip_addr_t *server)
 {
     char text[IPADDR_STRLEN_MAX];
 
     if (ip_addr_isany(server) || !ipaddr_ntoa_r(server, text, sizeof(text)))
         return 0;
+    without_capitals(text);
     return kprint_to(buf, size, "nameserver %s\n", text);
 }
 

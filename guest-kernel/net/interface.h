@@ -11,8 +11,8 @@
 
 struct netif;
 
-/* Brings everything up, once, and waits for addresses: until there are some, for a second if nobody
- * answers, for three if somebody does. A signal ends the wait and nothing else. May sleep.
+/* Brings everything up, once, and waits for addresses: until there are some, for five seconds if
+ * nobody answers, for eight if somebody does. A signal ends the wait and nothing else. May sleep.
  * 0: a call that finds no way to its peer says so itself. */
 int net_start(void);
 

