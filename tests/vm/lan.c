@@ -112,12 +112,14 @@ static void make_tap(const char *name)
     close(fd);
 }
 
-/* Neighbours are looked for often: the first time the guest may not be there yet. */
+/* Its own router's words are not for the host. Neighbours are looked for often: the first time the
+ * guest may not be there yet. */
 void lan_make(void)
 {
     lan_unshare();
     make_tap("tap7");
     lan_sysctl("ipv6/conf/tap7/accept_dad", "0");
+    lan_sysctl("ipv6/conf/tap7/accept_ra", "0");
     lan_sysctl("ipv4/neigh/tap7/retrans_time_ms", "50");
     lan_sysctl("ipv6/neigh/tap7/retrans_time_ms", "50");
     lan_address("tap7", LAN_HOST4, 24);
@@ -224,6 +226,20 @@ bool lan_readable(int fd, int ms)
     return poll(&p, 1, ms) == 1;
 }
 
+void lan_peer_is(int fd, const char *address)
+{
+    union address a;
+    socklen_t len = sizeof(a);
+    char text[INET6_ADDRSTRLEN];
+
+    CHECK(getpeername(fd, &a.any, &len) == 0);
+    CHECK(inet_ntop(a.any.sa_family,
+                    a.any.sa_family == AF_INET6 ? (void *)&a.v6.sin6_addr : &a.v4.sin_addr, text,
+                    sizeof(text)));
+    if (strcmp(text, address) != 0)
+        fail_at(__FILE__, __LINE__, "the peer is %s, not %s", text, address);
+}
+
 void lan_send(int fd, const void *from, size_t len)
 {
     for (size_t at = 0; at < len;) {
@@ -326,8 +342,11 @@ pid_t beside_run(const char *const argv[])
     pid_t pid = start();
 
     if (pid == 0) {
+        int null = open("/dev/null", O_RDWR);
+
+        CHECK(null >= 0 && dup2(null, 0) == 0 && dup2(null, 1) == 1 && dup2(null, 2) == 2);
         execv(argv[0], (char *const *)(uintptr_t)argv);
-        fail_at(__FILE__, __LINE__, "%s: %s", argv[0], strerror(errno));
+        _exit(127);
     }
     return pid;
 }

@@ -42,6 +42,9 @@ void lan_refused(const char *address, int port);
 /* Something to read comes within so many milliseconds. */
 bool lan_readable(int fd, int ms);
 
+/* The address of a connection's peer. */
+void lan_peer_is(int fd, const char *address);
+
 /* All of it, or the test has failed. */
 void lan_send(int fd, const void *from, size_t len);
 /* Until the peer has ended; returns how many came, at most len. */
@@ -59,7 +62,7 @@ unsigned char *lan_data(size_t len, unsigned seed);
 pid_t beside(void (*fn)(void *arg), void *arg);
 /* The test has failed unless it ends well. */
 void beside_ends(pid_t pid);
-/* A program, e.g. a daemon. */
+/* A daemon; nobody hears what it says. */
 pid_t beside_run(const char *const argv[]);
 
 #endif
