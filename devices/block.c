@@ -14,8 +14,9 @@
 enum {
     SEGMENTS = VQ_MAX_SEGMENTS - 4, /* of data: header and status, too, are in a chain's limits */
     SEGMENT_BYTES = 32 << 10,
-    AT_ONCE_EACH = 128 << 10,   /* bytes moved within a notification, of one request ... */
-    AT_ONCE_TOGETHER = 1 << 20, /* ... and of all, since the device lock is held */
+    AT_ONCE_EACH = 128 << 10,             /* bytes moved within a turn, of one request ... */
+    AT_ONCE_TOGETHER = 1 << 20,           /* ... and of all, since the device lock is held */
+    TURN_REQUESTS = BLOCK_QUEUE_SIZE + 1, /* more than a driver can have waiting when it kicks */
 };
 _Static_assert(SEGMENTS *SEGMENT_BYTES + 512u <= VQ_MAX_BYTES, "what is offered can be popped");
 
@@ -144,6 +145,7 @@ static void begin(struct block_request *r)
         rate_use(&r->block->rate, loop_now_ns(),
                  status == VIRTIO_BLK_S_OK && moves_data(r) ? r->left : 0);
     if (status != VIRTIO_BLK_S_OK) {
+        r->block->refused += vq_writable(&r->req);
         answer(r, status);
         return;
     }
@@ -193,6 +195,17 @@ static bool has_to_wait(struct block *b, struct block_request *r)
     return true;
 }
 
+/* A guest can have more of them without end: it runs beside the loop, and what is written to its
+ * memory may be its ring. The loop goes on, after others had their turn. */
+static bool turn_is_over(struct block *b)
+{
+    bool over = ++b->begun == TURN_REQUESTS || b->refused >= AT_ONCE_TOGETHER;
+
+    if (over)
+        loop_post(b->loop, &b->more);
+    return over;
+}
+
 /* False: one has to wait, and so have those behind it. */
 static bool work_off(struct block *b, struct virtqueue *vq)
 {
@@ -202,6 +215,8 @@ static bool work_off(struct block *b, struct virtqueue *vq)
         if (has_to_wait(b, r))
             return false;
         begin(r);
+        if (turn_is_over(b))
+            return false;
     }
     return true;
 }
@@ -209,6 +224,8 @@ static bool work_off(struct block *b, struct virtqueue *vq)
 static void serve(struct block *b, struct virtqueue *vq)
 {
     b->at_once = AT_ONCE_TOGETHER;
+    b->begun = 0;
+    b->refused = 0;
     while (work_off(b, vq) && virtio_active(&b->device) && vq_want_kick(vq, true))
         ;
     virtio_signal(&b->device, 1);
@@ -220,6 +237,14 @@ static void block_notify(struct virtio_device *dev, unsigned queue)
 
     if (!b->held)
         serve(b, &dev->queues[queue]);
+}
+
+static void go_on(void *arg)
+{
+    struct block *b = arg;
+
+    if (!b->held && virtio_active(&b->device))
+        serve(b, &b->device.queues[0]);
 }
 
 static void time_has_come(void *arg)
@@ -251,6 +276,7 @@ static void block_quiesce(struct virtio_device *dev)
     struct block *b = block_of(dev);
 
     loop_timer_cancel(b->loop, &b->due);
+    loop_unpost(b->loop, &b->more);
     if (b->held)
         release(b->held);
     b->held = NULL;
@@ -307,6 +333,7 @@ struct block *block_new(const struct block_config *config, const struct virtio_h
     b->worker = worker;
     b->loop = loop;
     b->due = (struct loop_timer){.fn = time_has_come, .arg = b};
+    b->more = (struct loop_task){.fn = go_on, .arg = b};
     rate_init(&b->rate, &config->rate);
     b->dirty = true; /* somebody before us may not have flushed */
     b->ops = (struct virtio_ops){
@@ -353,6 +380,7 @@ void block_free(struct block *b)
     if (b == NULL)
         return;
     loop_timer_cancel(b->loop, &b->due);
+    loop_unpost(b->loop, &b->more);
     disk_close(&b->disk);
     free(b);
 }

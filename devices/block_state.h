@@ -46,11 +46,14 @@ struct block {
     char name[16], id[VIRTIO_BLK_ID_BYTES];
     struct disk disk;
     struct worker *worker;
-    bool durable;     /* the driver does not flush: writes have to last by themselves */
-    bool dirty;       /* something was written since the last flush began */
-    unsigned flushes; /* that the worker has not done yet */
-    bool writes_wait; /* the file system cannot write without waiting */
-    uint32_t at_once; /* bytes that may still be moved within this notification */
+    bool durable;          /* the driver does not flush: writes have to last by themselves */
+    bool dirty;            /* something was written since the last flush began */
+    unsigned flushes;      /* that the worker has not done yet */
+    bool writes_wait;      /* the file system cannot write without waiting */
+    uint32_t at_once;      /* bytes that may still be moved within this turn */
+    unsigned begun;        /* in this turn */
+    size_t refused;        /* bytes that were zeroed in this turn because they were not written */
+    struct loop_task more; /* what was left at the end of a turn */
     struct rate rate;
     struct event_loop *loop;
     struct loop_timer due;      /* armed while one is held */

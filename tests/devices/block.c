@@ -482,6 +482,91 @@ Test(block, a_full_queue_is_worked_off)
     }
 }
 
+/* --- turns --- */
+
+static unsigned answers(void)
+{
+    struct virtq_used_elem elem;
+    unsigned count = 0;
+
+    while (answered(&elem))
+        count++;
+    return count;
+}
+
+static unsigned answers_of_a_turn(void)
+{
+    cr_assert_eq(loop_turn(&loop, 0, NULL), 0);
+    return answers();
+}
+
+/* What a refused request had room for is zeroed, of which there can be 4 MiB each. */
+Test(block, refused_megabytes_are_answered_in_turns)
+{
+    unsigned seen = 0, now;
+
+    for (unsigned i = 0; i < 16; i++)
+        post(99, 0, 1 << 20, true);
+    kick();
+    now = answers();
+    for (unsigned turns = 0; turns < 100 && seen < 16; turns++) {
+        cr_assert_leq(now, 1);
+        seen += now;
+        now = answers_of_a_turn();
+    }
+    cr_assert_eq(seen, 16);
+    assert_alive();
+}
+
+/* A read whose data is the index of the available ring and the sector of the next such read. */
+static void put_read_that_adds(uint16_t at, uint64_t header_at)
+{
+    const uint64_t idx = (uint64_t)FAKE_RINGS + 0x4000 + 2;
+    const struct virtio_blk_header header = {.type = VIRTIO_BLK_T_IN};
+    const struct {
+        uint64_t to;
+        uint32_t len;
+    } parts[] = {{idx, 2}, {DATA, 14}, {header_at + 8, 8}, {DATA, 488}, {STATUS, 1}};
+
+    memcpy(fake_at(&guest, header_at), &header, sizeof(header));
+    fake_desc(&guest, 0, at, header_at, sizeof(header), VIRTQ_DESC_F_NEXT, (uint16_t)(at + 1));
+    for (unsigned i = 0; i < 5; i++) {
+        at++;
+        fake_desc(&guest, 0, at, parts[i].to, parts[i].len,
+                  (uint16_t)(VIRTQ_DESC_F_WRITE | (i < 4 ? VIRTQ_DESC_F_NEXT : 0)),
+                  (uint16_t)(at + 1));
+    }
+}
+
+/* So that the device itself makes a queue's worth of requests available, again and again. */
+Test(block, a_ring_without_an_end_is_served_in_turns)
+{
+    enum { ROUNDS = 20, READ = 10 };
+    unsigned seen = 0, now;
+    uint16_t head;
+
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        const uint64_t sector[3] = {(i + 2) * QUEUE, 0, i + 1};
+
+        cr_assert_eq(pwrite(file, sector, sizeof(sector), (off_t)(i * 512)), sizeof(sector));
+    }
+    cr_assert_eq(pwrite(file, &(uint64_t){(ROUNDS + 1) * QUEUE}, 8, ROUNDS * 512), 8);
+    head = post(VIRTIO_BLK_T_GET_ID, 0, VIRTIO_BLK_ID_BYTES, true);
+    for (unsigned i = 1; i + 1 < QUEUE; i++)
+        fake_add(&guest, 0, head);
+    put_read_that_adds(READ, FAKE_DATA + 0x200);
+    fake_add(&guest, 0, READ);
+    kick();
+    now = answers();
+    for (unsigned turns = 0; turns < 100 && seen < (ROUNDS + 1) * QUEUE; turns++) {
+        cr_assert_leq(now, 2 * QUEUE + 1, "%u at once", now);
+        seen += now;
+        now = answers_of_a_turn();
+    }
+    cr_assert_eq(seen, (ROUNDS + 1) * QUEUE);
+    cr_assert(!fake_needs_reset(&guest));
+}
+
 /* --- overlays --- */
 
 static uint64_t disk_word(uint64_t at)
@@ -601,16 +686,6 @@ Test(block_overlay, another_bases_is_refused)
 }
 
 /* --- limits --- */
-
-static unsigned answers(void)
-{
-    struct virtq_used_elem elem;
-    unsigned count = 0;
-
-    while (answered(&elem))
-        count++;
-    return count;
-}
 
 /* A burst is a second's worth, and what is begun may end in the next. */
 Test(block_limited, what_is_above_the_limit_waits)
