@@ -9,9 +9,18 @@
 
 enum { BACKLOG = 128 };
 
-static int new_socket(void)
+static int new_socket(int type)
 {
-    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+/* Not before connect(2), which would give the socket a name. */
+static void tell_messages(int fd, int type)
+{
+    const int on = 1;
+
+    if (type == SOCK_SEQPACKET)
+        (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 }
 
 /* What lies at the path has been made by us just now, and is ours to remove. */
@@ -28,6 +37,12 @@ static void remember_path(struct unix_listener *listener, const char *path)
 
 int unix_listen(struct unix_listener *listener, const char *path, size_t most, struct err *err)
 {
+    return unix_listen_type(listener, SOCK_STREAM, path, most, err);
+}
+
+int unix_listen_type(struct unix_listener *listener, int type, const char *path, size_t most,
+                     struct err *err)
+{
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t len = strlen(path);
 
@@ -37,9 +52,10 @@ int unix_listen(struct unix_listener *listener, const char *path, size_t most, s
         return err_set(err, "the path must have 1 to %zu characters",
                        most < UNIX_PATH_MAX ? most : (size_t)UNIX_PATH_MAX);
     memcpy(address.sun_path, path, len);
-    listener->fd = new_socket();
+    listener->fd = new_socket(type);
     if (listener->fd < 0)
         return err_sys(err, "%s: socket", path);
+    tell_messages(listener->fd, type);
     if (bind(listener->fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
         int why = errno;
 
@@ -94,17 +110,24 @@ int unix_rename(struct unix_listener *listener, const char *path)
 
 int unix_connect(const char *path)
 {
+    return unix_connect_type(SOCK_STREAM, path);
+}
+
+int unix_connect_type(int type, const char *path)
+{
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd, why;
 
     if (strlen(path) > UNIX_PATH_MAX)
         return -ENAMETOOLONG;
     memcpy(address.sun_path, path, strlen(path));
-    fd = new_socket();
+    fd = new_socket(type);
     if (fd < 0)
         return -errno;
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0) {
+        tell_messages(fd, type);
         return fd;
+    }
     why = errno; /* a path's socket never says EINPROGRESS: there is nothing to wait for but time */
     close(fd);
     return -why;

@@ -1,5 +1,5 @@
 /*
- * UNIX stream sockets at paths. Only for those who still have the caller's rights: after
+ * UNIX sockets at paths: streams, or for who says so of another type. Only for those who still have the caller's rights: after
  * confinement the monitor makes and finds no paths any more; it gets descriptors.
  */
 #ifndef SAMARA_MONITOR_UNIX_SOCKET_H
@@ -29,6 +29,11 @@ struct unix_listener {
  * EADDRINUSE if something is there already. */
 int unix_listen(struct unix_listener *listener, const char *path, size_t most, struct err *err);
 
+/* The same for SOCK_STREAM or SOCK_SEQPACKET. The latter, and those that are accepted from it, say
+ * MSG_CTRUNC of every message (SO_PASSCRED), even of an empty one, but not of the end. */
+int unix_listen_type(struct unix_listener *listener, int type, const char *path, size_t most,
+                     struct err *err);
+
 /* Gives a listening socket, at another path of the same directory, the name `path`. -1 with errno,
  * EEXIST if somebody has that. */
 int unix_rename(struct unix_listener *listener, const char *path);
@@ -40,5 +45,7 @@ void unix_unlisten(struct unix_listener *listener);
 /* Connects without waiting. A descriptor that does not block, or -errno; -EAGAIN: the server's
  * queue is full. */
 int unix_connect(const char *path);
+/* The same for either type, as unix_listen_type; -EPROTOTYPE: the server's is another. */
+int unix_connect_type(int type, const char *path);
 
 #endif

@@ -102,3 +102,34 @@ Test(unix_socket, connecting_does_not_wait)
     memset(path, 'x', 120);
     cr_assert_eq(unix_connect(path), -ENAMETOOLONG);
 }
+
+/* Whether a receive without room for credentials told of a message; -1: there was none. */
+static int hears(int fd)
+{
+    struct msghdr msg = {.msg_iovlen = 0};
+
+    if (recvmsg(fd, &msg, MSG_DONTWAIT) < 0)
+        return -1;
+    return (msg.msg_flags & MSG_CTRUNC) != 0;
+}
+
+Test(unix_socket, messages_tell_an_empty_one_from_the_end_on_both_sides)
+{
+    struct unix_listener second = UNIX_LISTENER_NONE;
+    int ends[2];
+
+    strcat(path, ".seqpacket");
+    cr_assert_eq(unix_listen_type(&second, SOCK_SEQPACKET, path, sizeof(path), &err), 0);
+    cr_assert_eq(unix_connect(path), -EPROTOTYPE);
+    ends[0] = unix_connect_type(SOCK_SEQPACKET, path);
+    cr_assert_geq(ends[0], 0);
+    ends[1] = accept(second.fd, NULL, NULL);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(send(ends[i], "", 0, 0), 0);
+        shutdown(ends[i], SHUT_WR);
+        cr_assert_eq(hears(ends[1 - i]), 1);
+        cr_assert_eq(hears(ends[1 - i]), 0);
+    }
+    unix_unlisten(&second);
+    cr_assert_eq(access(path, F_OK), -1);
+}
