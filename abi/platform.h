@@ -113,13 +113,14 @@ enum {
 
 /*
  * Property of a virtio_mmio node: the monitor has played the driver's part of initialisation
- * (Virtio 1.2, 3.1.1) through the device's registers already, with VERSION_1 and EVENT_IDX and
- * these queues, because twenty register accesses of 24 us each would be a third of the boot. Cells:
- * device id, number of queues, size of each, high and low half of the first queue's address, bytes
- * from queue to queue. A queue's parts lie as VIRTQ_*_OFFSET in abi/virtio.h say, zeroed.
+ * (Virtio 1.2, 3.1.1) through the device's registers already, with VERSION_1 and EVENT_IDX, the
+ * features given and these queues, because twenty register accesses of 24 us each would be a third
+ * of the boot. Cells: device id, number of queues, size of each, high and low half of the first
+ * queue's address, bytes from queue to queue, low half of the features. A queue's parts lie as
+ * VIRTQ_*_OFFSET in abi/virtio.h say, zeroed.
  */
 #define SAMARA_PROP_PRESET  "samara,preset"
-#define SAMARA_PRESET_CELLS 6
+#define SAMARA_PRESET_CELLS 7
 
 /* Property of every virtio_mmio node: the device's id, which costs an access less. u32. */
 #define SAMARA_PROP_DEVICE_ID "samara,device-id"

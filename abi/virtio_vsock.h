@@ -1,6 +1,6 @@
 /*
- * virtio-vsock (Virtio 1.2, 5.10): stream connections between guest and host, addressed by context
- * id and port.
+ * virtio-vsock (Virtio 1.2, 5.10): connections between guest and host, of bytes or of messages,
+ * addressed by context id and port.
  */
 #ifndef SAMARA_ABI_VIRTIO_VSOCK_H
 #define SAMARA_ABI_VIRTIO_VSOCK_H
@@ -8,6 +8,12 @@
 #include <stdint.h>
 
 #define VSOCK_HOST_CID 2u
+
+/* Feature bit numbers (5.10.3). */
+enum {
+    VIRTIO_VSOCK_F_STREAM = 0,
+    VIRTIO_VSOCK_F_SEQPACKET = 1,
+};
 
 /* Virtqueues (5.10.2). */
 enum {
@@ -30,7 +36,7 @@ struct virtio_vsock_hdr {
     uint32_t src_port;
     uint32_t dst_port;
     uint32_t len;
-    uint16_t type; /* VIRTIO_VSOCK_TYPE_STREAM */
+    uint16_t type; /* enum virtio_vsock_type */
     uint16_t op;   /* enum virtio_vsock_op */
     uint32_t flags;
     uint32_t buf_alloc; /* bytes the sender can hold of this connection */
@@ -38,7 +44,11 @@ struct virtio_vsock_hdr {
 } __attribute__((packed));
 _Static_assert(sizeof(struct virtio_vsock_hdr) == 44, "5.10.6");
 
-enum { VIRTIO_VSOCK_TYPE_STREAM = 1 };
+/* 5.10.6.2 */
+enum virtio_vsock_type {
+    VIRTIO_VSOCK_TYPE_STREAM = 1,
+    VIRTIO_VSOCK_TYPE_SEQPACKET = 2,
+};
 
 enum virtio_vsock_op {
     VIRTIO_VSOCK_OP_REQUEST = 1,
@@ -54,6 +64,13 @@ enum virtio_vsock_op {
 enum {
     VIRTIO_VSOCK_SHUTDOWN_RCV = 1,
     VIRTIO_VSOCK_SHUTDOWN_SEND = 2,
+};
+
+/* Flags of a SEQPACKET connection's RW (5.10.6.6.1): the packet is the last of its message; that
+ * is the last of its record. */
+enum {
+    VIRTIO_VSOCK_SEQ_EOM = 1,
+    VIRTIO_VSOCK_SEQ_EOR = 2,
 };
 
 /* Event queue (5.10.6.7). */

@@ -7,6 +7,7 @@
 
 #include "abi/memory_map.h"
 #include "abi/virtio.h"
+#include "abi/virtio_vsock.h"
 #include "monitor/boot_fdt.h"
 #include "monitor/boot_pvh.h"
 #include "monitor/boot_tables.h"
@@ -66,8 +67,11 @@ static void populate(const struct boot *b, uint64_t from, uint64_t to)
 /* vsock's rx and tx queues; nobody listens to its event queue. */
 static struct virtio_preset vsock_preset(uint64_t gpa)
 {
-    return (struct virtio_preset){
-        .device_id = VIRTIO_ID_VSOCK, .queues = 2, .size = VSOCK_QUEUE_SIZE, .gpa = gpa};
+    return (struct virtio_preset){.device_id = VIRTIO_ID_VSOCK,
+                                  .queues = 2,
+                                  .size = VSOCK_QUEUE_SIZE,
+                                  .features = VIRTIO_FEATURE(VIRTIO_VSOCK_F_SEQPACKET),
+                                  .gpa = gpa};
 }
 
 static struct place lay_out(const struct boot *b, uint64_t kernel_end, size_t info_size)

@@ -88,7 +88,8 @@ static int put_preset(void *fdt, const struct virtio_preset *p)
     const uint32_t values[SAMARA_PRESET_CELLS] = {
         p->device_id,     p->queues,
         p->size,          (uint32_t)(p->gpa >> 32),
-        (uint32_t)p->gpa, (uint32_t)virtio_preset_stride(p)};
+        (uint32_t)p->gpa, (uint32_t)virtio_preset_stride(p),
+        p->features};
     fdt32_t cells[SAMARA_PRESET_CELLS];
 
     for (unsigned i = 0; i < SAMARA_PRESET_CELLS; i++)

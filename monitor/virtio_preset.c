@@ -51,7 +51,7 @@ int virtio_preset_apply(const struct virtio_preset *p, struct mmio_bus *bus, uin
 {
     const struct registers r = {bus, regs};
     const uint64_t features =
-        VIRTIO_FEATURE(VIRTIO_F_VERSION_1) | VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX);
+        VIRTIO_FEATURE(VIRTIO_F_VERSION_1) | VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) | p->features;
     const uint32_t found = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
     const uint32_t running = found | VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK;
 

@@ -13,8 +13,9 @@
 
 struct virtio_preset {
     uint32_t device_id;
-    uint32_t queues; /* 0: none */
-    uint32_t size;   /* entries of each queue */
+    uint32_t queues;   /* 0: none */
+    uint32_t size;     /* entries of each queue */
+    uint32_t features; /* beside VERSION_1 and EVENT_IDX */
     uint64_t
         gpa; /* of zeroed, page-aligned memory for them: queues * virtio_preset_stride() bytes */
 };

@@ -17,6 +17,7 @@ struct boot_preset {
     u32 queues; /* 0: none */
     u32 size;
     u32 stride;
+    u32 features; /* the low half */
     u64 gpa;
 };
 

@@ -242,7 +242,7 @@ static bool platform_node(struct boot_info *out, struct node *n, const struct no
 /* SAMARA_PROP_PRESET, if the node has it; what does not add up is malformed. */
 static bool take_preset(struct bytes b, struct boot_preset *out)
 {
-    u64 cells[4];
+    u64 cells[5] = {0};
 
     if (b.len == 0)
         return true;
@@ -252,10 +252,12 @@ static bool take_preset(struct bytes b, struct boot_preset *out)
         take_cells(&b, 1, &cells[i]);
     take_cells(&b, 2, &out->gpa);
     take_cells(&b, 1, &cells[3]);
+    take_cells(&b, 1, &cells[4]);
     out->device_id = (u32)cells[0];
     out->queues = (u32)cells[1];
     out->size = (u32)cells[2];
     out->stride = (u32)cells[3];
+    out->features = (u32)cells[4];
     return true;
 }
 

@@ -128,6 +128,8 @@ bool virtio_find(const struct boot_info *info, u32 id, u64 wanted, struct virtio
             *out = device_at(v, edge);
             out->preset = v->preset;
             out->event_idx = true;
+            out->features = v->preset.features | VIRTIO_FEATURE(VIRTIO_F_VERSION_1) |
+                            VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX);
             return true;
         }
         if (virtio_is(info, i, id) && virtio_begin(v, edge, wanted, out))

@@ -105,11 +105,12 @@ Test(boot_fdt, an_empty_environment_is_left_out)
 Test(boot_fdt, the_platform_and_devices_are_where_the_memory_map_says)
 {
     const struct boot_device devices[2] = {
-        {.slot = 0, .preset = {.device_id = 19, .queues = 3, .size = 128, .gpa = 0x200000}},
+        {.slot = 0,
+         .preset = {.device_id = 19, .queues = 3, .size = 128, .features = 2, .gpa = 0x200000}},
         {.slot = 1, .device_id = 2}};
     struct boot_fdt c = example();
     const void *reg;
-    fdt32_t vector, id;
+    fdt32_t vector, id, preset[SAMARA_PRESET_CELLS];
 
     c.devices = devices;
     c.device_count = 2;
@@ -123,7 +124,9 @@ Test(boot_fdt, the_platform_and_devices_are_where_the_memory_map_says)
     cr_assert_eq(fdt32_to_cpu(vector), SAMARA_VECTOR_VIRTIO + 1u);
     memcpy(&id, property("/virtio_mmio@d0002000", SAMARA_PROP_DEVICE_ID, 4), 4);
     cr_assert_eq(fdt32_to_cpu(id), 2);
-    property("/virtio_mmio@d0001000", SAMARA_PROP_PRESET, 4 * SAMARA_PRESET_CELLS);
+    memcpy(preset, property("/virtio_mmio@d0001000", SAMARA_PROP_PRESET, sizeof(preset)),
+           sizeof(preset));
+    cr_assert_eq(fdt32_to_cpu(preset[6]), 2);
     cr_assert_null(fdt_getprop(buffer, fdt_path_offset(buffer, "/virtio_mmio@d0002000"),
                                SAMARA_PROP_PRESET, NULL));
 }
