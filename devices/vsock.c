@@ -44,6 +44,11 @@ static void work_task(void *arg)
 
 /* --- the device --- */
 
+bool vsock_has_messages(const struct vsock *vsock)
+{
+    return vsock->device.state.driver_features & VIRTIO_FEATURE(VIRTIO_VSOCK_F_SEQPACKET);
+}
+
 static void vsock_notify(struct virtio_device *dev, unsigned queue)
 {
     if (queue != VIRTIO_VSOCK_QUEUE_EVENT) /* its buffers wait until there is an event */
@@ -99,6 +104,7 @@ static void vsock_config_read(struct virtio_device *dev, uint32_t offset, void *
 static const struct virtio_ops vsock_ops = {
     .name = "vsock",
     .device_id = VIRTIO_ID_VSOCK,
+    .features = VIRTIO_FEATURE(VIRTIO_VSOCK_F_STREAM) | VIRTIO_FEATURE(VIRTIO_VSOCK_F_SEQPACKET),
     .queues = VIRTIO_VSOCK_QUEUES,
     .queue_size = QUEUE_SIZE,
     .config_size = sizeof(struct virtio_vsock_config),
@@ -127,18 +133,20 @@ struct vsock *vsock_new(const struct vsock_config *config, const struct virtio_h
     virtio_init(&vsock->device, &vsock_ops, host);
     vsock->loop = loop;
     vsock->guest_cid = config->guest_cid;
-    vsock->listen_fd = vsock->listen_watch = -1;
+    for (unsigned i = 0; i < VSOCK_KINDS; i++)
+        vsock->entrances[i] = (struct vsock_entrance){vsock, (enum vsock_kind)i, -1, -1};
     vsock->ready_end = &vsock->ready;
     vsock->used = VSOCK_STDIO;
     vsock->answer_ns = VSOCK_ANSWER_MS * UINT64_C(1000000);
     vsock->work = (struct loop_task){.fn = work_task, .arg = vsock};
     for (int i = 0; i < VSOCK_STDIO; i++)
         vsock->stdio[i] = STREAM_CLOSED;
-    if (!buffer_pool_open(vsock)) {
+    if (!buffer_pool_open(vsock) || !marks_open(vsock)) {
         err_sys(err, "vsock: memory for buffers");
         goto fail;
     }
-    vsock->listen_fd = config->listen_fd;
+    for (unsigned i = 0; i < VSOCK_KINDS; i++)
+        vsock->entrances[i].fd = config->listen_fds[i];
     vsock->dial = config->dial;
     vsock->dial_arg = config->dial_arg;
     memcpy(vsock->stdio, config->stdio, sizeof(vsock->stdio));
@@ -160,14 +168,16 @@ void vsock_free(struct vsock *vsock)
     loop_timer_cancel(vsock->loop, &vsock->due);
     loop_unpost(vsock->loop, &vsock->work);
     host_stop(vsock);
-    if (vsock->listen_fd >= 0)
-        close(vsock->listen_fd);
+    for (unsigned i = 0; i < VSOCK_KINDS; i++)
+        if (vsock->entrances[i].fd >= 0)
+            close(vsock->entrances[i].fd);
     for (unsigned i = 0; i < vsock->used; i++)
         if (vsock->conns[i].state != CONN_FREE)
             conn_free(&vsock->conns[i]);
     for (int i = 0; i < VSOCK_STDIO; i++)
         stream_close(&vsock->stdio[i]);
     buffer_pool_close(vsock);
+    marks_close(vsock);
     free(vsock);
 }
 
@@ -183,7 +193,7 @@ static uint64_t held_bytes(const struct vsock *vsock, enum which which)
         const struct vsock_conn *conn = &vsock->conns[i];
 
         if (conn->state != CONN_FREE && (which == ALL || conn->stdio >= 0))
-            held += conn->held;
+            held += conn->held - conn->part; /* what has not ended never will */
     }
     return held;
 }

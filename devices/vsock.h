@@ -1,11 +1,17 @@
 /*
- * The virtio-vsock device (Virtio 1.2, 5.10): streams between the guest and UNIX sockets or the
+ * The virtio-vsock device (Virtio 1.2, 5.10): connections between the guest and UNIX sockets or the
  * monitor's own stdio. Clients use it as they use Firecracker's:
  *
  *     host to guest: connect to PATH, send "CONNECT <port>\n", read "OK <hostport>\n", talk
  *     guest to host: port N reaches the UNIX socket PATH_N; nobody there is a reset
  *
  * A client is hung up on if the guest has not answered after VSOCK_ANSWER_MS.
+ *
+ * SEQPACKET connections end in UNIX sockets of that type, message for message: clients have a
+ * listening socket of their own, where each line is one message, and PATH_N is asked for the type
+ * that the guest asked for. Such sockets need SO_PASSCRED, which tells an empty message from the
+ * end (vsock_message.c). A message has at most what the receiver's window takes: see
+ * VSOCK_MESSAGE_MOST.
  *
  * Ports SAMARA_STDIO_PORT + 0, 1, 2 of the host are the program's stdin, stdout, stderr.
  *
@@ -28,16 +34,23 @@
 /* Characters of a path, which leaves room in a socket's address for "_4294967295". */
 #define VSOCK_PATH_MAX 96
 
+/* Bytes of a message from the host; one from the guest is bounded by the window that it is given,
+ * 63 KiB, or 15 KiB for a connection when there are more than a thousand. */
+#define VSOCK_MESSAGE_MOST (64 << 10)
+
 struct vsock;
 
-/* The guest wants to connect to port: the owner connects to whoever listens at PATH_port and hands
- * the answer to vsock_dialled later, not from inside. False: not now, ask again. */
-typedef bool (*vsock_dial_fn)(void *arg, uint32_t port, uint64_t ticket);
+enum vsock_kind { VSOCK_BYTES, VSOCK_MESSAGES, VSOCK_KINDS }; /* STREAM, SEQPACKET */
+
+/* The guest wants to connect to port: the owner connects to whoever listens at PATH_port with a
+ * socket of that type and hands the answer to vsock_dialled later, not from inside. False: not now,
+ * ask again. */
+typedef bool (*vsock_dial_fn)(void *arg, uint32_t port, enum vsock_kind kind, uint64_t ticket);
 
 struct vsock_config {
     uint64_t guest_cid;
-    int listen_fd;      /* of the socket at PATH, which does not block; -1: none. Handed over */
-    vsock_dial_fn dial; /* NULL: nobody is there */
+    int listen_fds[VSOCK_KINDS]; /* for clients; they do not block; -1: none. Handed over */
+    vsock_dial_fn dial;          /* NULL: nobody is there */
     void *dial_arg;
     struct stream_fd stdio[3]; /* stdin, stdout, stderr, fd -1 for those not wanted; handed over */
     /* The host failed to read or write stream `number` (0-2) for a reason (errno) other than that
@@ -48,7 +61,7 @@ struct vsock_config {
 };
 
 /* NULL with err. The caller ignores SIGPIPE. On success the device owns config->stdio and
- * listen_fd, on failure the caller still does. */
+ * listen_fds, on failure the caller still does. */
 struct vsock *vsock_new(const struct vsock_config *config, const struct virtio_host *host,
                         struct event_loop *loop, struct err *err);
 

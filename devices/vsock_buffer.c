@@ -20,9 +20,15 @@ static size_t place_of(size_t slot)
     return large * VSOCK_CREDIT_LARGE + medium * VSOCK_CREDIT_MEDIUM + small * VSOCK_CREDIT_SMALL;
 }
 
-static size_t pool_bytes(void)
+size_t buffer_places(void)
 {
     return place_of(VSOCK_CONNS);
+}
+
+/* Behind the last one there is the stage. */
+static size_t pool_bytes(void)
+{
+    return buffer_places() + VSOCK_MESSAGE_MOST;
 }
 
 bool buffer_pool_open(struct vsock *vsock)
@@ -33,6 +39,7 @@ bool buffer_pool_open(struct vsock *vsock)
     if (pool == MAP_FAILED)
         return false;
     vsock->pool = pool;
+    vsock->stage.bytes = vsock->pool + buffer_places();
     return true;
 }
 
@@ -48,22 +55,33 @@ static size_t slot_of(const struct vsock_conn *conn)
     return (size_t)(conn - conn->vsock->conns);
 }
 
+size_t buffer_place(const struct vsock_conn *conn)
+{
+    return place_of(slot_of(conn));
+}
+
+uint32_t buffer_size(const struct vsock_conn *conn)
+{
+    size_t slot = slot_of(conn), size = place_of(slot + 1) - place_of(slot);
+
+    if (conn->kind == VSOCK_MESSAGES && size > VSOCK_MESSAGE_RING)
+        size = VSOCK_MESSAGE_RING;
+    return (uint32_t)size;
+}
+
 uint32_t conn_buf_alloc(const struct vsock_conn *conn)
 {
-    size_t slot = slot_of(conn);
-
-    return (uint32_t)(place_of(slot + 1) - place_of(slot));
+    return buffer_size(conn) - (conn->kind == VSOCK_MESSAGES ? VSOCK_EMPTY_MOST : 0);
 }
 
 static uint8_t *buffer_of(const struct vsock_conn *conn)
 {
-    return conn->vsock->pool + place_of(slot_of(conn));
+    return conn->vsock->pool + buffer_place(conn);
 }
 
-/* The ring as at most two pieces of len bytes from `offset` on. */
-static int pieces(const struct vsock_conn *conn, uint32_t offset, uint32_t len, struct iovec iov[2])
+int buffer_pieces(const struct vsock_conn *conn, uint32_t offset, uint32_t len, struct iovec iov[2])
 {
-    uint32_t size = conn_buf_alloc(conn);
+    uint32_t size = buffer_size(conn);
     uint32_t at = (conn->head + offset) % size;
     uint32_t first = len < size - at ? len : size - at;
 
@@ -75,9 +93,9 @@ static int pieces(const struct vsock_conn *conn, uint32_t offset, uint32_t len, 
 void buffer_put(struct vsock_conn *conn, struct vq_request *req, uint32_t len)
 {
     struct iovec iov[2];
-    int count = pieces(conn, conn->held, len, iov);
+    int count = buffer_pieces(conn, conn->held, len, iov);
 
-    assert(len <= conn_buf_alloc(conn) - conn->held && len <= vq_readable(req));
+    assert(len <= buffer_size(conn) - conn->held && len <= vq_readable(req));
     for (int i = 0; i < count; i++)
         (void)vq_read(req, iov[i].iov_base, iov[i].iov_len);
     conn->held += len;
@@ -90,19 +108,37 @@ static void give_back(struct vsock_conn *conn)
 
     if (conn->stdio >= 0 || before == conn)
         return;
-    if (before != NULL && before->held == 0)
-        madvise(buffer_of(before), conn_buf_alloc(before), MADV_DONTNEED);
+    if (before != NULL && before->held == 0) {
+        madvise(buffer_of(before), place_of(slot_of(before) + 1) - buffer_place(before),
+                MADV_DONTNEED);
+        marks_give_back(before);
+    }
     conn->vsock->warm = conn;
 }
 
 uint32_t buffer_drop(struct vsock_conn *conn)
 {
-    uint32_t held = conn->held;
+    uint32_t held = conn->held, bytes = held - conn->empties;
 
+    if (held == 0)
+        return 0;
+    if (conn->kind == VSOCK_MESSAGES)
+        marks_clear(conn);
     conn->head = conn->held = 0;
-    if (held > 0)
-        give_back(conn);
-    return held;
+    conn->whole = conn->empties = conn->part = 0;
+    give_back(conn);
+    return bytes;
+}
+
+void buffer_consume(struct vsock_conn *conn, uint32_t len)
+{
+    assert(len <= conn->held);
+    if (len == conn->held) {
+        buffer_drop(conn);
+        return;
+    }
+    conn->held -= len;
+    conn->head = (conn->head + len) % buffer_size(conn);
 }
 
 int buffer_flush(struct vsock_conn *conn, uint32_t *written)
@@ -112,16 +148,11 @@ int buffer_flush(struct vsock_conn *conn, uint32_t *written)
 
     *written = 0;
     while (conn->held > 0) {
-        moved = stream_writev(&conn->stream, iov, pieces(conn, 0, conn->held, iov));
+        moved = stream_writev(&conn->stream, iov, buffer_pieces(conn, 0, conn->held, iov));
         if (moved <= 0)
             return moved < 0 ? (int)moved : -EAGAIN;
         *written += (uint32_t)moved;
-        if ((uint32_t)moved == conn->held) {
-            buffer_drop(conn);
-            break;
-        }
-        conn->held -= (uint32_t)moved;
-        conn->head = (conn->head + (uint32_t)moved) % conn_buf_alloc(conn);
+        buffer_consume(conn, (uint32_t)moved);
     }
     return 0;
 }

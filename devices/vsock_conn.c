@@ -83,10 +83,11 @@ static struct vsock_conn *reclaim(struct vsock *vsock)
 }
 
 static void conn_init(struct vsock_conn *conn, struct vsock *vsock, struct stream_fd stream,
-                      enum vsock_conn_state state)
+                      enum vsock_conn_state state, enum vsock_kind kind)
 {
     *conn = (struct vsock_conn){.vsock = vsock,
                                 .state = state,
+                                .kind = kind,
                                 .stream = stream,
                                 .stdio = -1,
                                 .watch = -1,
@@ -97,7 +98,7 @@ static void conn_init(struct vsock_conn *conn, struct vsock *vsock, struct strea
 }
 
 struct vsock_conn *conn_new(struct vsock *vsock, struct stream_fd stream,
-                            enum vsock_conn_state state)
+                            enum vsock_conn_state state, enum vsock_kind kind)
 {
     struct vsock_conn *conn = vsock->free;
 
@@ -109,7 +110,7 @@ struct vsock_conn *conn_new(struct vsock *vsock, struct stream_fd stream,
         return NULL;
     if (conn == vsock->free)
         vsock->free = conn->hash_next;
-    conn_init(conn, vsock, stream, state);
+    conn_init(conn, vsock, stream, state, kind);
     return conn;
 }
 
@@ -118,7 +119,7 @@ struct vsock_conn *conn_new_stdio(struct vsock *vsock, int number)
     struct vsock_conn *conn = &vsock->conns[number];
 
     assert(vsock->stdio[number].fd >= 0 && conn->state == CONN_FREE);
-    conn_init(conn, vsock, vsock->stdio[number], CONN_OPEN);
+    conn_init(conn, vsock, vsock->stdio[number], CONN_OPEN, VSOCK_BYTES);
     vsock->stdio[number] = STREAM_CLOSED;
     conn->stdio = number;
     conn->reads = number == 0;
@@ -139,6 +140,7 @@ void conn_free(struct vsock_conn *conn)
     struct vsock *vsock = conn->vsock;
 
     conn_unschedule(conn);
+    message_unstage(conn);
     if (conn_is_named(conn))
         forget_name(conn);
     vsock->handshakes -= conn->state == CONN_HANDSHAKE;
@@ -154,16 +156,26 @@ void conn_free(struct vsock_conn *conn)
 
 /* --- watching --- */
 
+/* A message may need more credit than others would miss: its sender hears of any there is. */
+static int flush_held(struct vsock_conn *conn)
+{
+    uint32_t written;
+    int result =
+        conn->kind == VSOCK_MESSAGES ? message_flush(conn, &written) : buffer_flush(conn, &written);
+
+    conn_forwarded(conn, written);
+    if (conn->kind == VSOCK_MESSAGES && written > 0 && conn->state == CONN_OPEN)
+        conn_post(conn, PENDING_CREDIT);
+    return result;
+}
+
 /* The stream of an open or draining connection has moved. May free it. */
 static void stream_event(struct vsock_conn *conn, uint32_t events)
 {
-    uint32_t written = 0;
     int result = 0;
 
-    if (conn->held > 0 && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) {
-        result = buffer_flush(conn, &written);
-        conn_forwarded(conn, written);
-    }
+    if (conn->held > 0 && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+        result = flush_held(conn);
     if (conn->hung_up && conn->writes && !conn->reads)
         result = -EPIPE;
     if (result != 0 && result != -EAGAIN)
@@ -267,6 +279,7 @@ void conn_reset(struct vsock_conn *conn)
         return;
     }
     buffer_drop(conn);
+    message_unstage(conn);
     close_stream(conn);
     conn->state = CONN_RESETTING;
     conn->due_ns = 0;
@@ -277,6 +290,8 @@ void conn_reset(struct vsock_conn *conn)
 
 void conn_abandon(struct vsock_conn *conn)
 {
+    message_drop_part(conn);
+    message_unstage(conn);
     if (conn->held == 0) {
         conn_free(conn);
         return;
@@ -405,6 +420,10 @@ void conn_guest_shutdown(struct vsock_conn *conn, uint32_t flags)
     conn->guest_shut |= flags & (VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND);
     if ((conn->guest_shut & ~before) & VIRTIO_VSOCK_SHUTDOWN_RCV)
         stream_unread(&conn->stream, conn->sent - conn->peer_forwarded);
+    if (conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_RCV)
+        message_unstage(conn);
+    if (conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND)
+        message_drop_part(conn);
     if (conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_RCV && conn->reads)
         close_direction(conn, SHUT_RD);
     if (conn->held == 0)

@@ -3,7 +3,8 @@
  * from the device's owner: the one that listens at the beginning, those to servers on demand.
  *
  * A client's line is peeked at until its newline is there, so that nothing behind it is taken from
- * the stream. Clients that say nothing are few: the oldest gives way.
+ * the stream; one of messages is the first of them. Clients that say nothing are few: the oldest
+ * gives way.
  */
 #include "devices/vsock_state.h"
 
@@ -43,18 +44,19 @@ static void drop_oldest_handshake(struct vsock *vsock)
         conn_free(oldest);
 }
 
-static bool accept_one(struct vsock *vsock)
+static bool accept_one(const struct vsock_entrance *at)
 {
+    struct vsock *vsock = at->vsock;
     struct stream_fd stream = {.kind = STREAM_SOCKET};
     struct vsock_conn *conn;
     int reason;
 
-    stream.fd = accept4(vsock->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    stream.fd = accept4(at->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (stream.fd < 0)
         return false;
     if (vsock->handshakes == VSOCK_HANDSHAKES)
         drop_oldest_handshake(vsock);
-    conn = conn_new(vsock, stream, CONN_HANDSHAKE);
+    conn = conn_new(vsock, stream, CONN_HANDSHAKE, at->kind);
     if (conn == NULL) {
         stream_close(&stream);
         errno = EMFILE; /* as good a name for a full table */
@@ -70,11 +72,12 @@ static bool accept_one(struct vsock *vsock)
 
 static void listen_event(void *arg, uint32_t events)
 {
-    struct vsock *vsock = arg;
+    const struct vsock_entrance *at = arg;
+    struct vsock *vsock = at->vsock;
 
     (void)events;
     for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
-        if (accept_one(vsock))
+        if (accept_one(at))
             continue;
         if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
             host_stop(vsock); /* out of something: a full backlog must not keep us busy */
@@ -93,15 +96,21 @@ void host_start(struct vsock *vsock)
 {
     vsock->listen_again.fn = listen_again;
     vsock->listen_again.arg = vsock;
-    if (vsock->listen_fd >= 0 && vsock->listen_watch < 0)
-        vsock->listen_watch = loop_add(vsock->loop, vsock->listen_fd, EPOLLIN, listen_event, vsock);
+    for (unsigned i = 0; i < VSOCK_KINDS; i++) {
+        struct vsock_entrance *at = &vsock->entrances[i];
+
+        if (at->fd >= 0 && at->watch < 0)
+            at->watch = loop_add(vsock->loop, at->fd, EPOLLIN, listen_event, at);
+    }
 }
 
 void host_stop(struct vsock *vsock)
 {
     loop_timer_cancel(vsock->loop, &vsock->listen_again);
-    loop_del(vsock->loop, vsock->listen_watch);
-    vsock->listen_watch = -1;
+    for (unsigned i = 0; i < VSOCK_KINDS; i++) {
+        loop_del(vsock->loop, vsock->entrances[i].watch);
+        vsock->entrances[i].watch = -1;
+    }
 }
 
 /* --- CONNECT --- */
@@ -137,28 +146,33 @@ static uint32_t free_port(struct vsock *vsock, uint32_t guest_port)
     return vsock->next_port;
 }
 
-/* As recv(), by the one call that the seccomp policy has for sockets. */
+/* As recv(), by the one call that the seccomp policy has for sockets. Of a message that is longer
+ * than len all of it is counted. */
 static ssize_t receive(const struct vsock_conn *conn, char *to, size_t len, int flags)
 {
     struct iovec iov = {.iov_base = to, .iov_len = len};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
+    if (conn->kind == VSOCK_MESSAGES)
+        flags |= MSG_TRUNC;
     return recvmsg(conn->stream.fd, &msg, flags | MSG_DONTWAIT);
 }
 
 void host_handshake(struct vsock_conn *conn)
 {
     char line[LINE_BYTES];
+    bool messages = conn->kind == VSOCK_MESSAGES;
     ssize_t got = receive(conn, line, sizeof(line), MSG_PEEK);
-    const char *end = got > 0 ? memchr(line, '\n', (size_t)got) : NULL;
+    const char *end = got > 0 && got <= LINE_BYTES ? memchr(line, '\n', (size_t)got) : NULL;
     size_t len = end != NULL ? (size_t)(end - line) : 0;
     uint32_t port;
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (end == NULL && got > 0 && got < LINE_BYTES && !conn->hung_up)
+    if (end == NULL && got > 0 && got < LINE_BYTES && !conn->hung_up && !messages)
         return; /* the rest is to come */
     if (conn->hung_up || end == NULL || !parse_connect(line, len, &port) ||
+        (messages && (!vsock_has_messages(conn->vsock) || got != (ssize_t)len + 1)) ||
         receive(conn, line, len + 1, 0) != (ssize_t)len + 1) {
         conn_free(conn);
         return;
@@ -195,9 +209,9 @@ static struct vsock_conn *conn_of_ticket(struct vsock *vsock, uint64_t ticket)
     return conn->state == CONN_CONNECTING && conn->born == ticket / VSOCK_CONNS ? conn : NULL;
 }
 
-struct vsock_conn *host_connect(struct vsock *vsock)
+struct vsock_conn *host_connect(struct vsock *vsock, enum vsock_kind kind)
 {
-    return vsock->dial != NULL ? conn_new(vsock, STREAM_CLOSED, CONN_CONNECTING) : NULL;
+    return vsock->dial != NULL ? conn_new(vsock, STREAM_CLOSED, CONN_CONNECTING, kind) : NULL;
 }
 
 static void wait_for_server(struct vsock_conn *conn)
@@ -213,7 +227,7 @@ void host_dial(struct vsock_conn *conn)
     const struct vsock *vsock = conn->vsock;
 
     conn->due_ns = 0;
-    if (!vsock->dial(vsock->dial_arg, conn->host_port, ticket_of(conn)))
+    if (!vsock->dial(vsock->dial_arg, conn->host_port, conn->kind, ticket_of(conn)))
         wait_for_server(conn);
 }
 

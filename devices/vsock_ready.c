@@ -30,7 +30,9 @@ void conn_forwarded(struct vsock_conn *conn, uint32_t bytes)
 
 bool conn_has_data(const struct vsock_conn *conn)
 {
-    return conn->state == CONN_OPEN && conn->reads && conn->readable && conn_credit(conn) > 0;
+    uint32_t least = conn->next > 0 ? conn->next : 1;
+
+    return conn->state == CONN_OPEN && conn->reads && conn->readable && conn_credit(conn) >= least;
 }
 
 void conn_schedule(struct vsock_conn *conn)

@@ -1,7 +1,8 @@
 /*
  * Packets to the guest: see vsock_state.h. Each turn gives the connections in the ready list one
  * packet each, in order, until the guest's buffers, the list or the turn's budget end. Data is read
- * from the host straight into the guest's buffer behind room left for the header.
+ * from the host straight into the guest's buffer behind room left for the header. A message that is
+ * under way in several packets goes on before all else.
  */
 #include "devices/vsock_state.h"
 
@@ -24,7 +25,8 @@ static struct virtio_vsock_hdr header(struct vsock_conn *conn, uint16_t op, uint
         .src_port = conn->host_port,
         .dst_port = conn->guest_port,
         .len = len,
-        .type = VIRTIO_VSOCK_TYPE_STREAM,
+        .type =
+            conn->kind == VSOCK_MESSAGES ? VIRTIO_VSOCK_TYPE_SEQPACKET : VIRTIO_VSOCK_TYPE_STREAM,
         .op = op,
         .flags = op == VIRTIO_VSOCK_OP_SHUTDOWN ? conn->our_shut : 0,
         .buf_alloc = conn_buf_alloc(conn),
@@ -40,7 +42,7 @@ static void send_refusal(struct vsock *vsock, struct vq_request *req)
         .dst_cid = vsock->guest_cid,
         .src_port = refusal->host_port,
         .dst_port = refusal->guest_port,
-        .type = VIRTIO_VSOCK_TYPE_STREAM,
+        .type = refusal->type,
         .op = VIRTIO_VSOCK_OP_RST,
     };
 
@@ -78,29 +80,103 @@ static void send_control(struct vsock_conn *conn, struct vq_request *req)
         conn_free(conn);
 }
 
-/* Reads data from the host into the request and sends it. False if there was none after all. */
-static bool send_data(struct vsock_conn *conn, struct vq_request *req, size_t *budget)
+/* The request has len bytes of data. */
+static void complete_data(struct vsock_conn *conn, struct vq_request *req, uint32_t len,
+                          uint32_t flags, size_t *budget)
 {
-    ssize_t len = vq_write_from_fd(req, &conn->stream, conn_credit(conn));
     struct virtio_vsock_hdr hdr;
 
-    if (len == -EAGAIN) {
-        conn->readable = false;
-        return false;
-    }
-    if (len <= 0) { /* an error other than "later" ends the stream as well */
-        if (len < 0)
-            conn_stdio_failed(conn, (int)-len);
-        conn_end_read(conn);
-        return false;
-    }
-    conn->sent += (uint32_t)len;
+    conn->sent += len;
     conn->pending &= ~(unsigned)PENDING_CREDIT;
-    *budget -= (size_t)len < *budget ? (size_t)len : *budget;
-    hdr = header(conn, VIRTIO_VSOCK_OP_RW, (uint32_t)len);
+    *budget -= len < *budget ? len : *budget;
+    hdr = header(conn, VIRTIO_VSOCK_OP_RW, len);
+    hdr.flags = flags;
     vq_fill(req, 0, &hdr, sizeof(hdr));
     vq_complete(req);
-    return true;
+}
+
+/* There is nothing to read: result is -EAGAIN, 0 or another error, which ends the stream as well.
+ */
+static void stop_reading(struct vsock_conn *conn, ssize_t result)
+{
+    if (result == -EAGAIN) {
+        conn->readable = false;
+        return;
+    }
+    if (result < 0)
+        conn_stdio_failed(conn, (int)-result);
+    conn_end_read(conn);
+}
+
+/* Reads data from the host into the request and sends it. False if there was none after all. */
+static bool send_bytes(struct vsock_conn *conn, struct vq_request *req, size_t *budget)
+{
+    ssize_t len = vq_write_from_fd(req, &conn->stream, conn_credit(conn));
+
+    if (len > 0)
+        complete_data(conn, req, (uint32_t)len, 0, budget);
+    else
+        stop_reading(conn, len);
+    return len > 0;
+}
+
+/* --- messages --- */
+
+/* Sends what fits of the one that is staged. */
+static void send_part(struct vsock *vsock, struct vq_request *req, size_t *budget)
+{
+    struct vsock_stage *stage = &vsock->stage;
+    struct vsock_conn *conn = stage->conn;
+    uint32_t left = stage->len - stage->at;
+    uint32_t len = left < vq_writable(req) ? left : (uint32_t)vq_writable(req);
+
+    (void)vq_write(req, stage->bytes + stage->at, len);
+    stage->at += len;
+    if (len == left)
+        stage->conn = NULL;
+    complete_data(conn, req, len, len == left ? VIRTIO_VSOCK_SEQ_EOM : 0, budget);
+    conn_schedule(conn);
+}
+
+/* The guest has room for the next message. False if it was not there after all. */
+static bool move_message(struct vsock_conn *conn, struct vq_request *req, uint32_t len,
+                         size_t *budget)
+{
+    bool fits = len <= vq_writable(req);
+    ssize_t got = fits ? message_read(conn, req, len) : message_stage(conn, len);
+
+    conn->next = 0;
+    if (got < 0)
+        stop_reading(conn, got);
+    else if (fits)
+        complete_data(conn, req, (uint32_t)got, VIRTIO_VSOCK_SEQ_EOM, budget);
+    else
+        send_part(conn->vsock, req, budget);
+    return got >= 0;
+}
+
+static bool send_message(struct vsock_conn *conn, struct vq_request *req, size_t *budget)
+{
+    ssize_t len = message_next(conn);
+
+    if (len < 0) {
+        stop_reading(conn, len);
+        return false;
+    }
+    if (len > VSOCK_MESSAGE_MOST || len > conn->peer_alloc) {
+        device_log(&conn->vsock->device, "a message of %zd bytes is more than the guest takes",
+                   len);
+        conn_reset(conn);
+        return false;
+    }
+    conn->next = (uint32_t)len;
+    return conn_has_data(conn) && move_message(conn, req, (uint32_t)len, budget);
+}
+
+static bool send_data(struct vsock_conn *conn, struct vq_request *req, size_t *budget)
+{
+    return conn->kind == VSOCK_MESSAGES ? send_message(conn, req, budget)
+                                        : send_bytes(conn, req, budget);
 }
 
 /* Sends one packet of whoever is first. The request is completed or put back. */
@@ -108,6 +184,10 @@ static void send_one(struct vsock *vsock, struct vq_request *req, size_t *budget
 {
     struct vsock_conn *conn = vsock->ready;
 
+    if (vsock->stage.conn != NULL) {
+        send_part(vsock, req, budget);
+        return;
+    }
     if (vsock->refusals > 0) {
         send_refusal(vsock, req);
         return;
@@ -125,7 +205,7 @@ static void send_one(struct vsock *vsock, struct vq_request *req, size_t *budget
 
 static bool is_idle(const struct vsock *vsock)
 {
-    return vsock->ready == NULL && vsock->refusals == 0;
+    return vsock->ready == NULL && vsock->refusals == 0 && vsock->stage.conn == NULL;
 }
 
 /* Takes a buffer of the guest and leaves room for the header in it. False: none, or a bad one. */

@@ -7,6 +7,7 @@
  *     vsock_conn.c    the connections: table, watching, waiting, life
  *     vsock_ready.c   their credit and their turns
  *     vsock_buffer.c  what the host did not take at once
+ *     vsock_message.c the same for messages, and those to the guest
  *     vsock.c         the device: creation, operations, end
  *
  * Data is never held before it is needed: what comes from the host is read straight into the
@@ -31,6 +32,10 @@ enum {
     VSOCK_HANDSHAKES = 64,
     VSOCK_REFUSALS = 64, /* resets for which there is no connection */
 };
+
+/* Of SEQPACKET: the bytes of a ring, and how many of them are for empty messages, which no credit
+ * bounds. */
+enum { VSOCK_MESSAGE_RING = 64 << 10, VSOCK_EMPTY_MOST = 1 << 10 };
 
 /* Bytes that a connection holds for a host that does not read: those that come first have more,
  * which bulk wants. 136 MiB of address space in all, of which nothing is used that is not held. */
@@ -64,6 +69,7 @@ enum {
 struct vsock_conn {
     struct vsock *vsock;
     enum vsock_conn_state state;
+    enum vsock_kind kind;
     uint32_t host_port, guest_port;
     struct vsock_conn *hash_next;                /* also the list of free ones */
     struct vsock_conn *ready_next, **ready_link; /* in the list of those with something to send */
@@ -90,11 +96,32 @@ struct vsock_conn {
     uint32_t peer_alloc, peer_forwarded;
 
     uint32_t head, held; /* of its buffer: see vsock_buffer.c */
+
+    /* Of SEQPACKET: see vsock_message.c. */
+    uint32_t whole;   /* messages that are held */
+    uint32_t empties; /* those among them that are empty: each is one of `held` nevertheless */
+    uint32_t part;    /* bytes held behind them, of a message that has not ended */
+    uint32_t next;    /* bytes of the host's next message, if it was too long for the credit */
 };
 
 struct vsock_refusal {
     uint64_t cid; /* whom the guest had addressed */
     uint32_t host_port, guest_port;
+    uint16_t type;
+};
+
+/* A socket where clients connect. */
+struct vsock_entrance {
+    struct vsock *vsock;
+    enum vsock_kind kind;
+    int fd, watch;
+};
+
+/* A message to the guest that takes several packets; conn NULL: none. */
+struct vsock_stage {
+    struct vsock_conn *conn;
+    uint32_t at, len;
+    uint8_t *bytes;
 };
 
 struct vsock {
@@ -107,7 +134,7 @@ struct vsock {
 
     vsock_dial_fn dial;
     void *dial_arg;
-    int listen_fd, listen_watch;
+    struct vsock_entrance entrances[VSOCK_KINDS];
     struct loop_timer listen_again;
     unsigned handshakes;
     uint64_t births;
@@ -121,7 +148,9 @@ struct vsock {
     unsigned refusal_head, refusals; /* a ring */
     struct vsock_refusal refusal[VSOCK_REFUSALS];
 
-    uint8_t *pool;           /* the connections' buffers */
+    uint8_t *pool;  /* the connections' buffers */
+    uint8_t *marks; /* the ends of messages in them */
+    struct vsock_stage stage;
     struct vsock_conn *warm; /* has an empty buffer that still takes memory */
 
     struct loop_task work; /* what one turn left over */
@@ -139,7 +168,7 @@ struct vsock {
 
 /* A connection over a stream, which is handed over, or NULL if the table is full. */
 struct vsock_conn *conn_new(struct vsock *vsock, struct stream_fd stream,
-                            enum vsock_conn_state state);
+                            enum vsock_conn_state state, enum vsock_kind kind);
 /* Hands over stdio stream `number` (0-2), which is there; its place is never taken. */
 struct vsock_conn *conn_new_stdio(struct vsock *vsock, int number);
 /* Gives it its ports and makes it findable. */
@@ -189,14 +218,50 @@ void conn_forwarded(struct vsock_conn *conn, uint32_t bytes);
 
 bool buffer_pool_open(struct vsock *vsock);
 void buffer_pool_close(struct vsock *vsock);
-/* The credit it gives: the size of its buffer. */
+/* The credit it gives: the size of its buffer, or for messages nearly so. */
 uint32_t conn_buf_alloc(const struct vsock_conn *conn);
-/* Takes len bytes of a request that has them, with what is held at most conn_buf_alloc. */
+uint32_t buffer_size(const struct vsock_conn *conn);
+/* Where it begins, counted over all of them, and where they end. */
+size_t buffer_place(const struct vsock_conn *conn);
+size_t buffer_places(void);
+/* The ring as at most two pieces of len bytes from `offset` on. */
+int buffer_pieces(const struct vsock_conn *conn, uint32_t offset, uint32_t len,
+                  struct iovec iov[2]);
+/* The first len bytes are gone. */
+void buffer_consume(struct vsock_conn *conn, uint32_t len);
+/* Takes len bytes of a request that has them, with what is held at most buffer_size. */
 void buffer_put(struct vsock_conn *conn, struct vq_request *req, uint32_t len);
 /* Writes what it can; 0 when all is gone, else -errno. Credit is the caller's matter. */
 int buffer_flush(struct vsock_conn *conn, uint32_t *written);
-/* Drops what is held; returns how much it was. */
+/* Drops what is held; returns how many of the guest's bytes it was. */
 uint32_t buffer_drop(struct vsock_conn *conn);
+
+/* --- vsock_message.c --- */
+
+bool marks_open(struct vsock *vsock);
+void marks_close(struct vsock *vsock);
+/* What buffer_drop has to do beside. */
+void marks_clear(struct vsock_conn *conn);
+/* The memory of a buffer's marks goes with it. */
+void marks_give_back(struct vsock_conn *conn);
+
+/* A part of a message from the guest, len bytes of a request that has them and was counted as
+ * received. 0, or why the host takes no more (-errno); -EOVERFLOW: the guest sends too many empty
+ * ones. */
+int message_take(struct vsock_conn *conn, struct vq_request *req, uint32_t len, bool last);
+/* As buffer_flush; what is left may be a message that has not ended. */
+int message_flush(struct vsock_conn *conn, uint32_t *written);
+/* The guest sends no more: what has not ended never will. */
+void message_drop_part(struct vsock_conn *conn);
+
+/* The bytes of the host's next message; -EAGAIN: none yet; -ENODATA: the end; or -errno. */
+ssize_t message_next(const struct vsock_conn *conn);
+/* Reads that message, of len bytes, to the request, which has room; the same results. */
+ssize_t message_read(const struct vsock_conn *conn, struct vq_request *req, uint32_t len);
+/* Reads it to the stage, which has to be free. */
+ssize_t message_stage(struct vsock_conn *conn, uint32_t len);
+/* What is staged of this connection is not sent. */
+void message_unstage(const struct vsock_conn *conn);
 
 /* --- vsock_tx.c --- */
 
@@ -215,7 +280,7 @@ void host_start(struct vsock *vsock);
 void host_stop(struct vsock *vsock);
 /* A connection to a server, CONNECTING and without ports yet. NULL if nobody connects or the table
  * is full. */
-struct vsock_conn *host_connect(struct vsock *vsock);
+struct vsock_conn *host_connect(struct vsock *vsock, enum vsock_kind kind);
 /* One that is CONNECTING, named: asks the owner for a socket. The answer comes to vsock_dialled; a
  * server whose queue is full is asked for again for a while. */
 void host_dial(struct vsock_conn *conn);
@@ -230,5 +295,7 @@ bool host_accepted(struct vsock_conn *conn);
 void vsock_work(struct vsock *vsock);
 /* After anything was drained or freed: is vsock_finish done? */
 void vsock_check_finished(struct vsock *vsock);
+/* Both sides know messages. */
+bool vsock_has_messages(const struct vsock *vsock);
 
 #endif

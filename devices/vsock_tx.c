@@ -18,6 +18,17 @@ static struct virtqueue *tx_queue(struct vsock *vsock)
     return &vsock->device.queues[VIRTIO_VSOCK_QUEUE_TX];
 }
 
+static bool knows_type(const struct vsock *vsock, uint16_t type)
+{
+    return type == VIRTIO_VSOCK_TYPE_STREAM ||
+           (type == VIRTIO_VSOCK_TYPE_SEQPACKET && vsock_has_messages(vsock));
+}
+
+static enum vsock_kind kind_of(const struct virtio_vsock_hdr *hdr)
+{
+    return hdr->type == VIRTIO_VSOCK_TYPE_SEQPACKET ? VSOCK_MESSAGES : VSOCK_BYTES;
+}
+
 /* Answers with RST without a connection. There is room: packets are not taken when there is not. */
 static void refuse(struct vsock *vsock, const struct virtio_vsock_hdr *hdr)
 {
@@ -26,17 +37,21 @@ static void refuse(struct vsock *vsock, const struct virtio_vsock_hdr *hdr)
     if (hdr->op == VIRTIO_VSOCK_OP_RST)
         return;
     vsock->refusal[at] = (struct vsock_refusal){
-        .cid = hdr->dst_cid, .host_port = hdr->dst_port, .guest_port = hdr->src_port};
+        .cid = hdr->dst_cid,
+        .host_port = hdr->dst_port,
+        .guest_port = hdr->src_port,
+        .type = knows_type(vsock, hdr->type) ? hdr->type : VIRTIO_VSOCK_TYPE_STREAM};
     vsock->refusals++;
 }
 
 /* --- connections the guest asks for --- */
 
-static struct vsock_conn *connect_stdio(struct vsock *vsock, uint32_t port)
+static struct vsock_conn *connect_stdio(struct vsock *vsock, uint32_t port, enum vsock_kind kind)
 {
     int number = (int)(port - SAMARA_STDIO_PORT);
+    bool there = vsock->stdio[number].fd >= 0 && kind == VSOCK_BYTES;
 
-    return vsock->stdio[number].fd >= 0 ? conn_new_stdio(vsock, number) : NULL;
+    return there ? conn_new_stdio(vsock, number) : NULL;
 }
 
 static bool is_stdio(uint32_t port)
@@ -46,8 +61,9 @@ static bool is_stdio(uint32_t port)
 
 static void connect_to_host(struct vsock *vsock, const struct virtio_vsock_hdr *hdr)
 {
-    struct vsock_conn *conn =
-        is_stdio(hdr->dst_port) ? connect_stdio(vsock, hdr->dst_port) : host_connect(vsock);
+    enum vsock_kind kind = kind_of(hdr);
+    struct vsock_conn *conn = is_stdio(hdr->dst_port) ? connect_stdio(vsock, hdr->dst_port, kind)
+                                                      : host_connect(vsock, kind);
 
     if (conn == NULL) {
         refuse(vsock, hdr);
@@ -78,16 +94,10 @@ static int write_directly(struct vsock_conn *conn, struct vq_request *req, uint3
     return 0;
 }
 
-static bool op_rw(struct vsock_conn *conn, const struct virtio_vsock_hdr *hdr,
-                  struct vq_request *req)
+static void take_bytes(struct vsock_conn *conn, struct vq_request *req, uint32_t len)
 {
-    uint32_t len = hdr->len;
     int result = -EAGAIN;
 
-    if (conn->state != CONN_OPEN || conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND ||
-        len > conn_allowance(conn))
-        return false;
-    conn->received += len;
     if (!conn->writes)
         result = -EPIPE;
     else if (conn->held == 0)
@@ -101,6 +111,34 @@ static bool op_rw(struct vsock_conn *conn, const struct virtio_vsock_hdr *hdr,
         conn_forwarded(conn, len);
         conn_end_write(conn, -result);
     }
+}
+
+/* False: more empty ones than are kept. A sender may wait for credit in the middle of a message, of
+ * which nothing can be forwarded meanwhile: so it hears of what was forwarded before. */
+static bool take_part(struct vsock_conn *conn, struct vq_request *req, uint32_t len, bool last)
+{
+    int result = message_take(conn, req, len, last);
+
+    if (result == -EOVERFLOW)
+        return false;
+    if (result != 0)
+        conn_end_write(conn, -result);
+    conn_forwarded(conn, 0);
+    return true;
+}
+
+static bool op_rw(struct vsock_conn *conn, const struct virtio_vsock_hdr *hdr,
+                  struct vq_request *req)
+{
+    uint32_t len = hdr->len;
+
+    if (conn->state != CONN_OPEN || conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND ||
+        len > conn_allowance(conn))
+        return false;
+    conn->received += len;
+    if (conn->kind == VSOCK_MESSAGES)
+        return take_part(conn, req, len, hdr->flags & VIRTIO_VSOCK_SEQ_EOM);
+    take_bytes(conn, req, len);
     return true;
 }
 
@@ -204,7 +242,7 @@ static void handle_packet(struct vsock *vsock, const struct virtio_vsock_hdr *hd
     }
     conn = conn_find(vsock, hdr->dst_port, hdr->src_port);
     if (conn == NULL) {
-        if (hdr->type == VIRTIO_VSOCK_TYPE_STREAM && hdr->op == VIRTIO_VSOCK_OP_REQUEST)
+        if (knows_type(vsock, hdr->type) && hdr->op == VIRTIO_VSOCK_OP_REQUEST)
             connect_to_host(vsock, hdr);
         else
             refuse(vsock, hdr);
@@ -217,8 +255,8 @@ static void handle_packet(struct vsock *vsock, const struct virtio_vsock_hdr *hd
         conn_reset(conn);
         return;
     }
-    if (hdr->type != VIRTIO_VSOCK_TYPE_STREAM || !known_op || !take_credit(conn, hdr) ||
-        !ops[hdr->op](conn, hdr, req)) {
+    if (!knows_type(vsock, hdr->type) || kind_of(hdr) != conn->kind || !known_op ||
+        !take_credit(conn, hdr) || !ops[hdr->op](conn, hdr, req)) {
         conn_reset(conn);
         return;
     }

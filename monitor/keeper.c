@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -258,14 +259,20 @@ static void take_signals(struct keeper *k)
     }
 }
 
+static bool is_dial(const struct link_message *message)
+{
+    return message->kind == LINK_DIAL || message->kind == LINK_DIAL_MESSAGES;
+}
+
 static void dial(const struct keeper *k, const char *vsock_path, const struct link_message *wish)
 {
+    int type = wish->kind == LINK_DIAL_MESSAGES ? SOCK_SEQPACKET : SOCK_STREAM;
     struct link_message answer = {.kind = LINK_DIALLED, .ticket = wish->ticket};
     char path[UNIX_PATH_MAX + 16];
     int fd;
 
     snprintf(path, sizeof(path), "%s_%u", vsock_path, wish->value);
-    fd = unix_connect(path);
+    fd = unix_connect_type(type, path);
     answer.value = fd < 0 ? (uint32_t)-fd : 0;
     link_send(k->ends[KEEPERS], &answer, fd);
     fd_close(&fd);
@@ -318,7 +325,7 @@ static bool take_message(const struct keeper *k, const struct keeper_services *s
     struct link_message message;
     int got = link_receive(k->ends[KEEPERS], &message, NULL);
 
-    if (got == 1 && message.kind == LINK_DIAL && s->vsock_path != NULL)
+    if (got == 1 && is_dial(&message) && s->vsock_path != NULL)
         dial(k, s->vsock_path, &message);
     if (got == 1 && message.kind == LINK_NET)
         want_peer(s, message.value);

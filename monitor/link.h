@@ -14,10 +14,11 @@
 
 enum link_kind {
     LINK_SIGNAL = 1, /* to the monitor: value is a signal for the program */
-    LINK_DIAL,       /* to the keeper: connect to vsock's server at port `value` */
+    LINK_DIAL,       /* to the keeper: connect to vsock's server at port `value`, a stream's */
     LINK_LISTEN,     /* to the monitor: the descriptor is its control socket's */
     LINK_DIALLED,    /* to the monitor: DIAL's answer; value is 0 with a descriptor, or an errno */
     LINK_NET,        /* to the keeper: the peer of network interface `value` has gone */
+    LINK_DIAL_MESSAGES, /* to the keeper: as DIAL, one of SOCK_SEQPACKET */
     LINK_NET_CONNECTED, /* to the monitor: the descriptor is another's, of interface `value` */
 };
 

@@ -81,10 +81,13 @@ static void on_link(void *arg, uint32_t events)
         vm_abandon(run->vm); /* nobody is left to be told how it ends */
 }
 
-static bool dial(void *arg, uint32_t port, uint64_t ticket)
+static bool dial(void *arg, uint32_t port, enum vsock_kind kind, uint64_t ticket)
 {
     const struct run *run = arg;
-    const struct link_message message = {.kind = LINK_DIAL, .value = port, .ticket = ticket};
+    const struct link_message message = {.kind = kind == VSOCK_MESSAGES ? LINK_DIAL_MESSAGES
+                                                                        : LINK_DIAL,
+                                         .value = port,
+                                         .ticket = ticket};
 
     return link_send(run->link, &message, -1);
 }

@@ -161,7 +161,8 @@ void vm_init(struct vm *vm, const struct vm_config *config, int kvm)
     vm->platform.arg = vm;
     vm->loop = (struct event_loop)LOOP_CLOSED;
     vm->opened.terminal = (struct terminal)TERMINAL_NONE;
-    vm->opened.vsock_listener = (struct unix_listener)UNIX_LISTENER_NONE;
+    for (unsigned i = 0; i < VSOCK_KINDS; i++)
+        vm->opened.vsock_listeners[i] = (struct unix_listener)UNIX_LISTENER_NONE;
     for (int fd = 0; fd < 3; fd++)
         vm->opened.stdio[fd] = STREAM_CLOSED;
     for (unsigned i = 0; i < VM_CGROUPS; i++)

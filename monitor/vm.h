@@ -44,7 +44,7 @@ struct vm_opened {
     struct stream_fd stdio[3]; /* until vsock has them */
     uint32_t closed_flags;     /* SAMARA_FLAG_STDIN_CLOSED << n */
     bool files_grow;           /* output or trace go to regular files */
-    struct unix_listener vsock_listener;
+    struct unix_listener vsock_listeners[VSOCK_KINDS];
     int cgroups[VM_CGROUPS];     /* their lists of processes, for writing; -1: not open */
     struct disk disks[VM_DISKS]; /* until the devices have them */
     struct net_opened nets[VM_NETS];

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -95,13 +96,22 @@ void vm_close_cgroups(struct vm *vm)
 
 /* --- all of it --- */
 
+#define SEQPACKET_SUFFIX ".seqpacket"
+
 _Static_assert(VSOCK_PATH_MAX + sizeof("_4294967295") <= UNIX_PATH_MAX + 1, "PATH_N");
+_Static_assert(VSOCK_PATH_MAX + sizeof(SEQPACKET_SUFFIX) <= UNIX_PATH_MAX + 1, "PATH.seqpacket");
 
 static int listen_for_vsock(struct vm *vm, struct err *err)
 {
-    if (!vm->config->vsock_path)
+    const char *path = vm->config->vsock_path;
+    struct unix_listener *at = vm->opened.vsock_listeners;
+    char second[UNIX_PATH_MAX + 1];
+
+    if (!path)
         return 0;
-    if (unix_listen(&vm->opened.vsock_listener, vm->config->vsock_path, VSOCK_PATH_MAX, err) != 0)
+    snprintf(second, sizeof(second), "%s" SEQPACKET_SUFFIX, path);
+    if (unix_listen(&at[VSOCK_BYTES], path, VSOCK_PATH_MAX, err) != 0 ||
+        unix_listen_type(&at[VSOCK_MESSAGES], SOCK_SEQPACKET, second, UNIX_PATH_MAX, err) != 0)
         return err_in(err, "vsock");
     return 0;
 }
@@ -151,6 +161,7 @@ int vm_open(struct vm *vm, struct err *err)
 void vm_close(struct vm *vm)
 {
     terminal_close(&vm->opened.terminal);
-    unix_unlisten(&vm->opened.vsock_listener);
+    for (unsigned i = 0; i < VSOCK_KINDS; i++)
+        unix_unlisten(&vm->opened.vsock_listeners[i]);
     vm_close_peers(vm);
 }

@@ -8,22 +8,32 @@
 #include "monitor/vm.h"
 #include "monitor/vm_setup.h"
 
-enum { DESCRIPTORS = 12 + VM_CGROUPS + 2 * VM_DISKS + VM_NETS };
+enum { DESCRIPTORS = 11 + VSOCK_KINDS + VM_CGROUPS + 2 * VM_DISKS + VM_NETS };
 
 /* Each that goes along, in this order, if it is open. */
 static void list(struct vm_opened *o, int *fields[DESCRIPTORS])
 {
-    int *const all[] = {
-        &o->null,        &o->proc,        &o->trace,           &o->terminal.fd,
-        &o->stdio[0].fd, &o->stdio[1].fd, &o->stdio[2].fd,     &o->vsock_listener.fd,
-        &o->program.fd,  &o->kernel.fd,   &o->cpuid_cache.dir, &o->cpuid_cache.file};
+    int *const all[] = {&o->null,
+                        &o->proc,
+                        &o->trace,
+                        &o->terminal.fd,
+                        &o->stdio[0].fd,
+                        &o->stdio[1].fd,
+                        &o->stdio[2].fd,
+                        &o->program.fd,
+                        &o->kernel.fd,
+                        &o->cpuid_cache.dir,
+                        &o->cpuid_cache.file};
     unsigned count = sizeof(all) / sizeof(all[0]);
 
-    _Static_assert(sizeof(all) / sizeof(all[0]) + VM_CGROUPS + 2 * VM_DISKS + VM_NETS ==
+    _Static_assert(sizeof(all) / sizeof(all[0]) + VSOCK_KINDS + VM_CGROUPS + 2 * VM_DISKS +
+                           VM_NETS ==
                        DESCRIPTORS,
                    "all are listed");
     for (unsigned i = 0; i < count; i++)
         fields[i] = all[i];
+    for (unsigned i = 0; i < VSOCK_KINDS; i++)
+        fields[count++] = &o->vsock_listeners[i].fd;
     for (unsigned i = 0; i < VM_CGROUPS; i++)
         fields[count++] = &o->cgroups[i];
     for (unsigned i = 0; i < VM_DISKS; i++) {

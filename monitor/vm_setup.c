@@ -159,7 +159,6 @@ void vm_log_line(void *ctx, const char *line)
 static int add_vsock(struct vm *vm, struct err *err)
 {
     struct vsock_config config = {.guest_cid = SAMARA_GUEST_CID,
-                                  .listen_fd = vm->opened.vsock_listener.fd,
                                   .dial = vm->config->vsock_path ? vm->dial : NULL,
                                   .dial_arg = vm->dial_arg,
                                   .stdio_failed = stdio_failed,
@@ -167,13 +166,16 @@ static int add_vsock(struct vm *vm, struct err *err)
     const struct virtio_host host = {
         .mem = &vm->mem, .irq = raise_vsock, .log = vm_log_line, .ctx = vm};
 
+    for (unsigned i = 0; i < VSOCK_KINDS; i++)
+        config.listen_fds[i] = vm->opened.vsock_listeners[i].fd;
     memcpy(config.stdio, vm->opened.stdio, sizeof(config.stdio));
     vm->vsock = vsock_new(&config, &host, &vm->loop, err);
     if (!vm->vsock)
         return -1;
     for (int fd = 0; fd < 3; fd++)
         vm->opened.stdio[fd] = STREAM_CLOSED;
-    vm->opened.vsock_listener.fd = -1;
+    for (unsigned i = 0; i < VSOCK_KINDS; i++)
+        vm->opened.vsock_listeners[i].fd = -1;
     return mmio_bus_add(&vm->bus, SAMARA_GPA_VIRTIO, VIRTIO_MMIO_SIZE, &virtio_mmio_ops,
                         vsock_device(vm->vsock), err);
 }

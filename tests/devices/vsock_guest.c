@@ -46,17 +46,18 @@ static void answer_dials(void *arg)
         struct vg_dial wish = guest->dial[--guest->dials];
 
         snprintf(path, sizeof(path), "%s_%u", guest->listener.path, wish.port);
-        vsock_dialled(guest->vsock, wish.ticket, unix_connect(path));
+        vsock_dialled(guest->vsock, wish.ticket, unix_connect_type(wish.type, path));
     }
 }
 
-static bool dial(void *arg, uint32_t port, uint64_t ticket)
+static bool dial(void *arg, uint32_t port, enum vsock_kind kind, uint64_t ticket)
 {
     struct vsock_guest *guest = arg;
 
     if (guest->dials == VG_DIALS || guest->dial_refused)
         return false;
-    guest->dial[guest->dials++] = (struct vg_dial){port, ticket};
+    guest->dial[guest->dials++] =
+        (struct vg_dial){port, kind == VSOCK_MESSAGES ? SOCK_SEQPACKET : SOCK_STREAM, ticket};
     loop_post(&guest->loop, &guest->dialler);
     return true;
 }
@@ -81,7 +82,10 @@ void vg_open(struct vsock_guest *guest, int in, int out, int error)
     struct err err = {0};
     char path[64];
 
-    *guest = (struct vsock_guest){.rx_bytes = 4096, .buf_alloc = 1 << 16, .failed_stdio = -1};
+    *guest = (struct vsock_guest){.rx_bytes = 4096,
+                                  .buf_alloc = 1 << 16,
+                                  .type = VIRTIO_VSOCK_TYPE_STREAM,
+                                  .failed_stdio = -1};
     signal(SIGPIPE, SIG_IGN);
     fake_open(&guest->fake);
     device_lock_init(&guest->lock);
@@ -89,8 +93,12 @@ void vg_open(struct vsock_guest *guest, int in, int out, int error)
     guest->dialler = (struct loop_task){.fn = answer_dials, .arg = guest};
     snprintf(path, sizeof(path), "/tmp/samara-test-%d.sock", (int)getpid());
     cr_assert_eq(unix_listen(&guest->listener, path, sizeof(path), &err), 0, "%s", err.text);
-    config.listen_fd = guest->listener.fd;
-    guest->listener.fd = -1;
+    strcat(path, ".seqpacket");
+    cr_assert_eq(unix_listen_type(&guest->messages, SOCK_SEQPACKET, path, sizeof(path), &err), 0,
+                 "%s", err.text);
+    config.listen_fds[VSOCK_BYTES] = guest->listener.fd;
+    config.listen_fds[VSOCK_MESSAGES] = guest->messages.fd;
+    guest->listener.fd = guest->messages.fd = -1;
     for (int i = 0; i < 3; i++) {
         config.stdio[i] = STREAM_CLOSED;
         if (fds[i] < 0)
@@ -112,6 +120,7 @@ void vg_close(struct vsock_guest *guest)
         unlink(guest->served);
     vsock_free(guest->vsock);
     unix_unlisten(&guest->listener);
+    unix_unlisten(&guest->messages);
     loop_close(&guest->loop);
     fake_close(&guest->fake);
 }
@@ -123,7 +132,7 @@ struct virtio_vsock_hdr vg_hdr(const struct vsock_guest *guest, uint16_t op, uin
                                      .dst_cid = VSOCK_HOST_CID,
                                      .src_port = guest_port,
                                      .dst_port = host_port,
-                                     .type = VIRTIO_VSOCK_TYPE_STREAM,
+                                     .type = guest->type,
                                      .op = op,
                                      .buf_alloc = guest->buf_alloc,
                                      .fwd_cnt = guest->fwd_cnt};
@@ -207,7 +216,7 @@ static bool take_used(struct vsock_guest *guest, struct packet *packet)
     memcpy(&packet->hdr, at, sizeof(packet->hdr));
     cr_assert_eq(packet->hdr.len, used.len - sizeof(packet->hdr));
     cr_assert_eq(packet->hdr.dst_cid, CID);
-    cr_assert_eq(packet->hdr.type, VIRTIO_VSOCK_TYPE_STREAM);
+    cr_assert_eq(packet->hdr.type, guest->type);
     memcpy(data, at + sizeof(packet->hdr), packet->hdr.len);
     packet->data = data;
     vg_offer(guest, (uint16_t)used.id);
@@ -268,12 +277,17 @@ void vg_assert_alive(struct vsock_guest *guest)
 
 /* --- the host's side --- */
 
+static int socket_type(const struct vsock_guest *guest)
+{
+    return guest->type == VIRTIO_VSOCK_TYPE_SEQPACKET ? SOCK_SEQPACKET : SOCK_STREAM;
+}
+
 int vg_client(struct vsock_guest *guest, const char *text)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    int type = socket_type(guest), fd = socket(AF_UNIX, type, 0);
 
-    strcpy(address.sun_path, guest->listener.path);
+    strcpy(address.sun_path, type == SOCK_SEQPACKET ? guest->messages.path : guest->listener.path);
     cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     return fd;
@@ -282,7 +296,7 @@ int vg_client(struct vsock_guest *guest, const char *text)
 int vg_server(struct vsock_guest *guest, uint32_t port)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    int fd = socket(AF_UNIX, socket_type(guest), 0);
 
     snprintf(guest->served, sizeof(guest->served), "%s_%u", guest->listener.path, port);
     unlink(guest->served);

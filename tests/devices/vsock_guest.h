@@ -15,6 +15,7 @@ enum { VG_DIALS = 64 };
 
 struct vg_dial {
     uint32_t port;
+    int type;
     uint64_t ticket;
 };
 
@@ -24,6 +25,7 @@ struct vsock_guest {
     struct event_loop loop;
     struct vsock *vsock;
     struct unix_listener listener; /* the device has its descriptor */
+    struct unix_listener messages; /* the same for those of SOCK_SEQPACKET */
     struct loop_task dialler;
     struct vg_dial dial[VG_DIALS]; /* wishes of the device not answered yet */
     unsigned dials;
@@ -32,6 +34,7 @@ struct vsock_guest {
     uint32_t rx_bytes;               /* of each rx buffer */
     uint32_t buf_alloc;              /* what headers say */
     uint32_t fwd_cnt;
+    uint16_t type; /* of packets and of the host's sockets; STREAM at first */
     unsigned tx_next;
     int failed_stdio, stdio_reason; /* what the device said last of a stream; -1: nothing */
 };

@@ -49,6 +49,7 @@ static uint8_t block[65536];
 static struct unix_listener listener;
 static struct {
     uint32_t port;
+    int type;
     uint64_t ticket;
 } dialled[DIALS]; /* wishes of the device not answered yet */
 static unsigned dials;
@@ -217,12 +218,13 @@ static void host_action(const struct record *record)
 
 /* --- the device's owner --- */
 
-static bool dial(void *arg, uint32_t port, uint64_t ticket)
+static bool dial(void *arg, uint32_t port, enum vsock_kind kind, uint64_t ticket)
 {
     (void)arg;
     if (dials == DIALS)
         return false;
     dialled[dials].port = port;
+    dialled[dials].type = kind == VSOCK_MESSAGES ? SOCK_SEQPACKET : SOCK_STREAM;
     dialled[dials++].ticket = ticket;
     return true;
 }
@@ -234,7 +236,8 @@ static void answer_dial(void)
     if (dials == 0)
         return;
     snprintf(server_path, sizeof(server_path), "%s_%u", path, dialled[--dials].port);
-    vsock_dialled(vsock, dialled[dials].ticket, unix_connect(server_path));
+    vsock_dialled(vsock, dialled[dials].ticket,
+                  unix_connect_type(dialled[dials].type, server_path));
 }
 
 /* --- a run --- */
