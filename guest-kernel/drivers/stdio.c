@@ -233,7 +233,8 @@ static bool request_streams(void)
     for (u32 i = 0; i < STDIO_FILES; i++) {
         if (is_closed(i))
             continue;
-        files[i].stream = vsock_request(VSOCK_PORT_ANY, SAMARA_STDIO_PORT + i, i == STDIN, &error);
+        files[i].stream =
+            vsock_request(VSOCK_PORT_ANY, SAMARA_STDIO_PORT + i, VSOCK_BYTES, i == STDIN, &error);
         if (files[i].stream == NULL)
             return false;
     }

@@ -73,12 +73,16 @@ bool vsock_init(const struct boot_info *info)
     return vsock.present;
 }
 
-struct vsock_stream *vsock_request(u32 local_port, u32 port, bool paused, int *error)
+struct vsock_stream *vsock_request(u32 local_port, u32 port, enum vsock_kind kind, bool paused,
+                                   int *error)
 {
     struct vsock_stream *s;
 
     *error = -ENODEV;
     if (!vsock.present)
+        return NULL;
+    *error = -ESOCKTNOSUPPORT;
+    if (kind == VSOCK_MESSAGES && !vsockq_has_messages())
         return NULL;
     if (local_port == VSOCK_PORT_ANY)
         local_port = vsock_free_port();
@@ -86,7 +90,7 @@ struct vsock_stream *vsock_request(u32 local_port, u32 port, bool paused, int *e
     if (stream_find(local_port, port) != NULL)
         return NULL;
     *error = -ENOMEM;
-    s = stream_new(local_port, port, CONNECTING);
+    s = stream_new(local_port, port, kind, CONNECTING);
     if (s == NULL)
         return NULL;
     if (paused)
@@ -141,7 +145,7 @@ void vsock_close(struct vsock_stream *s)
     s->orphan = true;
     file_wake(&s->wait); /* nobody may be left in a queue that goes away */
     if (s->state == CONNECTING)
-        vsock_send_reset(s->local_port, s->peer_port);
+        vsock_send_reset(s->local_port, s->peer_port, s->kind);
     if (s->state != ESTABLISHED) {
         stream_free(s);
     } else {
@@ -152,15 +156,20 @@ void vsock_close(struct vsock_stream *s)
     vsock_flush();
 }
 
+static bool has_room(const struct vsock_stream *s)
+{
+    return s->state == ESTABLISHED && stream_send_credit(s) >= MAX(s->wanted, 1u) &&
+           vsockq_can_send(1);
+}
+
 u32 vsock_poll(struct vsock_stream *s)
 {
     u32 events = 0;
 
     vsock_arm();
-    if (s->waiting > 0 || stream_receive_ended(s))
+    if (stream_has_data(s) || stream_receive_ended(s))
         events |= POLLIN | POLLRDNORM;
-    if (stream_send_ended(s) ||
-        (s->state == ESTABLISHED && stream_send_credit(s) > 0 && vsockq_can_send()))
+    if (stream_send_ended(s) || has_room(s))
         events |= POLLOUT | POLLWRNORM;
     if (s->shut_peer & VSOCK_SHUT_SEND)
         events |= POLLRDHUP;

@@ -1,6 +1,6 @@
 /*
- * virtio-vsock streams (Virtio 1.2, 5.10): connections, credit in both directions, no sockets. Both
- * stdio and AF_VSOCK sockets stand on this.
+ * virtio-vsock connections (Virtio 1.2, 5.10): of bytes and of messages, credit in both directions,
+ * no sockets. Both stdio and AF_VSOCK sockets stand on this.
  *
  * Memory: a received packet stays in the buffer the device wrote it to until it is read; small ones
  * are copied together, so what a stream holds is bounded by a few times its credit. What is sent is
@@ -23,7 +23,9 @@
 
 enum { VSOCK_SHUT_RECEIVE = 1, VSOCK_SHUT_SEND = 2 };
 
-struct vsock_stream;
+enum vsock_kind { VSOCK_BYTES, VSOCK_MESSAGES }; /* STREAM, SEQPACKET */
+
+struct vsock_stream; /* a connection of either kind */
 struct vsock_listener;
 
 /* Finds and starts the device; false if there is none. */
@@ -32,9 +34,10 @@ bool vsock_present(void);
 u32 vsock_cid(void);
 
 /* Puts a REQUEST for a stream from local_port (or VSOCK_PORT_ANY) to the host's port into the ring;
- * the caller flushes. NULL if memory or ports end; *error says which. paused: the peer may send
- * nothing before vsock_resume. */
-struct vsock_stream *vsock_request(u32 local_port, u32 port, bool paused, int *error);
+ * the caller flushes. NULL if memory or ports end; *error says which, -ESOCKTNOSUPPORT that the
+ * device knows no messages. paused: the peer may send nothing before vsock_resume. */
+struct vsock_stream *vsock_request(u32 local_port, u32 port, enum vsock_kind kind, bool paused,
+                                   int *error);
 
 /* Lets the peer of an established stream send, once; to be followed by a receive, poll or flush. */
 void vsock_resume(struct vsock_stream *s);
@@ -55,6 +58,21 @@ long vsock_peek(struct vsock_stream *s, size_t skip, void *to, size_t len);
  * SIGPIPE is the caller's. */
 long vsock_send(struct vsock_stream *s, const void *from, size_t len);
 
+/* --- messages --- */
+
+struct vsock_message {
+    size_t whole; /* its length, of which less may have been asked for */
+    bool record;  /* it is the last of its record */
+};
+
+/* The next message, as much of it as there is room for; the rest is gone unless it was to stay.
+ * Bytes, 0 at the end or of an empty one. */
+long vsock_receive_message(struct vsock_stream *s, void *to, size_t len, bool stays,
+                           struct vsock_message *about);
+/* All of it or nothing; -EMSGSIZE if the peer can never take it, -ENOBUFS if memory is out. An
+ * empty one is not sent, as on Linux, whose readers would take it for the end. */
+long vsock_send_message(struct vsock_stream *s, const void *from, size_t len, bool record);
+
 /* Ends directions (VSOCK_SHUT_*): the peer is told once for each. */
 int vsock_shutdown(struct vsock_stream *s, unsigned how);
 /* Gives the stream up; what was sent is still delivered. s is invalid afterwards. */
@@ -67,9 +85,11 @@ struct wait_queue *vsock_wait_queue(struct vsock_stream *s);
 u32 vsock_peer_port(const struct vsock_stream *s); /* the peer is always the host */
 u32 vsock_local_port(const struct vsock_stream *s);
 
-/* Accepts connections to `port` (or VSOCK_PORT_ANY); at most `backlog` wait to be taken, more are
- * refused. NULL with *error when the port is taken or memory ends. */
-struct vsock_listener *vsock_listen(u32 port, unsigned backlog, int *error);
+/* Accepts connections of that kind to `port` (or VSOCK_PORT_ANY); one more than `backlog` wait to
+ * be taken, as on Linux, and others are refused. NULL with *error when the port is taken or memory
+ * ends. */
+struct vsock_listener *vsock_listen(u32 port, enum vsock_kind kind, unsigned backlog, int *error);
+void vsock_set_backlog(struct vsock_listener *l, unsigned backlog);
 
 /* The longest waiting connection or NULL: arms the interrupt. */
 struct vsock_stream *vsock_accept(struct vsock_listener *l);

@@ -29,7 +29,12 @@ void listener_leave(struct vsock_stream *s)
     s->listener = NULL;
 }
 
-struct vsock_listener *vsock_listen(u32 port, unsigned backlog, int *error)
+void vsock_set_backlog(struct vsock_listener *l, unsigned backlog)
+{
+    l->backlog = backlog;
+}
+
+struct vsock_listener *vsock_listen(u32 port, enum vsock_kind kind, unsigned backlog, int *error)
 {
     struct vsock_listener *l;
 
@@ -46,7 +51,8 @@ struct vsock_listener *vsock_listen(u32 port, unsigned backlog, int *error)
     if (l == NULL)
         return NULL;
     l->port = port;
-    l->backlog = MAX(backlog, 1u);
+    l->kind = kind;
+    l->backlog = backlog;
     l->next = vsock.listeners;
     vsock.listeners = l;
     vsock_arm();

@@ -21,7 +21,6 @@
 #define SLOTS_DATA    2 /* have memory from the start: output goes on when there is no more */
 #define BUFFER_SIZE   (64u << 10)
 #define BUFFER_SMALL  (16u << 10)
-#define BUFFER_TINY   960u /* with its header a size of the heap's */
 #define SMALL_RAM     (64ull << 20)
 
 struct slot {
@@ -85,12 +84,17 @@ static struct vsock_buffer *buffer_new(void)
     return b;
 }
 
-struct vsock_buffer *vsockq_small_buffer(void)
+bool vsockq_has_messages(void)
 {
-    struct vsock_buffer *b = kmalloc(sizeof(*b) + BUFFER_TINY);
+    return device.features & VIRTIO_FEATURE(VIRTIO_VSOCK_F_SEQPACKET);
+}
+
+struct vsock_buffer *vsockq_small_buffer(u32 room)
+{
+    struct vsock_buffer *b = kmalloc(sizeof(*b) + room);
 
     if (b != NULL)
-        *b = (struct vsock_buffer){.data = (u8 *)(b + 1), .room = BUFFER_TINY};
+        *b = (struct vsock_buffer){.data = (u8 *)(b + 1), .room = room};
     return b;
 }
 
@@ -144,7 +148,9 @@ static bool make_slots(void)
 
 bool vsockq_init(const struct boot_info *info, void (*on_interrupt)(void *arg))
 {
-    if (!virtio_find(info, VIRTIO_ID_VSOCK, 0, &device) ||
+    const u64 messages = VIRTIO_FEATURE(VIRTIO_VSOCK_F_SEQPACKET);
+
+    if (!virtio_find(info, VIRTIO_ID_VSOCK, messages, &device) ||
         !virtio_queue_setup(&device, VIRTIO_VSOCK_QUEUE_RX, RING_SIZE, &rx) ||
         !virtio_queue_setup(&device, VIRTIO_VSOCK_QUEUE_TX, RING_SIZE, &tx))
         return false;
@@ -190,7 +196,7 @@ struct vsock_buffer *vsockq_receive(struct virtio_vsock_hdr *header)
 
 void vsockq_recycle(struct vsock_buffer *b)
 {
-    if (b->room == BUFFER_TINY) {
+    if (b->room < buffer_size) {
         kfree(b);
         return;
     }
@@ -226,18 +232,12 @@ bool vsockq_arm_send(void)
     return vq_arm(&tx);
 }
 
-/* Sees to it that free_data_slots is not empty. When memory has run out this fails while all slots
- * that have some are under way: they come back. */
-static bool data_slot_ready(void)
+/* One more free slot gets memory. */
+static bool data_slot_add(void)
 {
     struct slot *s;
-    u8 *data;
+    u8 *data = data_alloc();
 
-    if (free_slot_count <= SLOTS_CONTROL)
-        return false;
-    if (free_data_slots != NULL)
-        return true;
-    data = data_alloc();
     if (data == NULL)
         return false;
     s = slot_pop(&free_slots);
@@ -246,18 +246,38 @@ static bool data_slot_ready(void)
     return true;
 }
 
+/* Sees to it that there are so many in free_data_slots. When memory has run out this fails while
+ * all slots that have some are under way: they come back. */
+static bool data_slots_ready(unsigned count)
+{
+    unsigned ready = 0;
+
+    if (free_slot_count < SLOTS_CONTROL + count)
+        return false;
+    for (const struct slot *s = free_data_slots; s != NULL && ready < count; s = s->next)
+        ready++;
+    while (ready < count && data_slot_add())
+        ready++;
+    return ready == count;
+}
+
 static struct slot *slot_take(bool with_data)
 {
     if (with_data)
-        return data_slot_ready() ? slot_pop(&free_data_slots) : NULL;
+        return data_slots_ready(1) ? slot_pop(&free_data_slots) : NULL;
     if (free_slots != NULL)
         return slot_pop(&free_slots);
     return free_data_slots != NULL ? slot_pop(&free_data_slots) : NULL;
 }
 
-bool vsockq_can_send(void)
+bool vsockq_can_send(unsigned count)
 {
-    return !tx.broken && data_slot_ready();
+    return !tx.broken && data_slots_ready(count);
+}
+
+bool vsockq_all_sent(void)
+{
+    return free_slot_count == SLOTS;
 }
 
 bool vsockq_send(const struct virtio_vsock_hdr *header, const void *payload)

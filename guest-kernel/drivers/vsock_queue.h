@@ -13,6 +13,7 @@ struct vsock_buffer {
     struct vsock_buffer *next;
     u8 *data;
     u32 start, end, room;           /* of room bytes */
+    u32 flags;                      /* of a message's part: VIRTIO_VSOCK_SEQ_* */
     struct virtio_vsock_hdr header; /* the device writes it: copy before use */
 };
 
@@ -20,6 +21,7 @@ struct vsock_buffer {
 bool vsockq_init(const struct boot_info *info, void (*handler)(void *arg));
 void vsockq_acknowledge(void); /* first thing in it */
 u32 vsockq_cid(void);
+bool vsockq_has_messages(void); /* SEQPACKET was agreed upon */
 
 /* Bytes a buffer holds; the most one packet can carry. */
 u32 vsockq_buffer_size(void);
@@ -29,9 +31,9 @@ u32 vsockq_buffer_size(void);
 struct vsock_buffer *vsockq_receive(struct virtio_vsock_hdr *header);
 void vsockq_recycle(struct vsock_buffer *buffer);
 
-/* A buffer of a page's fraction, for a payload that is to be kept and small; vsockq_recycle takes
- * it back. NULL: out of memory. */
-struct vsock_buffer *vsockq_small_buffer(void);
+/* A buffer of less than vsockq_buffer_size, for a payload that is to be kept and small;
+ * vsockq_recycle takes it back. NULL: out of memory. */
+struct vsock_buffer *vsockq_small_buffer(u32 room);
 
 /* Tells the device about recycled buffers once enough have gathered, or all at once. */
 void vsockq_offer(bool all);
@@ -48,7 +50,9 @@ bool vsockq_send(const struct virtio_vsock_hdr *header, const void *payload);
 /* Tells the device about what was sent; takes back what it is done with. True if any was. */
 bool vsockq_kick_send(void);
 bool vsockq_reclaim(void);
-/* There is room for a packet with payload: a slot, and memory for it. */
-bool vsockq_can_send(void);
+/* There is room for so many packets with payload: slots, and memory for them. */
+bool vsockq_can_send(unsigned count);
+/* None is under way: what there is no room for now will never have any. */
+bool vsockq_all_sent(void);
 
 #endif

@@ -34,7 +34,8 @@ u32 vsock_free_port(void)
     return last;
 }
 
-struct vsock_stream *stream_new(u32 local_port, u32 peer_port, enum state state)
+struct vsock_stream *stream_new(u32 local_port, u32 peer_port, enum vsock_kind kind,
+                                enum state state)
 {
     struct vsock_stream *s;
 
@@ -43,6 +44,7 @@ struct vsock_stream *stream_new(u32 local_port, u32 peer_port, enum state state)
     s = kzalloc(sizeof(*s));
     if (s == NULL)
         return NULL;
+    s->kind = kind;
     s->state = state;
     s->local_port = local_port;
     s->peer_port = peer_port;
@@ -62,7 +64,7 @@ void stream_drop_buffers(struct vsock_stream *s)
         vsockq_recycle(b);
     }
     s->first = s->last = NULL;
-    s->waiting = 0;
+    s->waiting = s->whole = s->empties = 0;
 }
 
 void stream_free(struct vsock_stream *s)

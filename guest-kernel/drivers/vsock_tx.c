@@ -14,7 +14,7 @@ bool stream_send_packet(struct vsock_stream *s, u16 op, u32 flags, const void *d
         .src_port = s->local_port,
         .dst_port = s->peer_port,
         .len = len,
-        .type = VIRTIO_VSOCK_TYPE_STREAM,
+        .type = s->kind == VSOCK_MESSAGES ? VIRTIO_VSOCK_TYPE_SEQPACKET : VIRTIO_VSOCK_TYPE_STREAM,
         .op = op,
         .flags = flags,
         .buf_alloc = s->credit,
@@ -27,9 +27,9 @@ bool stream_send_packet(struct vsock_stream *s, u16 op, u32 flags, const void *d
     return true;
 }
 
-void vsock_send_reset(u32 local_port, u32 peer_port)
+void vsock_send_reset(u32 local_port, u32 peer_port, enum vsock_kind kind)
 {
-    struct vsock_stream nobody = {.local_port = local_port, .peer_port = peer_port};
+    struct vsock_stream nobody = {.local_port = local_port, .peer_port = peer_port, .kind = kind};
 
     stream_send_packet(&nobody, VIRTIO_VSOCK_OP_RST, 0, NULL, 0);
 }
@@ -115,15 +115,14 @@ static size_t send_some(struct vsock_stream *s, const u8 *from, size_t len)
     return done;
 }
 
-/* Nothing could be sent: have the reason, whichever it is, end in a wake-up. */
-static void expect_room(struct vsock_stream *s)
+void stream_expect_room(struct vsock_stream *s)
 {
-    if (s->state == ESTABLISHED && stream_send_credit(s) == 0 && !s->asked) {
+    if (s->state == ESTABLISHED && stream_send_credit(s) < MAX(s->wanted, 1u) && !s->asked) {
         s->asked = true;
         stream_owe(s, OWED_ASK);
     }
     vsock_arm();
-    if (!vsockq_can_send()) {
+    if (!vsockq_can_send(1)) {
         s->stalled = vsock.stalled = true;
         if (vsockq_arm_send() && vsockq_reclaim())
             vsock_room_came();
@@ -141,7 +140,7 @@ long vsock_send(struct vsock_stream *s, const void *from, size_t len)
         vsock_flush();
     } while (n > 0 && done < len);
     if (done == 0 && !stream_send_ended(s)) {
-        expect_room(s);
+        stream_expect_room(s);
         done = send_some(s, from, len);
         if (done > 0)
             vsock_flush();

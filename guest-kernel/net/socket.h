@@ -93,7 +93,7 @@ struct socket_message {
     bool peek;
     size_t skip;  /* streams, with peek: bytes seen already */
     size_t whole; /* received: the message's length, of which there may have been no room for all */
-    u32 flags;    /* received: MSG_EOR, MSG_TRUNC */
+    u32 flags;    /* sending: MSG_EOR; received: MSG_EOR, MSG_TRUNC */
 };
 
 struct socket;

@@ -6,6 +6,7 @@
 
 static const struct socket_kind kinds[] = {
     {AF_VSOCK, SOCK_STREAM, AF_VSOCK, 0, &vsock_ops},
+    {AF_VSOCK, SOCK_SEQPACKET, AF_VSOCK, 0, &vsock_ops},
     {AF_UNIX, SOCK_STREAM, AF_UNIX, 0, &unix_stream_ops},
     {AF_UNIX, SOCK_DGRAM, AF_UNIX, 0, &unix_message_ops},
     {AF_UNIX, SOCK_SEQPACKET, AF_UNIX, 0, &unix_message_ops},

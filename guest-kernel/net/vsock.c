@@ -1,6 +1,6 @@
 /*
- * AF_VSOCK (vsock(7)): streams to and from the host, upon drivers/vsock.h. A stream or listener has
- * a wait queue of its own, which it wakes before it goes away.
+ * AF_VSOCK (vsock(7)): streams and SEQPACKET to and from the host, upon drivers/vsock.h. A stream
+ * or listener has a wait queue of its own, which it wakes before it goes away.
  */
 #include "guest-kernel/drivers/vsock.h"
 #include "guest-kernel/fs/linux.h"
@@ -28,6 +28,11 @@ struct vsock_socket {
 static struct vsock_socket *of(struct socket *s)
 {
     return (struct vsock_socket *)s; /* its first member */
+}
+
+static enum vsock_kind kind_of(const struct vsock_socket *v)
+{
+    return socket_is_stream(&v->socket) ? VSOCK_BYTES : VSOCK_MESSAGES;
 }
 
 static void use_stream(struct vsock_socket *v, struct vsock_stream *stream)
@@ -120,9 +125,11 @@ static int listen_at(struct socket *s, u32 backlog)
 
     if (v->stream != NULL)
         return -EINVAL;
-    if (v->listener != NULL)
+    if (v->listener != NULL) {
+        vsock_set_backlog(v->listener, backlog);
         return 0;
-    v->listener = vsock_listen(v->port, backlog, &error);
+    }
+    v->listener = vsock_listen(v->port, kind_of(v), backlog, &error);
     if (v->listener == NULL)
         return error;
     s->file->wait = vsock_listener_wait_queue(v->listener);
@@ -157,7 +164,7 @@ static int connect_to(struct socket *s, const struct socket_address *at)
         return -EISCONN;
     if (to.cid != VSOCK_CID_HOST)
         return to.cid == VSOCK_CID_ANY ? -EINVAL : -ENODEV;
-    stream = vsock_request(v->port, to.port, false, &err);
+    stream = vsock_request(v->port, to.port, kind_of(v), false, &err);
     if (stream == NULL)
         return err;
     use_stream(v, stream);
@@ -199,13 +206,28 @@ static void release(struct socket *s)
 
 /* --- data --- */
 
+static long receive_message(struct vsock_stream *stream, void *to, size_t len,
+                            struct socket_message *m)
+{
+    struct vsock_message about;
+    long n = vsock_receive_message(stream, to, len, m->peek, &about);
+
+    m->whole = about.whole;
+    if (about.record)
+        m->flags |= MSG_EOR;
+    return n;
+}
+
 static long send_bytes(struct socket *s, const void *from, size_t len, struct socket_message *m)
 {
     const struct vsock_socket *v = of(s);
 
     if (m->address.length > 0)
         return -EISCONN;
-    return has_peer(v) ? vsock_send(v->stream, from, len) : -ENOTCONN;
+    if (!has_peer(v))
+        return -ENOTCONN;
+    return socket_is_stream(s) ? vsock_send(v->stream, from, len)
+                               : vsock_send_message(v->stream, from, len, m->flags & MSG_EOR);
 }
 
 static long receive_bytes(struct socket *s, void *to, size_t len, struct socket_message *m)
@@ -214,6 +236,8 @@ static long receive_bytes(struct socket *s, void *to, size_t len, struct socket_
 
     if (!has_peer(v))
         return -ENOTCONN;
+    if (!socket_is_stream(s))
+        return receive_message(v->stream, to, len, m);
     return m->peek ? vsock_peek(v->stream, m->skip, to, len) : vsock_receive(v->stream, to, len);
 }
 
