@@ -2,7 +2,9 @@
  * libFuzzer: a guest and a host that do anything in any order. Input: records of eight bytes, each
  * an action. Checked throughout: packets to the guest are well-formed and within its credit, what
  * the device holds stays within the credit it gave, it breaks only when a length lies, and
- * afterwards it works again. Links to tests/devices/fake_guest.c.
+ * afterwards it works again. Messages: each has its length in front, so that whoever receives one
+ * knows whether it is whole and alone; those in several packets follow each other. Links to
+ * tests/devices/fake_guest.c.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -21,7 +23,14 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { RX = VIRTIO_VSOCK_QUEUE_RX, TX = VIRTIO_VSOCK_QUEUE_TX, QUEUE = 16 };
-enum { RX_BYTES = 512, PORTS = 4, PEERS = 8, DIALS = 8, TX_DATA = FAKE_DATA + (1 << 20) };
+enum {
+    RX_BYTES = 512,
+    PORTS = 6,
+    STREAM_PORTS = 4,
+    PEERS = 8,
+    DIALS = 8,
+    TX_DATA = FAKE_DATA + (1 << 20)
+};
 
 struct record {
     uint8_t action, op, port, mine;
@@ -33,8 +42,11 @@ struct record {
  * the edge is the furthest byte it ever gave credit for. */
 struct view {
     bool open;
+    uint16_t type;
     uint32_t got, consumed;
     uint64_t edge;
+    uint32_t message; /* received of one to the guest that has not ended */
+    uint32_t whole;   /* its length, as it says itself */
 };
 
 static struct device_lock lock = DEVICE_LOCK_INIT;
@@ -43,10 +55,10 @@ static struct event_loop loop;
 static struct vsock *vsock;
 static struct view views[PORTS + 3][256], elsewhere;
 static char path[64];
-static int server = -1, peers[PEERS];
+static int servers[2] = {-1, -1}, peers[PEERS];
 static unsigned next_peer;
 static uint8_t block[65536];
-static struct unix_listener listener;
+static struct unix_listener listeners[VSOCK_KINDS];
 static struct {
     uint32_t port;
     int type;
@@ -62,10 +74,19 @@ static void __attribute__((noinline)) must(bool fact)
 
 /* --- the guest --- */
 
+/* A record's port: streams, standard streams, messages. */
 static uint32_t host_port(uint8_t port)
 {
-    return port % (PORTS + 3) < PORTS ? 80u + port % (PORTS + 3)
-                                      : SAMARA_STDIO_PORT + port % (PORTS + 3) - PORTS;
+    unsigned at = port % (PORTS + 3);
+
+    if (at >= STREAM_PORTS && at < STREAM_PORTS + 3)
+        return SAMARA_STDIO_PORT + at - STREAM_PORTS;
+    return 80 + (at < STREAM_PORTS ? at : at - 3);
+}
+
+static bool is_of_messages(uint32_t port)
+{
+    return port >= 80 + STREAM_PORTS && port < 80 + PORTS;
 }
 
 static struct view *view_of(uint32_t at_host, uint32_t at_guest)
@@ -85,7 +106,7 @@ static void offer(uint16_t slot)
 
 static void start(void)
 {
-    fake_start(&guest, 0, VIRTIO_VSOCK_QUEUES, QUEUE);
+    fake_start(&guest, VIRTIO_FEATURE(VIRTIO_VSOCK_F_SEQPACKET), VIRTIO_VSOCK_QUEUES, QUEUE);
     memset(views, 0, sizeof(views));
     for (uint16_t i = 0; i < QUEUE; i++)
         offer(i);
@@ -93,29 +114,57 @@ static void start(void)
     must(!fake_needs_reset(&guest));
 }
 
-static void check_packet(const struct virtio_vsock_hdr *hdr, uint32_t used_len)
+/* A message begins with its length, 4 bytes, if it is that long at all. */
+static void check_message(struct view *view, const struct virtio_vsock_hdr *hdr,
+                          const uint8_t *bytes)
+{
+    if (hdr->op != VIRTIO_VSOCK_OP_RW)
+        return;
+    must((hdr->flags & ~(uint32_t)VIRTIO_VSOCK_SEQ_EOM) == 0);
+    if (view->message == 0) {
+        view->whole = hdr->len;
+        if (hdr->len >= sizeof(view->whole))
+            memcpy(&view->whole, bytes, sizeof(view->whole));
+    }
+    view->message += hdr->len;
+    must(view == &elsewhere || view->message <= view->whole);
+    if (hdr->flags & VIRTIO_VSOCK_SEQ_EOM) {
+        must(view == &elsewhere || view->message == view->whole);
+        view->message = 0;
+    }
+}
+
+static void check_packet(const struct virtio_vsock_hdr *hdr, const uint8_t *bytes,
+                         uint32_t used_len)
 {
     struct view *view = view_of(hdr->src_port, hdr->dst_port);
 
     must(used_len == sizeof(*hdr) + hdr->len);
-    must(hdr->dst_cid == 3 && hdr->type == VIRTIO_VSOCK_TYPE_STREAM);
+    must(hdr->dst_cid == 3 &&
+         (hdr->type == VIRTIO_VSOCK_TYPE_STREAM || hdr->type == VIRTIO_VSOCK_TYPE_SEQPACKET));
     must(hdr->op >= VIRTIO_VSOCK_OP_REQUEST && hdr->op <= VIRTIO_VSOCK_OP_CREDIT_UPDATE);
     must(hdr->len == 0 || hdr->op == VIRTIO_VSOCK_OP_RW);
-    must(hdr->op == VIRTIO_VSOCK_OP_SHUTDOWN ? hdr->flags >= 1 && hdr->flags <= 3
-                                             : hdr->flags == 0);
+    if (hdr->op == VIRTIO_VSOCK_OP_SHUTDOWN)
+        must(hdr->flags >= 1 && hdr->flags <= 3);
+    else if (hdr->type == VIRTIO_VSOCK_TYPE_STREAM)
+        must(hdr->flags == 0);
     if (hdr->src_cid != VSOCK_HOST_CID) { /* in the name of a host that is not there */
         must(hdr->op == VIRTIO_VSOCK_OP_RST);
         return;
     }
     if (hdr->op == VIRTIO_VSOCK_OP_RESPONSE || hdr->op == VIRTIO_VSOCK_OP_RST)
-        view->got = 0;
-    if (hdr->op == VIRTIO_VSOCK_OP_RESPONSE)
+        view->got = view->message = 0;
+    if (hdr->op == VIRTIO_VSOCK_OP_RESPONSE) {
         view->open = true;
+        view->type = hdr->type;
+    }
     if (hdr->op == VIRTIO_VSOCK_OP_RST)
         view->open = false;
     view->got += hdr->len;
     if (view != &elsewhere && hdr->len > 0)
-        must(view->open && view->got <= view->edge);
+        must(view->open && hdr->type == view->type && view->got <= view->edge);
+    if (hdr->type == VIRTIO_VSOCK_TYPE_SEQPACKET)
+        check_message(view, hdr, bytes);
 }
 
 static void take_packets(unsigned most)
@@ -126,10 +175,19 @@ static void take_packets(unsigned most)
     while (most-- > 0 && fake_used(&guest, RX, &used)) {
         must(used.id < QUEUE);
         memcpy(&hdr, fake_at(&guest, FAKE_DATA + used.id * RX_BYTES), sizeof(hdr));
-        check_packet(&hdr, used.len);
+        check_packet(&hdr, fake_at(&guest, FAKE_DATA + used.id * RX_BYTES + sizeof(hdr)), used.len);
         offer((uint16_t)used.id);
         fake_kick(&guest, RX);
     }
+}
+
+static uint16_t type_of(const struct record *record)
+{
+    if (record->lie == 3)
+        return 7;
+    return is_of_messages(host_port(record->port)) != (record->lie == 6)
+               ? VIRTIO_VSOCK_TYPE_SEQPACKET
+               : VIRTIO_VSOCK_TYPE_STREAM;
 }
 
 static void send_packet(const struct record *record)
@@ -142,7 +200,7 @@ static void send_packet(const struct record *record)
         .src_port = record->mine,
         .dst_port = port,
         .len = record->lie == 4 ? record->len + 1u : record->len,
-        .type = record->lie == 3 ? 7 : VIRTIO_VSOCK_TYPE_STREAM,
+        .type = type_of(record),
         .op = record->op % 10,
         .flags = record->credit,
     };
@@ -176,31 +234,41 @@ static void keep_peer(int fd)
     *peer = fd;
 }
 
-static void connect_client(const struct record *record)
+static void connect_client(const struct record *record, enum vsock_kind kind)
 {
     static const char *const lines[] = {"CONNECT 7\n", "CONNECT 7", "x\n", "CONNECT 99999999999\n"};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int type = kind == VSOCK_MESSAGES ? SOCK_SEQPACKET : SOCK_STREAM;
+    int fd = socket(AF_UNIX, type | SOCK_NONBLOCK, 0);
     const char *line = lines[record->op % 4];
 
-    strcpy(address.sun_path, path);
+    strcpy(address.sun_path, listeners[kind].path);
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
         (void)!write(fd, line, strlen(line));
     keep_peer(fd);
 }
 
+/* With its length in front, if that has room: see check_message. */
+static void send_block(int fd, uint32_t len)
+{
+    if (len >= sizeof(len))
+        memcpy(block, &len, sizeof(len));
+    (void)!send(fd, block, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static void host_action(const struct record *record)
 {
+    enum vsock_kind kind = record->lie & 1 ? VSOCK_MESSAGES : VSOCK_BYTES;
     int fd = peers[record->port % PEERS];
 
     switch (record->op % 6) {
     case 0:
-        fd = accept4(server, NULL, NULL, SOCK_NONBLOCK);
+        fd = accept4(servers[kind], NULL, NULL, SOCK_NONBLOCK);
         if (fd >= 0)
             keep_peer(fd);
         break;
     case 1:
-        (void)!send(fd, block, record->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        send_block(fd, record->len);
         break;
     case 2:
         (void)!recv(fd, block, sizeof(block), MSG_DONTWAIT);
@@ -212,7 +280,7 @@ static void host_action(const struct record *record)
         keep_peer(-1);
         break;
     default:
-        connect_client(record);
+        connect_client(record, kind);
     }
 }
 
@@ -247,7 +315,13 @@ static void check_held(void)
     for (unsigned i = 0; i < vsock->used; i++) {
         const struct vsock_conn *conn = &vsock->conns[i];
 
-        must(conn->state == CONN_FREE || conn->held <= conn_buf_alloc(conn));
+        if (conn->state == CONN_FREE)
+            continue;
+        must(conn->held - conn->empties <= conn_buf_alloc(conn) && conn->held <= buffer_size(conn));
+        must(conn->kind == VSOCK_MESSAGES || (conn->whole | conn->empties | conn->part) == 0);
+        must(conn->whole + conn->part <= conn->held);
+        must(conn->state != CONN_OPEN ||
+             conn->received - conn->forwarded == conn->held - conn->empties);
     }
 }
 
@@ -255,6 +329,7 @@ static void open_all(void)
 {
     struct vsock_config config = {.guest_cid = 3, .dial = dial};
     struct virtio_host host;
+    char messages_path[80];
     int pipe_ends[2];
 
     must(loop_init(&loop, &lock, NULL) == 0);
@@ -267,9 +342,14 @@ static void open_all(void)
     for (unsigned i = 0; i < PEERS; i++)
         peers[i] = -1;
     keep_peer(pipe_ends[0]);
-    must(unix_listen(&listener, path, sizeof(path), NULL) == 0);
-    config.listen_fd = listener.fd;
-    listener.fd = -1;
+    snprintf(messages_path, sizeof(messages_path), "%s.seqpacket", path);
+    must(unix_listen(&listeners[VSOCK_BYTES], path, sizeof(path), NULL) == 0);
+    must(unix_listen_type(&listeners[VSOCK_MESSAGES], SOCK_SEQPACKET, messages_path,
+                          sizeof(messages_path), NULL) == 0);
+    for (unsigned i = 0; i < VSOCK_KINDS; i++) {
+        config.listen_fds[i] = listeners[i].fd;
+        listeners[i].fd = -1;
+    }
     dials = 0;
     vsock = vsock_new(&config, &host, &loop, NULL);
     must(vsock != NULL);
@@ -283,30 +363,39 @@ static void close_all(void)
         if (peers[i] >= 0)
             close(peers[i]);
     vsock_free(vsock);
-    unix_unlisten(&listener);
+    for (unsigned i = 0; i < VSOCK_KINDS; i++)
+        unix_unlisten(&listeners[i]);
     loop_close(&loop);
+}
+
+/* Nobody is at the other ports. */
+static int serve(int type, unsigned port)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int server = socket(AF_UNIX, type | SOCK_NONBLOCK, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u", path, port);
+    unlink(address.sun_path);
+    must(bind(server, (const struct sockaddr *)&address, sizeof(address)) == 0);
+    must(listen(server, 64) == 0);
+    return server;
 }
 
 static void open_once(void)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
     signal(SIGPIPE, SIG_IGN);
     fake_open(&guest);
     snprintf(path, sizeof(path), "/tmp/samara-fuzz-%d.sock", (int)getpid());
     unlink(path);
-    server = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s_80", path);
-    unlink(address.sun_path);
-    must(bind(server, (const struct sockaddr *)&address, sizeof(address)) == 0);
-    must(listen(server, 64) == 0);
+    servers[0] = serve(SOCK_STREAM, 80);
+    servers[1] = serve(SOCK_SEQPACKET, 80 + STREAM_PORTS);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct record record;
 
-    if (server < 0)
+    if (servers[0] < 0)
         open_once();
     open_all();
     for (; size >= sizeof(record); data += sizeof(record), size -= sizeof(record)) {
