@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -118,13 +119,20 @@ uint64_t child_read(struct child *child, char *text, size_t capacity, int timeou
     return first;
 }
 
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
 int child_reap(struct child *child, uint64_t *ended)
 {
+    struct rusage use = {0};
     int status = -1;
 
-    while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+    while (wait4(child->pid, &status, 0, &use) < 0 && errno == EINTR)
         ;
     *ended = now_ns();
+    child->cpu_s = seconds(use.ru_utime) + seconds(use.ru_stime);
     close_all(child);
     return status;
 }

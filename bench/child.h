@@ -10,6 +10,7 @@ struct child {
     pid_t pid;
     int in, out, err; /* our end of stdin (or -1), of stdout, and the memfd that took stderr */
     uint64_t started; /* just before posix_spawn (vfork and exec) */
+    double cpu_s;     /* once reaped: its processor time, with that of those it waited for */
 };
 
 uint64_t now_ns(void);

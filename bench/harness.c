@@ -8,12 +8,15 @@
  *   memory   RSS and PSS after the first byte, with -k copies at once
  *   stream   feeds -s MiB to stdin; the command must print how many bytes it counted
  *   value    the command prints one number (-m its name, -u its unit)
+ *   work     the command says hello, works and prints one number; processor time from hello to the
+ *            end, divided by -d, is the second metric (-c its unit)
  *
  * A round runs every contestant once, in a new random order, so that drift of the machine and what
  * one leaves behind for the next (KVM frees VMs late) fall on all alike. A contestant that fails is
  * reported on stderr with what it said, measured no further, and makes the exit status 1.
  */
 #include "child.h"
+#include "cpu.h"
 #include "memory.h"
 #include "stats.h"
 
@@ -31,6 +34,7 @@ enum {
     COPIES = 64,
     TEXT = 512,
     TIMEOUT_MS = 10000,
+    WORK_TIMEOUT_MS = 60000,
     SETTLE_MS = 60, /* an idle sandbox: start-up work that goes on after the first byte is over */
 };
 
@@ -43,6 +47,8 @@ struct contestant {
 
 struct settings {
     const char *label, *metric, *unit; /* label: the name of the bench in the output */
+    const char *cpu_unit;
+    double cpu_divisor;
     unsigned rounds, copies;
     uint64_t stream_bytes;
 };
@@ -213,11 +219,42 @@ static bool measure_value(struct contestant *c, const struct settings *set)
     return reap_well(c, &child, &ended);
 }
 
+/* The number is in the second line. */
+static bool measure_work(struct contestant *c, const struct settings *set)
+{
+    struct child child;
+    char text[TEXT];
+    const char *number;
+    char *end = NULL;
+    double value, before;
+    uint64_t ended;
+
+    if (!child_start(&child, c->argv, false))
+        return !(c->failed = true);
+    child_read_first(&child, text, sizeof(text), TIMEOUT_MS);
+    before = cpu_of_tree(child.pid);
+    if (text[0] == 'h')
+        child_read(&child, text + strlen(text), sizeof(text) - strlen(text), WORK_TIMEOUT_MS);
+    number = strchr(text, '\n');
+    value = number ? strtod(number, &end) : 0;
+    if (text[0] != 'h' || !number || end == number) {
+        failed(c, &child, "did not say hello and a number");
+        child_kill(&child);
+        return false;
+    }
+    if (!reap_well(c, &child, &ended))
+        return false;
+    samples_add(&c->samples[0], value);
+    samples_add(&c->samples[1], (child.cpu_s - before) / set->cpu_divisor);
+    return true;
+}
+
 static const struct bench benches[] = {
     {"boot", {"first_byte", "reaped"}, {"ms", "ms"}, measure_boot},
     {"memory", {"rss", "pss"}, {"MiB", "MiB"}, measure_memory},
     {"stream", {"throughput"}, {"GiB/s"}, measure_stream},
     {"value", {NULL}, {NULL}, measure_value},
+    {"work", {NULL}, {NULL}, measure_work},
 };
 
 static unsigned read_contestants(int argc, char **argv, struct contestant *to)
@@ -271,16 +308,27 @@ static void run_rounds(const struct bench *bench, const struct settings *set,
         fprintf(stderr, "\n");
 }
 
+/* The second metric of something that -m names is named after it. */
+static void name_metric(char *to, size_t size, const struct bench *bench,
+                        const struct settings *set, unsigned m)
+{
+    if (bench->metrics[0])
+        snprintf(to, size, "%s", bench->metrics[m] ? bench->metrics[m] : set->metric);
+    else
+        snprintf(to, size, m == 0 ? "%s" : "%s cpu", set->metric);
+}
+
 static int print_results(const struct bench *bench, const struct settings *set,
                          struct contestant *list, unsigned count)
 {
     int status = 0;
 
     for (unsigned m = 0; m < METRICS; m++) {
-        const char *metric = bench->metrics[m] ? bench->metrics[m] : set->metric;
-        const char *unit = bench->units[m] ? bench->units[m] : set->unit;
+        const char *unit = bench->units[m] ? bench->units[m] : m == 0 ? set->unit : set->cpu_unit;
+        char metric[64];
         double reference = 0;
 
+        name_metric(metric, sizeof(metric), bench, set, m);
         for (unsigned i = 0; i < count; i++)
             if (strcmp(list[i].name, "samara") == 0 && !list[i].failed)
                 reference = samples_quantile(&list[i].samples[m], 0.5);
@@ -297,17 +345,22 @@ static int print_results(const struct bench *bench, const struct settings *set,
 
 static int usage(void)
 {
-    fputs(
-        "usage: harness boot|memory|stream|value [-n ROUNDS] [-k COPIES] [-s MIB]\n"
-        "               [-l LABEL] [-m METRIC] [-u UNIT] NAME COMMAND... [-- NAME COMMAND...]...\n",
-        stderr);
+    fputs("usage: harness boot|memory|stream|value|work [-n ROUNDS] [-k COPIES] [-s MIB]\n"
+          "               [-l LABEL] [-m METRIC] [-u UNIT] [-d DIVISOR] [-c UNIT]\n"
+          "               NAME COMMAND... [-- NAME COMMAND...]...\n",
+          stderr);
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    struct settings set = {
-        .metric = "value", .unit = "", .rounds = 50, .copies = 1, .stream_bytes = 2ull << 30};
+    struct settings set = {.metric = "value",
+                           .unit = "",
+                           .cpu_unit = "s",
+                           .cpu_divisor = 1,
+                           .rounds = 50,
+                           .copies = 1,
+                           .stream_bytes = 2ull << 30};
     struct contestant list[CONTESTANTS] = {0};
     const struct bench *bench = NULL;
     unsigned count;
@@ -320,7 +373,7 @@ int main(int argc, char **argv)
         return usage();
     set.label = bench->name;
     optind = 2;
-    while ((option = getopt(argc, argv, "+n:k:s:l:m:u:")) != -1) {
+    while ((option = getopt(argc, argv, "+n:k:s:l:m:u:d:c:")) != -1) {
         switch (option) {
         case 'n':
             set.rounds = (unsigned)atoi(optarg);
@@ -340,12 +393,19 @@ int main(int argc, char **argv)
         case 'u':
             set.unit = optarg;
             break;
+        case 'd':
+            set.cpu_divisor = strtod(optarg, NULL);
+            break;
+        case 'c':
+            set.cpu_unit = optarg;
+            break;
         default:
             return usage();
         }
     }
     count = read_contestants(argc - optind, argv + optind, list);
-    if (count == 0 || set.rounds == 0 || set.copies == 0 || set.copies > COPIES)
+    if (count == 0 || set.rounds == 0 || set.copies == 0 || set.copies > COPIES ||
+        set.cpu_divisor <= 0)
         return usage();
     signal(SIGPIPE, SIG_IGN);
     run_rounds(bench, &set, list, count);
