@@ -5,7 +5,8 @@
 #include "lwip/pbuf.h"
 
 enum {
-    TARGET_FIRST = 32, /* one frame of 64 KiB takes 17 */
+    TARGET_FIRST = 32,
+    LARGE_FRAME = 17, /* buffers that one of 64 KiB takes */
     RESERVE = 8,       /* in the ring when all memory for buffers is with lwIP */
     SPARE_MOST = 64,
     SMALL = 512,
@@ -95,10 +96,12 @@ bool net_rx_refill(struct net_rx *rx)
     return (u16)(rx->queue.avail_next - rx->queue.kicked) >= MIN(rx->target / 4, rx->posted);
 }
 
-/* The ring ran empty: frames come faster than we look. */
+/* There was no room for one more frame: they come faster than we look. */
 static void grow(struct net_rx *rx)
 {
-    if (rx->posted == 0 && rx->target < rx->queue.size)
+    const unsigned frame = rx->mergeable ? LARGE_FRAME : 1;
+
+    if (rx->posted < frame && rx->target < rx->queue.size)
         rx->target = MIN(rx->target * 2, (unsigned)rx->queue.size);
 }
 
