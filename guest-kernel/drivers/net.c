@@ -19,8 +19,9 @@
 #include "lwip/prot/ethernet.h"
 
 enum {
-    RING_SIZE = 128,
-    BUDGET = 128, /* frames taken in at once */
+    RX_RING = 128,
+    TX_RING = 256, /* a part for each segment */
+    BUDGET = 128,  /* frames taken in at once */
     MTU_USUAL = 1500,
     MTU_MOST = 65500, /* with all headers a frame's length has 16 bits */
 };
@@ -245,11 +246,12 @@ void net_notify(void)
 
 static bool negotiate(struct net_device *d)
 {
-    const u64 plain = VIRTIO_FEATURE(VIRTIO_NET_F_MAC) | VIRTIO_FEATURE(VIRTIO_NET_F_MTU) |
-                      VIRTIO_FEATURE(VIRTIO_NET_F_STATUS) | VIRTIO_FEATURE(VIRTIO_NET_F_CSUM) |
-                      VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_CSUM) |
-                      VIRTIO_FEATURE(VIRTIO_NET_F_CTRL_VQ) |
-                      VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_ANNOUNCE);
+    const u64 plain =
+        VIRTIO_FEATURE(VIRTIO_NET_F_MAC) | VIRTIO_FEATURE(VIRTIO_NET_F_MTU) |
+        VIRTIO_FEATURE(VIRTIO_NET_F_STATUS) | VIRTIO_FEATURE(VIRTIO_NET_F_CSUM) |
+        VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_CSUM) | VIRTIO_FEATURE(VIRTIO_NET_F_HOST_TSO4) |
+        VIRTIO_FEATURE(VIRTIO_NET_F_HOST_TSO6) | VIRTIO_FEATURE(VIRTIO_NET_F_CTRL_VQ) |
+        VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_ANNOUNCE);
     const u64 large = VIRTIO_FEATURE(VIRTIO_NET_F_MRG_RXBUF) |
                       VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_TSO4) |
                       VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_TSO6);
@@ -264,8 +266,12 @@ static bool start_queues(struct net_device *d)
 {
     d->tx.device = &d->device;
     d->tx.checksum = offers(d, VIRTIO_NET_F_CSUM);
-    if (!virtio_queue_setup(&d->device, VIRTIO_NET_QUEUE_RX, RING_SIZE, &d->rx.queue) ||
-        !virtio_queue_setup(&d->device, VIRTIO_NET_QUEUE_TX, RING_SIZE, &d->tx.queue) ||
+    d->tx.segmentation = (struct net_segmentation){
+        .ip4 = d->tx.checksum && offers(d, VIRTIO_NET_F_HOST_TSO4),
+        .ip6 = d->tx.checksum && offers(d, VIRTIO_NET_F_HOST_TSO6),
+    };
+    if (!virtio_queue_setup(&d->device, VIRTIO_NET_QUEUE_RX, RX_RING, &d->rx.queue) ||
+        !virtio_queue_setup(&d->device, VIRTIO_NET_QUEUE_TX, TX_RING, &d->tx.queue) ||
         !net_rx_start(&d->rx, offers(d, VIRTIO_NET_F_MRG_RXBUF)))
         return false;
     vq_disarm(&d->tx.queue);

@@ -7,7 +7,7 @@
 enum {
     TARGET_FIRST = 32,
     LARGE_FRAME = 17, /* buffers that one of 64 KiB takes */
-    RESERVE = 8,       /* in the ring when all memory for buffers is with lwIP */
+    RESERVE = 8,      /* in the ring when all memory for buffers is with lwIP */
     SPARE_MOST = 64,
     SMALL = 512,
     RAM_SHARE = 4, /* of memory for buffers: one part in so many */

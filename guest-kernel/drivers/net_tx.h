@@ -9,6 +9,7 @@
 #ifndef GUEST_KERNEL_DRIVERS_NET_TX_H
 #define GUEST_KERNEL_DRIVERS_NET_TX_H
 
+#include "guest-kernel/drivers/net_segment.h"
 #include "guest-kernel/drivers/virtio_mmio.h"
 
 struct pbuf;
@@ -17,7 +18,9 @@ struct net_tx {
     struct virtio_device *device;
     struct vq queue;
     bool checksum; /* the device completes TCP's: lwIP has left it out */
-    bool full;     /* a frame did not fit: an interrupt tells of room */
+    struct net_segmentation segmentation;
+    struct net_run run; /* not in the ring yet; there is room for it */
+    bool full;          /* a frame did not fit: an interrupt tells of room */
 };
 
 /* Takes a reference. False: there is no room or no memory. */

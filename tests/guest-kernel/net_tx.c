@@ -165,10 +165,10 @@ Test(net_tx, a_frame_in_many_pieces_becomes_one)
     struct pbuf *p = frame(bytes, 14);
     u16 head;
 
-    for (unsigned i = 0; i < 60; i++)
+    for (unsigned i = 0; i < 90; i++)
         pbuf_cat(p, frame(bytes, i % 3));
     cr_assert(net_tx_send(&tx, p));
     head = take();
     cr_expect_not(tx.queue.desc[head].flags & VIRTQ_DESC_F_NEXT);
-    cr_expect_eq(tx.queue.desc[head].len, sizeof(struct virtio_net_header) + 14 + 60);
+    cr_expect_eq(tx.queue.desc[head].len, sizeof(struct virtio_net_header) + 14 + 90);
 }
