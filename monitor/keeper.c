@@ -273,6 +273,8 @@ static void dial(const struct keeper *k, const char *vsock_path, const struct li
 
     snprintf(path, sizeof(path), "%s_%u", vsock_path, wish->value);
     fd = unix_connect_type(type, path);
+    if (fd >= 0)
+        unix_enlarge(fd);
     answer.value = fd < 0 ? (uint32_t)-fd : 0;
     link_send(k->ends[KEEPERS], &answer, fd);
     fd_close(&fd);

@@ -119,10 +119,14 @@ static int connect_to(const char *path, struct err *err)
 
 static int reach(struct net_peer *p, struct err *err)
 {
+    int fd;
+
     p->tried_ns = clock_ns(CLOCK_MONOTONIC);
-    if (p->config->backend == NET_CONFIG_PASST_SOCKET)
-        return connect_to(p->config->name, err);
-    return start(p, err);
+    fd = p->config->backend == NET_CONFIG_PASST_SOCKET ? connect_to(p->config->name, err)
+                                                       : start(p, err);
+    if (fd >= 0)
+        unix_enlarge(fd);
+    return fd;
 }
 
 int net_peer_open(struct net_peer *p, const struct net_interface *config, struct err *err)

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BACKLOG = 128 };
+enum { BACKLOG = 128, SEND_BYTES = 1 << 20 /* cut to net.core.wmem_max, then doubled */ };
 
 static int new_socket(int type)
 {
@@ -131,4 +131,11 @@ int unix_connect_type(int type, const char *path)
     why = errno; /* a path's socket never says EINPROGRESS: there is nothing to wait for but time */
     close(fd);
     return -why;
+}
+
+void unix_enlarge(int fd)
+{
+    const int size = SEND_BYTES;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }

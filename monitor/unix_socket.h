@@ -48,4 +48,8 @@ int unix_connect(const char *path);
 /* The same for either type, as unix_listen_type; -EPROTOTYPE: the server's is another. */
 int unix_connect_type(int type, const char *path);
 
+/* Has a stream take as much at once as the host permits, for bulk: what is not taken has to be kept
+ * and waited for. */
+void unix_enlarge(int fd);
+
 #endif

@@ -133,3 +133,27 @@ Test(unix_socket, messages_tell_an_empty_one_from_the_end_on_both_sides)
     unix_unlisten(&second);
     cr_assert_eq(access(path, F_OK), -1);
 }
+
+/* Bytes that it takes while nobody reads. */
+static size_t fill(int fd)
+{
+    static char block[4096];
+    size_t sum = 0;
+    ssize_t put;
+
+    while ((put = write(fd, block, sizeof(block))) > 0)
+        sum += (size_t)put;
+    cr_assert_eq(errno, EAGAIN);
+    return sum;
+}
+
+Test(unix_socket, an_enlarged_one_takes_more)
+{
+    const int usual = unix_connect(path), large = unix_connect(path);
+
+    cr_assert(usual >= 0 && large >= 0);
+    unix_enlarge(large);
+    cr_expect_gt(fill(large), fill(usual));
+    close(usual);
+    close(large);
+}
