@@ -1,6 +1,8 @@
-/* stdin to stdout with plain read and write, in pieces of argv[1] bytes (64 KiB). */
+/* stdin to stdout with plain read and write, in pieces of argv[1] bytes (64 KiB), beside a UDP
+ * socket at port argv[2] that it does not read from. */
 #include <stdlib.h>
 #include <unistd.h>
+#include "deaf_socket.h"
 
 static int write_all(const char *p, ssize_t n)
 {
@@ -21,7 +23,7 @@ int main(int argc, char **argv)
     char *buf = malloc(size);
     ssize_t n;
 
-    if (!buf)
+    if (!buf || (argc > 2 && open_deaf_socket((unsigned)strtoul(argv[2], NULL, 10)) != 0))
         return 2;
     while ((n = read(0, buf, size)) > 0) {
         if (write_all(buf, n) != 0)

@@ -1,6 +1,7 @@
 /*
- * vsock_echo listen [PORT]: says "listening", then answers every connection with what it says.
- * vsock_echo connect PORT [TEXT]: sends TEXT and a newline to the host, prints what comes back.
+ * vsock_echo listen [PORT [DEAF]]: says "listening", then answers every connection with what it
+ * says, beside a UDP socket at port DEAF that it does not read from. vsock_echo connect PORT
+ * [TEXT]: sends TEXT and a newline to the host, prints what comes back.
  */
 #include <errno.h>
 #include <poll.h>
@@ -11,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <linux/vm_sockets.h>
+#include "deaf_socket.h"
 
 enum { MOST = 4096 };
 
@@ -120,6 +122,9 @@ static int do_connect(unsigned port, const char *text)
 
 int main(int argc, char **argv)
 {
+    if (argc > 3 && strcmp(argv[1], "listen") == 0 &&
+        open_deaf_socket((unsigned)strtoul(argv[3], NULL, 10)) != 0)
+        return die("UDP");
     if (argc >= 2 && strcmp(argv[1], "listen") == 0)
         return do_listen(argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 5000);
     if (argc >= 3 && strcmp(argv[1], "connect") == 0)

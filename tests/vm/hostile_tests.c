@@ -4,29 +4,23 @@
  * kernel's own; here it is judged from outside what an attack without an end does to the monitor
  * and to those beside it.
  */
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "tests/vm/hostile_judge.h"
 #include "tests/vm/runner.h"
 
 enum { AT = 100, AS_PROMISED = 42, FRAMES = 100, LINES_OF_A_DEVICE = 16, DEVICES = 3 };
 /* The kernel uses 8 MiB of its memory for data, and little else; the rest is the monitor's own. */
-enum { MOST_KIB = 24 << 10, MOST_SANITIZED_KIB = 400 << 10, MOST_FILES = 4224 };
+enum { MOST_KIB = 24 << 10, MOST_FILES = 4224 };
 
 /* --- what an attacker is given --- */
 
@@ -55,23 +49,6 @@ static void silent_peer(void)
     close(ends[0]);
 }
 
-/* In a network of the test's own. */
-static void own_tap(const char *name)
-{
-    struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI};
-    int fd, control;
-
-    snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
-    CHECK(unshare(CLONE_NEWNET) == 0);
-    fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-    CHECK(fd >= 0 && ioctl(fd, TUNSETIFF, &r) == 0 && ioctl(fd, TUNSETPERSIST, 1) == 0);
-    close(fd);
-    control = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    r.ifr_flags = IFF_UP;
-    CHECK(control >= 0 && ioctl(control, SIOCSIFFLAGS, &r) == 0);
-    close(control);
-}
-
 static struct job attacker(const char *attack, const char *net)
 {
     return (struct job){.argv = {samara(), "run", "--name", "attacker", "--mem", "64M", "--kernel",
@@ -81,10 +58,7 @@ static struct job attacker(const char *attack, const char *net)
 
 static void prepare(const char *limits)
 {
-    const char *dir = scratch("run");
-
-    CHECK(mkdir(dir, 0700) == 0 || errno == EEXIST);
-    setenv("XDG_RUNTIME_DIR", dir, 1);
+    own_runtime_directory();
     snprintf(vsock_path, sizeof(vsock_path), "%s", scratch("hostile.sock"));
     unlink(vsock_path);
     disk_with(limits);
@@ -136,75 +110,6 @@ static void after_a_reset_nothing_is_written_any_more(void)
     answers_as_promised("attack=reset-midway", "good after all\n");
 }
 
-/* --- the monitor from outside --- */
-
-/* The keeper's only child but for passt's. */
-static pid_t monitor_of(pid_t keeper)
-{
-    char path[64];
-    int pid = 0;
-    FILE *f;
-
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)keeper, (int)keeper);
-    f = fopen(path, "r");
-    CHECK(f && fscanf(f, "%d", &pid) == 1 && pid > 1);
-    fclose(f);
-    return pid;
-}
-
-static long status_field(pid_t pid, const char *name)
-{
-    char path[64], line[200];
-    long value = -1;
-    FILE *f;
-
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    f = fopen(path, "r");
-    CHECK(f);
-    while (fgets(line, sizeof(line), f)) {
-        if (strncmp(line, name, strlen(name)) == 0)
-            value = strtol(line + strlen(name), NULL, 10);
-    }
-    fclose(f);
-    CHECK(value >= 0);
-    return value;
-}
-
-static long open_files(pid_t pid)
-{
-    char path[64];
-    long count = 0;
-    DIR *d;
-
-    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-    d = opendir(path);
-    CHECK(d);
-    for (const struct dirent *e; (e = readdir(d));)
-        count += e->d_name[0] != '.';
-    closedir(d);
-    return count;
-}
-
-/* The most that it ever had. */
-static void is_small(pid_t monitor)
-{
-    const long most = getenv("VM_SANITIZED") ? MOST_SANITIZED_KIB : MOST_KIB;
-    const long peak = status_field(monitor, "VmHWM:"), files = open_files(monitor);
-
-    if (peak > most || files > MOST_FILES)
-        fail_at(__FILE__, __LINE__, "%ld KiB at its peak, %ld files", peak, files);
-}
-
-static void answers_control(const char *command)
-{
-    struct job job = {.argv = {samara(), command, "attacker"}};
-    struct outcome o;
-
-    job_run(&job, &o);
-    STATUS(&o, 0);
-    outcome_free(&o);
-}
-
 static void start_neighbour(struct running *r)
 {
     struct job job = {
@@ -238,14 +143,14 @@ static void does_no_harm(const char *attack, const char *net)
     monitor = monitor_of(r.pid);
     start_neighbour(&neighbour);
     for (int i = 0; i < 10; i++) {
-        answers_control("status");
+        answers_control("attacker", "status");
         usleep(20000);
     }
     neighbour_did_its_work(&neighbour);
-    answers_control("pause");
-    answers_control("resume");
-    is_small(monitor);
-    answers_control("kill");
+    answers_control("attacker", "pause");
+    answers_control("attacker", "resume");
+    is_small(monitor, MOST_KIB, MOST_FILES);
+    answers_control("attacker", "kill");
     job_finish(&r, &o);
     STATUS(&o, 137);
     CHECK(lines(&o) <= LINES_OF_A_DEVICE * DEVICES);
@@ -320,29 +225,10 @@ static void packets_without_an_end_harm_nobody(void)
 
 /* --- connections --- */
 
-static void allow_files(unsigned count)
-{
-    struct rlimit limit;
-
-    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-    limit.rlim_cur = count;
-    if (limit.rlim_max < count)
-        limit.rlim_max = count;
-    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
-}
-
-static struct sockaddr_un address(const char *path)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-
-    snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
-    return a;
-}
-
 /* Takes whoever comes, keeps them, and says nothing. */
 static pid_t start_server(const char *path)
 {
-    struct sockaddr_un a = address(path);
+    struct sockaddr_un a = address_of(path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     pid_t pid;
 

@@ -75,6 +75,7 @@ struct vm_test {
 /* Each file's table ends with a NULL name. */
 extern const struct vm_test cli_tests[], stdio_tests[], program_tests[], vsock_tests[],
     failure_tests[], kernel_tests[], process_tests[], control_tests[], escape_tests[], disk_tests[],
-    net_tests[], traffic_tests[], traffic_address_tests[], hostile_tests[], seqpacket_tests[];
+    net_tests[], traffic_tests[], traffic_address_tests[], hostile_tests[], seqpacket_tests[],
+    hostile_host_tests[];
 
 #endif
