@@ -1,6 +1,7 @@
 /*
- * UNIX sockets at paths: streams, or for who says so of another type. Only for those who still have the caller's rights: after
- * confinement the monitor makes and finds no paths any more; it gets descriptors.
+ * UNIX sockets at paths: streams, or for who says so of another type. Only for those who still have
+ * the caller's rights: after confinement the monitor makes and finds no paths any more; it gets
+ * descriptors.
  */
 #ifndef SAMARA_MONITOR_UNIX_SOCKET_H
 #define SAMARA_MONITOR_UNIX_SOCKET_H
