@@ -91,6 +91,9 @@ u32 vsock_local_port(const struct vsock_stream *s);
 struct vsock_listener *vsock_listen(u32 port, enum vsock_kind kind, unsigned backlog, int *error);
 void vsock_set_backlog(struct vsock_listener *l, unsigned backlog);
 
+/* One that nobody uses. */
+u32 vsock_free_port(void);
+
 /* The longest waiting connection or NULL: arms the interrupt. */
 struct vsock_stream *vsock_accept(struct vsock_listener *l);
 bool vsock_accept_ready(struct vsock_listener *l); /* arms the interrupt */

@@ -78,7 +78,6 @@ void stream_free(struct vsock_stream *s);
 void stream_drop_buffers(struct vsock_stream *s);
 /* The stream is over at once. What was received before can still be read. May free it. */
 void stream_reset(struct vsock_stream *s);
-u32 vsock_free_port(void);
 
 /* --- vsock_tx.c --- */
 

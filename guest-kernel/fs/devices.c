@@ -1,4 +1,4 @@
-/* /dev: null, zero, full, random, urandom, tty and the links to descriptors. */
+/* /dev: null, zero, full, random, urandom, tty, vsock and the links to descriptors. */
 #include "guest-kernel/fs/devices.h"
 #include "guest-kernel/fs/block_file.h"
 #include "guest-kernel/fs/file.h"
@@ -8,6 +8,7 @@
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/lib/random.h"
 #include "guest-kernel/lib/string.h"
+#include "guest-kernel/net/vsock_option.h"
 
 static long read_nothing(struct file *f, void *buf, size_t len, u64 *pos)
 {
@@ -111,6 +112,7 @@ static const struct device {
     {"null", &null_inode_ops, 1, 3},      {"zero", &zero_inode_ops, 1, 5},
     {"full", &full_inode_ops, 1, 7},      {"random", &random_inode_ops, 1, 8},
     {"urandom", &random_inode_ops, 1, 9}, {"tty", &tty_inode_ops, 5, 0},
+    {"vsock", &vsock_inode_ops, 10, 121},
 };
 
 static const struct {

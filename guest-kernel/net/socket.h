@@ -127,7 +127,7 @@ struct socket_ops {
     void (*switched)(struct socket *s);                    /* (nothing) socket->switches changed */
     long (*ioctl)(struct socket *s, u32 request, u64 arg); /* (ENOTTY) */
     void (*release)(struct socket *s); /* what it holds; not the socket itself */
-    u64 connect_timeout;               /* ns, unless SO_SNDTIMEO says */
+    u64 connect_timeout;               /* ns, unless SO_SNDTIMEO or the socket says */
 };
 
 struct socket {
@@ -138,6 +138,7 @@ struct socket {
     int error;                         /* for SO_ERROR, positive */
     u64 switches;                      /* 1 << SO_*: those that are on or off */
     u64 receive_timeout, send_timeout; /* ns, 0 for none */
+    u64 connect_timeout;               /* ns, 0: the family's, or none */
     struct wait_queue wait;            /* where file->wait points, unless the family moves it */
 };
 

@@ -186,9 +186,16 @@ int socket_outcome(struct socket *s)
     return outcome;
 }
 
+static u64 connect_timeout(const struct socket *s)
+{
+    if (s->send_timeout)
+        return s->send_timeout;
+    return s->connect_timeout ? s->connect_timeout : s->ops->connect_timeout;
+}
+
 static int connect_wait(struct socket *s)
 {
-    u64 deadline = deadline_after(s->send_timeout ? s->send_timeout : s->ops->connect_timeout);
+    u64 deadline = deadline_after(connect_timeout(s));
     int err;
 
     while ((err = socket_outcome(s)) == -EAGAIN) {

@@ -7,7 +7,7 @@
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/user.h"
-#include "guest-kernel/net/socket.h"
+#include "guest-kernel/net/vsock_option.h"
 
 #define CONNECT_TIMEOUT (2 * NS_PER_S) /* Linux's default for vsock */
 
@@ -23,7 +23,11 @@ struct vsock_socket {
     struct vsock_stream *stream;
     struct vsock_listener *listener;
     u32 port; /* bound to, or VSOCK_PORT_ANY */
+    struct vsock_socket *next_bound;
+    struct vsock_sizes sizes;
 };
+
+static struct vsock_socket *bound;
 
 static struct vsock_socket *of(struct socket *s)
 {
@@ -99,7 +103,37 @@ static int peer_name(struct socket *s, struct socket_address *out)
 static int create(struct socket *s)
 {
     of(s)->port = VSOCK_PORT_ANY;
+    of(s)->sizes = vsock_sizes_first;
     return 0;
+}
+
+static bool is_bound(u32 port)
+{
+    const struct vsock_socket *v = bound;
+
+    while (v != NULL && v->port != port)
+        v = v->next_bound;
+    return v != NULL;
+}
+
+static u32 unbound_port(void)
+{
+    u32 port;
+
+    do
+        port = vsock_free_port();
+    while (is_bound(port));
+    return port;
+}
+
+static void unbind(struct vsock_socket *v)
+{
+    struct vsock_socket **at = &bound;
+
+    while (*at != NULL && *at != v)
+        at = &(*at)->next_bound;
+    if (*at == v)
+        *at = v->next_bound;
 }
 
 static int bind_to(struct socket *s, const struct socket_address *at)
@@ -114,7 +148,11 @@ static int bind_to(struct socket *s, const struct socket_address *at)
         return -EINVAL;
     if (address.cid != VSOCK_CID_ANY && address.cid != vsock_cid())
         return -EADDRNOTAVAIL;
-    v->port = address.port;
+    if (is_bound(address.port))
+        return -EADDRINUSE;
+    v->port = address.port != VSOCK_PORT_ANY ? address.port : unbound_port();
+    v->next_bound = bound;
+    bound = v;
     return 0;
 }
 
@@ -146,6 +184,8 @@ static int accept_one(struct socket *s, struct socket *fresh)
     if (stream == NULL)
         return -EAGAIN;
     use_stream(of(fresh), stream);
+    of(fresh)->sizes = v->sizes;
+    fresh->connect_timeout = s->connect_timeout;
     return 0;
 }
 
@@ -202,6 +242,7 @@ static void release(struct socket *s)
     drop_stream(v);
     if (v->listener != NULL)
         vsock_unlisten(v->listener);
+    unbind(v);
 }
 
 /* --- data --- */
@@ -262,11 +303,14 @@ static long control(struct socket *s, u32 request, u64 arg)
     return request == IOCTL_FIONREAD ? copy_to_user(arg, &waiting, sizeof(waiting)) : -ENOTTY;
 }
 
-/* Buffer sizes and connect time-out: hints. */
 static int set_option(struct socket *s, u64 level, u64 name, const void *value, u32 len)
 {
-    (void)s, (void)name, (void)value, (void)len;
-    return level == AF_VSOCK ? 0 : -ENOPROTOOPT;
+    return level == AF_VSOCK ? vsock_set_option(s, &of(s)->sizes, name, value, len) : -ENOPROTOOPT;
+}
+
+static int get_option(struct socket *s, u64 level, u64 name, void *value, u32 *len)
+{
+    return level == AF_VSOCK ? vsock_get_option(s, &of(s)->sizes, name, value, len) : -ENOPROTOOPT;
 }
 
 const struct socket_ops vsock_ops = {
@@ -285,6 +329,7 @@ const struct socket_ops vsock_ops = {
     .name = own_name,
     .peer = peer_name,
     .set_option = set_option,
+    .get_option = get_option,
     .ioctl = control,
     .release = release,
     .connect_timeout = CONNECT_TIMEOUT,

@@ -6,6 +6,7 @@
 #include "guest-kernel/arch/clock.h"
 #include "guest-kernel/fs/fs.h"
 #include "guest-kernel/fs/fs_context.h"
+#include "guest-kernel/fs/inode.h"
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/lib/random.h"
 #include "guest-kernel/mm/heap.h"
@@ -13,6 +14,7 @@
 #include "guest-kernel/mm/page.h"
 #include "guest-kernel/mm/user.h"
 #include "guest-kernel/net/interface.h"
+#include "guest-kernel/net/vsock_option.h"
 #include "guest-kernel/task/clock_id.h"
 #include "guest-kernel/task/process.h"
 #include "guest-kernel/task/timer.h"
@@ -39,6 +41,8 @@ int net_start(void)
 {
     return 0;
 }
+
+const struct inode_ops vsock_inode_ops;
 
 size_t net_resolv_conf(char *buf, size_t size)
 {

@@ -217,6 +217,164 @@ static void a_port_without_a_socket_is_refused(void)
     ERROR_HAS(&o, "reset");
 }
 
+/* --- sockets of the guest --- */
+
+static void names_and_options_are_as_on_linux(void)
+{
+    struct job job = {.argv = {samara(), "run", program("vsock_events"), "calls"}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o,
+           "device: 1\nasked: 0\nCID: 3\n"
+           "bind: 0\nits port: 6000\nbind again: -1 Invalid argument\n"
+           "the same port: -1 Address already in use\n"
+           "another's CID: -1 Cannot assign requested address\n"
+           "any port: 0\nis one: 1\ntaken: -1 Address already in use\nfree again: 0\nno peer: 1\n"
+           "size: 262144\nlarger: 0\nis bounded: 262144\nand shrinks: 4096\n"
+           "too short: -1 Invalid argument\ntime-out: 2\nlonger: 5500\n"
+           "no time: -1 Numerical result out of range\nunknown: -1 Protocol not available\n");
+}
+
+static void events_errors_and_halves_are_as_on_linux(void)
+{
+    const char *path = scratch("v7.sock");
+    struct job job = {.argv = {samara(), "run", "--vsock", path, program("vsock_events"), "host",
+                               "7003", "7004"}};
+    struct running r;
+    struct outcome o;
+    char line[64];
+    int listener = listen_at(path, "7003"), fd;
+
+    job_start(&job, &r);
+    fd = accept(listener, NULL, NULL);
+    CHECK(fd >= 0);
+    hear_line(fd, line, sizeof(line));
+    say(fd, "12345678");
+    hear_line(fd, line, sizeof(line));
+    CHECK(line[0] == '\0');
+    say(fd, "bye");
+    close(fd);
+    job_finish(&r, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "begun: -1 Operation now in progress\ntold: 1\nis reset: 1\nonce: 0\n"
+               "begun: -1 Operation now in progress\nconnected: 1 out\nerror: 0\npeer: 2 7003\n"
+               "again: -1 Transport endpoint is already connected\n"
+               "nothing: 0\nasked: 3\nedge: 1 in\nhalf: 4\nno edge: 0\nlevel: 1 in\nrest: 4\n"
+               "none: 0\nempty: -1 Resource temporarily unavailable\n"
+               "half: 0\nno more: -1 Broken pipe\nbye: 3\nend: 0\nand so says: 1 in rdhup hup\n");
+}
+
+/* As much as goes, until nothing has gone for a while. */
+static long fill_host_side(int fd)
+{
+    static char block[65536];
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    long sent = 0;
+
+    while (poll(&p, 1, 300) > 0) {
+        ssize_t n = send(fd, block, sizeof(block), MSG_DONTWAIT);
+
+        sent += n > 0 ? n : 0;
+    }
+    return sent;
+}
+
+static long read_exactly(int fd, long len)
+{
+    static char block[65536];
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    long got = 0;
+
+    while (got < len && poll(&p, 1, 20000) > 0) {
+        ssize_t n = read(fd, block, sizeof(block));
+
+        if (n <= 0)
+            break;
+        got += n;
+    }
+    return got;
+}
+
+static void one_that_nobody_reads_holds_up_no_other(void)
+{
+    const char *path = scratch("v9.sock");
+    struct job job = {
+        .argv = {samara(), "run", "--vsock", path, program("vsock_events"), "slow", "7005"}};
+    struct running r;
+    struct outcome o;
+    char line[64], want[64];
+    int listener = listen_at(path, "7005"), full, other;
+    long sent, filled;
+
+    job_start(&job, &r);
+    full = accept(listener, NULL, NULL);
+    other = accept(listener, NULL, NULL);
+    hear_line(other, line, sizeof(line));
+    filled = strtol(line, NULL, 10);
+    CHECK(filled > 100000);
+    sent = fill_host_side(full);
+    CHECK(sent > 100000);
+    for (int i = 0; i < 100; i++) {
+        snprintf(want, sizeof(want), "line %d\n", i);
+        say(other, want);
+        hear_line(other, line, sizeof(line));
+        CHECK(strcmp(line, want) == 0);
+    }
+    CHECK(read_exactly(full, filled) == filled);
+    shutdown(full, SHUT_WR);
+    job_finish(&r, &o);
+    STATUS(&o, 0);
+    snprintf(want, sizeof(want), "%ld\n", sent);
+    OUTPUT(&o, want);
+}
+
+static void the_end_of_the_vm_ends_its_connections(void)
+{
+    const char *path = scratch("v10.sock");
+    struct running r;
+    char line[64];
+    int fd;
+
+    start_echo(&r, path);
+    fd = connect_to(path);
+    say(fd, "CONNECT 5000\n");
+    hear_line(fd, line, sizeof(line));
+    stop(&r);
+    CHECK(read(fd, line, sizeof(line)) <= 0);
+}
+
+/* listen(fd, 2) lets three wait, as on Linux; the program takes none before it is told to. */
+static void more_than_a_listener_lets_wait_are_refused(void)
+{
+    const char *path = scratch("v8.sock");
+    struct job job = {
+        .argv = {samara(), "run", "--vsock", path, program("vsock_events"), "backlog", "5000"},
+        .keep_input_open = true};
+    struct running r;
+    struct outcome o;
+    char line[64];
+    int fds[5];
+
+    job_start(&job, &r);
+    CHECK(job_await(&r, "listening: 0\n"));
+    for (int i = 0; i < 5; i++) {
+        fds[i] = connect_to(path);
+        say(fds[i], "CONNECT 5000\n");
+        hear_line(fds[i], line, sizeof(line));
+        CHECK((strncmp(line, "OK ", 3) == 0) == (i < 3));
+    }
+    say(r.in, "x");
+    CHECK(job_await(&r, "waited: 3\n"));
+    say(fds[4] = connect_to(path), "CONNECT 5000\n");
+    hear_line(fds[4], line, sizeof(line));
+    CHECK(strncmp(line, "OK ", 3) == 0);
+    say(r.in, "x");
+    job_finish(&r, &o);
+    STATUS(&o, 0);
+}
+
 const struct vm_test vsock_tests[] = {
     {"vsock/the_host_connects_to_a_guest_port", the_host_connects_to_a_guest_port},
     {"vsock/thousands_of_connections_at_once_keep_their_data",
@@ -227,5 +385,11 @@ const struct vm_test vsock_tests[] = {
     {"vsock/messages_of_several_parts_end_where_the_data_ends",
      messages_of_several_parts_end_where_the_data_ends},
     {"vsock/a_port_without_a_socket_is_refused", a_port_without_a_socket_is_refused},
+    {"vsock/names_and_options_are_as_on_linux", names_and_options_are_as_on_linux},
+    {"vsock/events_errors_and_halves_are_as_on_linux", events_errors_and_halves_are_as_on_linux},
+    {"vsock/one_that_nobody_reads_holds_up_no_other", one_that_nobody_reads_holds_up_no_other},
+    {"vsock/the_end_of_the_vm_ends_its_connections", the_end_of_the_vm_ends_its_connections},
+    {"vsock/more_than_a_listener_lets_wait_are_refused",
+     more_than_a_listener_lets_wait_are_refused},
     {NULL, NULL},
 };
