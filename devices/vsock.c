@@ -141,7 +141,7 @@ struct vsock *vsock_new(const struct vsock_config *config, const struct virtio_h
     vsock->work = (struct loop_task){.fn = work_task, .arg = vsock};
     for (int i = 0; i < VSOCK_STDIO; i++)
         vsock->stdio[i] = STREAM_CLOSED;
-    if (!buffer_pool_open(vsock) || !marks_open(vsock)) {
+    if (!buffer_pool_open(vsock)) {
         err_sys(err, "vsock: memory for buffers");
         goto fail;
     }
@@ -177,7 +177,6 @@ void vsock_free(struct vsock *vsock)
     for (int i = 0; i < VSOCK_STDIO; i++)
         stream_close(&vsock->stdio[i]);
     buffer_pool_close(vsock);
-    marks_close(vsock);
     free(vsock);
 }
 

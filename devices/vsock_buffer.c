@@ -25,10 +25,10 @@ size_t buffer_places(void)
     return place_of(VSOCK_CONNS);
 }
 
-/* Behind the last one there is the stage. */
+/* Behind the last one there are the marks of messages and the stage. */
 static size_t pool_bytes(void)
 {
-    return buffer_places() + VSOCK_MESSAGE_MOST;
+    return buffer_places() + buffer_places() / VSOCK_MARKS + VSOCK_MESSAGE_MOST;
 }
 
 bool buffer_pool_open(struct vsock *vsock)
@@ -39,7 +39,8 @@ bool buffer_pool_open(struct vsock *vsock)
     if (pool == MAP_FAILED)
         return false;
     vsock->pool = pool;
-    vsock->stage.bytes = vsock->pool + buffer_places();
+    vsock->marks = vsock->pool + buffer_places();
+    vsock->stage.bytes = vsock->marks + buffer_places() / VSOCK_MARKS;
     return true;
 }
 

@@ -23,32 +23,9 @@
 #include <sys/socket.h>
 
 enum mark { MARK_NONE, MARK_END, MARK_EMPTY };
-enum { MARKS = 4, MARK_BITS = 2, MARK_MASK = 3 }; /* in a byte */
+enum { MARKS = VSOCK_MARKS, MARK_BITS = 8 / VSOCK_MARKS, MARK_MASK = (1 << MARK_BITS) - 1 };
 
 /* --- marks --- */
-
-static size_t marks_bytes(void)
-{
-    return buffer_places() / MARKS;
-}
-
-bool marks_open(struct vsock *vsock)
-{
-    void *marks = mmap(NULL, marks_bytes(), PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (marks == MAP_FAILED)
-        return false;
-    vsock->marks = marks;
-    return true;
-}
-
-void marks_close(struct vsock *vsock)
-{
-    if (vsock->marks != NULL)
-        munmap(vsock->marks, marks_bytes());
-    vsock->marks = NULL;
-}
 
 static uint8_t *marks_of(const struct vsock_conn *conn)
 {

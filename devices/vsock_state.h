@@ -36,6 +36,7 @@ enum {
 /* Of SEQPACKET: the bytes of a ring, and how many of them are for empty messages, which no credit
  * bounds. */
 enum { VSOCK_MESSAGE_RING = 64 << 10, VSOCK_EMPTY_MOST = 1 << 10 };
+enum { VSOCK_MARKS = 4 }; /* in a byte: each is of a byte of a ring */
 
 /* Bytes that a connection holds for a host that does not read: those that come first have more,
  * which bulk wants. 136 MiB of address space in all, of which nothing is used that is not held. */
@@ -238,8 +239,6 @@ uint32_t buffer_drop(struct vsock_conn *conn);
 
 /* --- vsock_message.c --- */
 
-bool marks_open(struct vsock *vsock);
-void marks_close(struct vsock *vsock);
 /* What buffer_drop has to do beside. */
 void marks_clear(struct vsock_conn *conn);
 /* The memory of a buffer's marks goes with it. */
