@@ -154,7 +154,7 @@ static bool knows_type(u16 type)
 
 static enum vsock_kind kind_of(u16 type)
 {
-    return type == VIRTIO_VSOCK_TYPE_SEQPACKET ? VSOCK_MESSAGES : VSOCK_BYTES;
+    return type != VIRTIO_VSOCK_TYPE_STREAM && knows_type(type) ? VSOCK_MESSAGES : VSOCK_BYTES;
 }
 
 /* A packet for nobody there is. */
