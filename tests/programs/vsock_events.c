@@ -1,9 +1,11 @@
 /*
  * vsock_events calls: what needs no host.
  * vsock_events host PORT OTHER: talks to the host at PORT, nobody is at OTHER.
- * vsock_events slow PORT: connects twice and fills the first; tells over the second how much that
- * was, and echoes 100 lines there before it reads the first. vsock_events backlog PORT: lets three
- * wait, and takes them once there is input. Each answer a line.
+ * vsock_events slow PORT: connects twice and fills the first; says over the second how much it was,
+ * and echoes 100 lines there before it reads the first.
+ * vsock_events many PORT COUNT: connects as often, and is connected to as often, all at once.
+ * vsock_events backlog PORT: lets three wait, and takes them once there is input.
+ * Each answer a line.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -274,6 +277,55 @@ static int slow(unsigned port)
     return 0;
 }
 
+/* --- many --- */
+
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int number_from(int fd)
+{
+    int number = -1;
+
+    return recv(fd, &number, sizeof(number), MSG_WAITALL) == sizeof(number) ? number : -1;
+}
+
+static int many(unsigned port, int count)
+{
+    int listener = socket(AF_VSOCK, SOCK_STREAM, 0), *own = calloc((size_t)count, sizeof(*own));
+    int *theirs = calloc((size_t)count, sizeof(*theirs));
+
+    allow_many_files();
+    if (bind_to(listener, VMADDR_CID_ANY, port) != 0 || listen(listener, count) != 0)
+        return 1;
+    for (int i = 0; i < count; i++) {
+        own[i] = socket(AF_VSOCK, SOCK_STREAM, 0);
+        if (connect_to(own[i], port) != 0 || write(own[i], &i, sizeof(i)) != sizeof(i))
+            return 2;
+    }
+    say("connected", count);
+    for (int i = 0; i < count; i++)
+        theirs[i] = accept(listener, NULL, NULL);
+    for (int i = 0; i < count; i++) {
+        int number = number_from(theirs[i]);
+
+        if (number < 0 || write(theirs[i], &number, sizeof(number)) != sizeof(number))
+            return 3;
+    }
+    for (int i = 0; i < count; i++) {
+        if (number_from(own[i]) != i)
+            return 4;
+    }
+    say("all", count);
+    return 0;
+}
+
 /* --- a listener --- */
 
 static int backlog(unsigned port)
@@ -303,6 +355,9 @@ int main(int argc, char **argv)
         return backlog(port);
     if (argc == 3 && strcmp(argv[1], "slow") == 0)
         return slow(port);
-    fprintf(stderr, "usage: vsock_events calls | host PORT OTHER | slow PORT | backlog PORT\n");
+    if (argc == 4 && strcmp(argv[1], "many") == 0)
+        return many(port, atoi(argv[3]));
+    fprintf(stderr, "usage: vsock_events calls | host PORT OTHER | slow PORT | many PORT COUNT | "
+                    "backlog PORT\n");
     return 2;
 }

@@ -330,6 +330,63 @@ static void one_that_nobody_reads_holds_up_no_other(void)
     OUTPUT(&o, want);
 }
 
+static int accept_in_time(int listener)
+{
+    struct pollfd p = {.fd = listener, .events = POLLIN};
+    int fd = poll(&p, 1, 60000) > 0 ? accept(listener, NULL, NULL) : -1;
+
+    CHECK(fd >= 0);
+    return fd;
+}
+
+static int number_from(int fd)
+{
+    int number = -1;
+
+    return recv(fd, &number, sizeof(number), MSG_WAITALL) == sizeof(number) ? number : -1;
+}
+
+/* With the program's own three all there can be but a few. */
+static void all_connections_there_can_be_from_both_sides(void)
+{
+    enum { EACH = 2040 };
+    const char *path = scratch("v11.sock");
+    struct job job = {.argv = {samara(), "run", "--mem", "256M", "--vsock", path,
+                               program("vsock_events"), "many", "5000", "2040"}};
+    struct running r;
+    struct outcome o;
+    char line[64];
+    static int from_guest[EACH], to_guest[EACH];
+    int listener;
+
+    allow_many_files();
+    listener = listen_at(path, "5000");
+    job_start(&job, &r);
+    for (int i = 0; i < EACH; i++)
+        from_guest[i] = accept_in_time(listener);
+    CHECK(job_await(&r, "connected: 2040\n"));
+    for (int i = 0; i < EACH; i++) {
+        to_guest[i] = connect_to(path);
+        say(to_guest[i], "CONNECT 5000\n");
+        hear_line(to_guest[i], line, sizeof(line));
+        CHECK(strncmp(line, "OK ", 3) == 0);
+    }
+    for (int i = 0; i < EACH; i++) {
+        int number = number_from(from_guest[i]);
+
+        CHECK(write(from_guest[i], &number, sizeof(number)) == sizeof(number));
+        CHECK(write(to_guest[i], &i, sizeof(i)) == sizeof(i));
+    }
+    for (int i = 0; i < EACH; i++)
+        CHECK(number_from(to_guest[i]) == i);
+    job_finish(&r, &o);
+    STATUS(&o, 0);
+    for (int i = 0; i < EACH; i++) {
+        close(from_guest[i]);
+        close(to_guest[i]);
+    }
+}
+
 static void the_end_of_the_vm_ends_its_connections(void)
 {
     const char *path = scratch("v10.sock");
@@ -388,6 +445,8 @@ const struct vm_test vsock_tests[] = {
     {"vsock/names_and_options_are_as_on_linux", names_and_options_are_as_on_linux},
     {"vsock/events_errors_and_halves_are_as_on_linux", events_errors_and_halves_are_as_on_linux},
     {"vsock/one_that_nobody_reads_holds_up_no_other", one_that_nobody_reads_holds_up_no_other},
+    {"vsock/all_connections_there_can_be_from_both_sides",
+     all_connections_there_can_be_from_both_sides},
     {"vsock/the_end_of_the_vm_ends_its_connections", the_end_of_the_vm_ends_its_connections},
     {"vsock/more_than_a_listener_lets_wait_are_refused",
      more_than_a_listener_lets_wait_are_refused},
