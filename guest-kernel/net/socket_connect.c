@@ -226,7 +226,8 @@ static int connect_to(struct socket *s, const struct socket_address *to)
         err = s->ops->connect(s, to);
         if (err == -EINPROGRESS) {
             s->connecting = true;
-            return connect_wait(s);
+            /* Even if the answer is there by now: it is told as that of a slower peer. */
+            return s->file->flags & O_NONBLOCK ? err : connect_wait(s);
         }
         if (err != -EAGAIN || s->file->flags & O_NONBLOCK)
             return err;
