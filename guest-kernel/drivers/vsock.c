@@ -156,12 +156,6 @@ void vsock_close(struct vsock_stream *s)
     vsock_flush();
 }
 
-static bool has_room(const struct vsock_stream *s)
-{
-    return s->state == ESTABLISHED && stream_send_credit(s) >= MAX(s->wanted, 1u) &&
-           vsockq_can_send(1);
-}
-
 u32 vsock_poll(struct vsock_stream *s)
 {
     u32 events = 0;
@@ -169,7 +163,7 @@ u32 vsock_poll(struct vsock_stream *s)
     vsock_arm();
     if (stream_has_data(s) || stream_receive_ended(s))
         events |= POLLIN | POLLRDNORM;
-    if (stream_send_ended(s) || has_room(s))
+    if (stream_send_ended(s) || stream_has_room(s))
         events |= POLLOUT | POLLWRNORM;
     if (s->shut_peer & VSOCK_SHUT_SEND)
         events |= POLLRDHUP;

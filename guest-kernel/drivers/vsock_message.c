@@ -120,11 +120,6 @@ long vsock_receive_message(struct vsock_stream *s, void *to, size_t len, bool st
 
 /* --- sending --- */
 
-static u32 parts_of(size_t len)
-{
-    return ((u32)len + vsockq_buffer_size() - 1) / vsockq_buffer_size();
-}
-
 /* 0: there is room for all of it. */
 static int check_room(struct vsock_stream *s, size_t len)
 {
@@ -133,10 +128,8 @@ static int check_room(struct vsock_stream *s, size_t len)
     if (len > s->peer_credit)
         return -EMSGSIZE;
     s->wanted = (u32)len;
-    if (stream_send_credit(s) < len)
-        return -EAGAIN;
-    if (!vsockq_can_send(parts_of(len)))
-        return vsockq_all_sent() ? -ENOBUFS : -EAGAIN;
+    if (!stream_has_room(s))
+        return stream_send_credit(s) >= len && vsockq_all_sent() ? -ENOBUFS : -EAGAIN;
     s->wanted = 0;
     return 0;
 }
@@ -161,6 +154,8 @@ long vsock_send_message(struct vsock_stream *s, const void *from, size_t len, bo
     int err;
 
     vsock_take_packets();
+    if (len == 0)
+        return stream_send_ended(s) ? -EPIPE : 0;
     err = check_room(s, len);
     if (err == -EAGAIN) {
         stream_expect_room(s);

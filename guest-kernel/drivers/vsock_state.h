@@ -87,6 +87,8 @@ bool stream_send_packet(struct vsock_stream *s, u16 op, u32 flags, const void *d
 void stream_owe(struct vsock_stream *s, u8 what);
 bool stream_send_ended(const struct vsock_stream *s);
 u32 stream_send_credit(const struct vsock_stream *s);
+/* There is room in the ring, and credit, for what found none before, or for anything. */
+bool stream_has_room(const struct vsock_stream *s);
 /* Nothing could be sent: have the reason, whichever it is, end in a wake-up. */
 void stream_expect_room(struct vsock_stream *s);
 /* An answer to a packet that belongs to no stream; lost if there is no room. */

@@ -115,14 +115,32 @@ static size_t send_some(struct vsock_stream *s, const u8 *from, size_t len)
     return done;
 }
 
+static bool has_credit(const struct vsock_stream *s)
+{
+    return stream_send_credit(s) >= MAX(s->wanted, 1u);
+}
+
+/* A message takes as many packets as it fills. */
+static bool has_slots(const struct vsock_stream *s)
+{
+    u32 size = vsockq_buffer_size();
+
+    return vsockq_can_send((MAX(s->wanted, 1u) + size - 1) / size);
+}
+
+bool stream_has_room(const struct vsock_stream *s)
+{
+    return s->state == ESTABLISHED && has_credit(s) && has_slots(s);
+}
+
 void stream_expect_room(struct vsock_stream *s)
 {
-    if (s->state == ESTABLISHED && stream_send_credit(s) < MAX(s->wanted, 1u) && !s->asked) {
+    if (s->state == ESTABLISHED && !has_credit(s) && !s->asked) {
         s->asked = true;
         stream_owe(s, OWED_ASK);
     }
     vsock_arm();
-    if (!vsockq_can_send(1)) {
+    if (!has_slots(s)) {
         s->stalled = vsock.stalled = true;
         if (vsockq_arm_send() && vsockq_reclaim())
             vsock_room_came();

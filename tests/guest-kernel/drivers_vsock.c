@@ -397,6 +397,8 @@ Test(vsock_driver, one_goes_whole_or_not_at_all)
     all_sent = false;
     cr_assert_eq(vsock_send_message(s, block, 40000, false), -EAGAIN);
     expect_nothing();
+    cr_assert(s->stalled, "it is woken when there is room, although there is some");
+    cr_assert_not(vsock_poll(s) & POLLOUT);
     all_sent = true;
     cr_assert_eq(vsock_send_message(s, block, 40000, false), -ENOBUFS);
     slots = 3;

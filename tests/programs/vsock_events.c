@@ -3,6 +3,7 @@
  * vsock_events host PORT OTHER: talks to the host at PORT, nobody is at OTHER.
  * vsock_events slow PORT: connects twice and fills the first; says over the second how much it was,
  * and echoes 100 lines there before it reads the first.
+ * vsock_events impatient PORT: waits a moment for a connection.
  * vsock_events many PORT COUNT: connects as often, and is connected to as often, all at once.
  * vsock_events backlog PORT: lets three wait, and takes them once there is input.
  * Each answer a line.
@@ -277,6 +278,16 @@ static int slow(unsigned port)
     return 0;
 }
 
+static int impatient(unsigned port)
+{
+    int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
+    struct timeval t = {.tv_usec = 100000};
+
+    setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &t, sizeof(t));
+    say("connect", connect_to(fd, port));
+    return 0;
+}
+
 /* --- many --- */
 
 static void allow_many_files(void)
@@ -355,9 +366,12 @@ int main(int argc, char **argv)
         return backlog(port);
     if (argc == 3 && strcmp(argv[1], "slow") == 0)
         return slow(port);
+    if (argc == 3 && strcmp(argv[1], "impatient") == 0)
+        return impatient(port);
     if (argc == 4 && strcmp(argv[1], "many") == 0)
         return many(port, atoi(argv[3]));
-    fprintf(stderr, "usage: vsock_events calls | host PORT OTHER | slow PORT | many PORT COUNT | "
+    fprintf(stderr, "usage: vsock_events calls | host PORT OTHER | slow PORT | impatient PORT | "
+                    "many PORT COUNT | "
                     "backlog PORT\n");
     return 2;
 }

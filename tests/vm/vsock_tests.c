@@ -330,6 +330,29 @@ static void one_that_nobody_reads_holds_up_no_other(void)
     OUTPUT(&o, want);
 }
 
+/* A server that takes nobody is asked again and again for a second. */
+static void a_program_waits_as_long_as_it_says(void)
+{
+    const char *path = scratch("v12.sock");
+    struct job job = {
+        .argv = {samara(), "run", "--vsock", path, program("vsock_events"), "impatient", "7006"}};
+    struct outcome o;
+    char port_path[108];
+    struct sockaddr_un a;
+    int fd;
+
+    listen_at(path, "7006");
+    snprintf(port_path, sizeof(port_path), "%s_7006", path);
+    a = address(port_path);
+    do
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    while (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0);
+    CHECK(errno == EAGAIN);
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "connect: -1 Connection timed out\n");
+}
+
 static int accept_in_time(int listener)
 {
     struct pollfd p = {.fd = listener, .events = POLLIN};
@@ -445,6 +468,7 @@ const struct vm_test vsock_tests[] = {
     {"vsock/names_and_options_are_as_on_linux", names_and_options_are_as_on_linux},
     {"vsock/events_errors_and_halves_are_as_on_linux", events_errors_and_halves_are_as_on_linux},
     {"vsock/one_that_nobody_reads_holds_up_no_other", one_that_nobody_reads_holds_up_no_other},
+    {"vsock/a_program_waits_as_long_as_it_says", a_program_waits_as_long_as_it_says},
     {"vsock/all_connections_there_can_be_from_both_sides",
      all_connections_there_can_be_from_both_sides},
     {"vsock/the_end_of_the_vm_ends_its_connections", the_end_of_the_vm_ends_its_connections},
