@@ -337,6 +337,7 @@ Test(vsock_driver, any_parts_give_the_messages_that_were_sent)
     }
     cr_assert_eq(live_buffers, 0);
     cr_assert_eq(s->waiting, 0);
+    cr_assert_eq(s->credit, 128 << 10, "which bounds a message");
 }
 
 Test(vsock_driver, a_byte_beyond_the_credit_is_a_reset)
@@ -417,6 +418,10 @@ Test(vsock_driver, credit_that_is_too_little_is_asked_for_once)
     tell(VIRTIO_VSOCK_OP_CREDIT_UPDATE); /* the same as before */
     cr_assert_eq(vsock_send_message(s, block, 30000, false), -EAGAIN);
     expect_nothing();
+    hdr.fwd_cnt = 100; /* more, and not enough */
+    put(&to_guest, &hdr, NULL);
+    cr_assert_eq(vsock_send_message(s, block, 30000, false), -EAGAIN);
+    expect(VIRTIO_VSOCK_OP_CREDIT_REQUEST);
     hdr.fwd_cnt = 40000;
     put(&to_guest, &hdr, NULL);
     cr_assert(vsock_poll(s) & POLLOUT);
