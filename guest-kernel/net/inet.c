@@ -3,6 +3,8 @@
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/net/interface.h"
+#include "guest-kernel/net/lwip/hooks.h"
+#include "lwip/nd6.h"
 #include "lwip/netif.h"
 
 enum { IP_TOS = 1, IP_TTL = 2, IP_MTU_DISCOVER = 10, IP_RECVERR = 11, IP_FREEBIND = 15 };
@@ -114,12 +116,65 @@ void inet_tell(const struct socket *s, const ip_addr_t *ip, u16 port, struct soc
         tell_v6(ip, port, out);
 }
 
-void inet_destination(ip_addr_t *ip)
+/* --- ways: what lwIP does not know the way to, it takes to be on the first interface's link, where
+ * it looks for seconds --- */
+
+/* lo's gateway is itself. */
+static bool leads_to4(const struct netif *interface, const ip4_addr_t *ip)
+{
+    const ip4_addr_t *own = netif_ip4_addr(interface), *gateway = netif_ip4_gw(interface);
+
+    if (!ip4_addr_isany(gateway) && !ip4_addr_cmp(gateway, own))
+        return true;
+    return !ip4_addr_isany(own) && ip4_addr_netcmp(ip, own, netif_ip4_netmask(interface));
+}
+
+static bool leads_to6(const struct netif *interface, const ip6_addr_t *ip)
+{
+    if (net_gateway6(interface))
+        return true;
+    for (s8_t i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
+        if (ip6_addr_isvalid(netif_ip6_addr_state(interface, i)) &&
+            ip6_addr_netcmp(ip, netif_ip6_addr(interface, i)) &&
+            (netif_ip6_addr_isstatic(interface, i) ||
+             ip6_addr_nethostcmp(ip, netif_ip6_addr(interface, i))))
+            return true;
+    }
+    return false;
+}
+
+/* Whether a link or a gateway is in question at all. */
+static bool is_routed(const ip_addr_t *ip)
+{
+    if (IP_IS_V4(ip))
+        return !ip4_addr_ismulticast(ip_2_ip4(ip)) &&
+               ip4_addr_get_u32(ip_2_ip4(ip)) != IPADDR_BROADCAST;
+    return !ip6_addr_has_scope(ip_2_ip6(ip), IP6_UNKNOWN);
+}
+
+static bool has_way(const ip_addr_t *ip)
+{
+    const struct netif *interface;
+
+    if (!is_routed(ip) || (!IP_IS_V4(ip) && nd6_find_route(ip_2_ip6(ip))))
+        return true;
+    NETIF_FOREACH(interface)
+    {
+        if (netif_is_up(interface) && netif_is_link_up(interface) &&
+            (IP_IS_V4(ip) ? leads_to4(interface, ip_2_ip4(ip))
+                          : leads_to6(interface, ip_2_ip6(ip))))
+            return true;
+    }
+    return false;
+}
+
+int inet_destination(ip_addr_t *ip)
 {
     if (IP_IS_V4(ip) && ip4_addr_isany(ip_2_ip4(ip)))
         ip_addr_set_loopback_val(false, *ip);
     else if (!IP_IS_V4(ip) && ip6_addr_isany(ip_2_ip6(ip)))
         ip_addr_set_loopback_val(true, *ip);
+    return has_way(ip) ? 0 : -ENETUNREACH;
 }
 
 static bool has_address(const struct netif *interface, const ip_addr_t *ip)

@@ -45,8 +45,8 @@ int inet_create(struct socket *s);
 int inet_take(const struct inet_socket *s, const struct socket_address *a, ip_addr_t *ip,
               u16 *port);
 void inet_tell(const struct socket *s, const ip_addr_t *ip, u16 port, struct socket_address *out);
-/* Where a connection goes: "any" is ourselves. */
-void inet_destination(ip_addr_t *ip);
+/* Where a connection or datagram goes: "any" is ourselves. -ENETUNREACH if there is no way. */
+int inet_destination(ip_addr_t *ip);
 /* May be bound to. */
 bool inet_is_ours(const ip_addr_t *ip);
 u8 inet_pcb_type(const struct inet_socket *s); /* IPADDR_TYPE_* */

@@ -232,7 +232,9 @@ static int connect_to(struct socket *s, const struct socket_address *to)
         return -EISCONN;
     if (err)
         return err;
-    inet_destination(&ip);
+    err = inet_destination(&ip);
+    if (err)
+        return err;
     if (port == 0)
         return -ECONNREFUSED;
     err = need_conn(t);

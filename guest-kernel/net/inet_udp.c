@@ -95,8 +95,9 @@ static int connect_to(struct socket *s, const struct socket_address *to)
     err = inet_take(&u->inet, to, &ip, &port);
     if (err)
         return err;
-    inet_destination(&ip);
-    err = inet_error(udp_connect(u->pcb, &ip, port));
+    err = inet_destination(&ip);
+    if (err == 0)
+        err = inet_error(udp_connect(u->pcb, &ip, port));
     u->connected = err == 0;
     return err;
 }
@@ -141,7 +142,8 @@ static int choose_destination(const struct udp_socket *u, const struct socket_ad
         return u->connected ? 0 : -EDESTADDRREQ;
     }
     err = inet_take(&u->inet, to, ip, port);
-    inet_destination(ip);
+    if (err == 0)
+        err = inet_destination(ip);
     return err == 0 && *port == 0 ? -EINVAL : err;
 }
 

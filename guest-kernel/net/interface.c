@@ -171,13 +171,13 @@ int net_start(void)
 
 /* --- what lwIP asks of us (net/lwip/hooks.h) --- */
 
-const ip6_addr_t *net_gateway6(struct netif *netif)
+const ip6_addr_t *net_gateway6(const struct netif *netif)
 {
     const struct interface *i;
 
     if (netif->name[0] != 'e')
         return NULL;
-    i = container_of(netif, struct interface, netif);
+    i = (const struct interface *)netif; /* its first member */
     return i->fixed.has_gw6 ? &i->fixed.gw6 : NULL;
 }
 

@@ -10,7 +10,7 @@ u32_t net_random(void);
 
 /* The next hop out of there where no router has advertised itself; NULL: none. */
 struct netif;
-const ip6_addr_t *net_gateway6(struct netif *netif);
+const ip6_addr_t *net_gateway6(const struct netif *netif);
 #define LWIP_HOOK_ND6_GET_GW(netif, to) net_gateway6(netif)
 
 #endif
