@@ -11,6 +11,7 @@
 #include "guest-kernel/task/wait.h"
 #include "lwip/dhcp.h"
 #include "lwip/dns.h"
+#include "lwip/nd6.h"
 #include "lwip/netif.h"
 #include "lwip/prot/dhcp.h"
 #include "netif/ethernet.h"
@@ -18,8 +19,8 @@
 #define SECOND_NS 1000000000ull
 
 /* Servers of DHCP look whether somebody has an address before they offer it: busybox for 2 s,
- * dnsmasq, and so libvirt's networks, for 3. */
-enum { SILENCE_S = 5, PATIENCE_S = 8 };
+ * dnsmasq, and so libvirt's networks, for 3. Where a router has been faster, less is at stake. */
+enum { SILENCE_S = 5, PATIENCE_S = 8, ROUTER_ONLY_S = 1 };
 
 struct interface {
     struct netif netif;
@@ -105,15 +106,19 @@ static void start_all(void)
     net_enter();
     for (unsigned d = 0; d < net_count(); d++)
         add(d);
+    nd6_tmr(); /* routers are asked at once: some answer before DHCP does */
     net_flush();
 }
 
 /* --- waiting for addresses --- */
 
-static bool has_address(const struct netif *n)
+static bool has_ip4(const struct netif *n)
 {
-    if (!ip4_addr_isany_val(*netif_ip4_addr(n)))
-        return true;
+    return !ip4_addr_isany_val(*netif_ip4_addr(n));
+}
+
+static bool has_ip6(const struct netif *n)
+{
     for (s8_t k = 1; k < LWIP_IPV6_NUM_ADDRESSES; k++) { /* 0 is the link's own */
         if (ip6_addr_isvalid(netif_ip6_addr_state(n, k)))
             return true;
@@ -121,13 +126,18 @@ static bool has_address(const struct netif *n)
     return false;
 }
 
-/* Somebody may still give this interface an address. */
+static u64 patience_s(const struct interface *i)
+{
+    if (i->dhcp.state == DHCP_STATE_REQUESTING)
+        return PATIENCE_S;
+    return has_ip6(&i->netif) ? ROUTER_ONLY_S : SILENCE_S;
+}
+
+/* Somebody may still give this interface an address. Routers answer at once or not at all. */
 static bool hopeful(const struct interface *i, u64 waited_ns)
 {
-    bool answered = i->dhcp.state == DHCP_STATE_REQUESTING;
-
-    return !i->is_fixed && netif_is_link_up(&i->netif) && !has_address(&i->netif) &&
-           waited_ns < (answered ? PATIENCE_S : SILENCE_S) * SECOND_NS;
+    return !i->is_fixed && netif_is_link_up(&i->netif) && !has_ip4(&i->netif) &&
+           waited_ns < patience_s(i) * SECOND_NS;
 }
 
 static bool any_hopeful(u64 waited_ns)

@@ -11,9 +11,9 @@
 
 struct netif;
 
-/* Brings everything up, once, and waits for addresses: until there are some, for five seconds if
- * nobody answers, for eight if somebody does. A signal ends the wait and nothing else. May sleep.
- * 0: a call that finds no way to its peer says so itself. */
+/* Brings everything up, once, and waits for addresses: of IPv4 for five seconds if nobody answers
+ * and for eight if somebody does, for one if there is one of IPv6. A signal ends the wait and
+ * nothing else. May sleep. 0: a call that finds no way to its peer says so itself. */
 int net_start(void);
 
 /* Writes resolv.conf: the name servers known now. Returns the length, less than size. */

@@ -188,17 +188,15 @@ static void nd_tick(u32 count)
 static u32 addresses_wanted(struct netif *netif)
 {
     bool up = netif_is_up(netif) && netif_is_link_up(netif);
+    bool asks = netif->rs_count > 0 && !ip6_addr_isinvalid(netif_ip6_addr_state(netif, 0));
     u32 wanted = 0;
 
     for (s8_t i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
-        u8_t state = netif_ip6_addr_state(netif, i);
-
-        if (ip6_addr_istentative(state))
-            wanted = sooner(wanted, up);
-        else if (!ip6_addr_isinvalid(state) && !netif_ip6_addr_isstatic(netif, i))
-            wanted = sooner(wanted, ND_SELDOM);
+        if (!ip6_addr_isinvalid(netif_ip6_addr_state(netif, i)) &&
+            !netif_ip6_addr_isstatic(netif, i))
+            wanted = ND_SELDOM;
     }
-    return netif->rs_count > 0 && up && wanted ? 1 : wanted;
+    return asks && up ? 1 : wanted;
 }
 
 static u32 nd_wanted(void)

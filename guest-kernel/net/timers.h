@@ -21,8 +21,8 @@ void net_timers_set(void);
 /* An ARP request went out: for some seconds there are others to follow. */
 void net_timers_arp(void);
 
-/* DHCP's retransmissions, and solicitations of routers and of whoever has the same address, come
- * ten times as fast: somebody waits for the address. Lifetimes lose some seconds by it. */
+/* DHCP and routers are asked again ten times as fast: somebody waits for the address. Lifetimes
+ * lose some seconds by it. */
 void net_timers_hurry(bool hurry);
 
 #endif

@@ -36,17 +36,20 @@
 #define LWIP_ND6_RDNSS_MAX_DNS_SERVERS 3
 /* The program's libc resolves and core/dns.c is left out, but DHCP and router advertisements report
  * name servers to it: net/interface.c listens in its place. */
-#define LWIP_DNS                   1
-#define DNS_MAX_SERVERS            LWIP_ND6_RDNSS_MAX_DNS_SERVERS
-#define LWIP_IPV6_NUM_ADDRESSES    4
-#define IPV6_FRAG_COPYHEADER       1  /* pointers of 64 bits do not fit over the header */
-#define IP_REASS_MAX_PBUFS         64 /* a datagram of 64 KiB takes 45 */
-#define IP_SOF_BROADCAST           1
-#define SO_REUSE                   1
-#define LWIP_TCP_KEEPALIVE         1
-#define LWIP_NETIF_LOOPBACK        1
-#define LWIP_NETIF_STATUS_CALLBACK 1
-#define LWIP_NETIF_HWADDRHINT      1
+#define LWIP_DNS                1
+#define DNS_MAX_SERVERS         LWIP_ND6_RDNSS_MAX_DNS_SERVERS
+#define LWIP_IPV6_NUM_ADDRESSES 4
+/* Whether others have an address of ours is not asked (RFC 4862, 5.1): it would keep every program
+ * waiting, and whose address is the same has the same hardware address. */
+#define LWIP_IPV6_DUP_DETECT_ATTEMPTS 0
+#define IPV6_FRAG_COPYHEADER          1  /* pointers of 64 bits do not fit over the header */
+#define IP_REASS_MAX_PBUFS            64 /* a datagram of 64 KiB takes 45 */
+#define IP_SOF_BROADCAST              1
+#define SO_REUSE                      1
+#define LWIP_TCP_KEEPALIVE            1
+#define LWIP_NETIF_LOOPBACK           1
+#define LWIP_NETIF_STATUS_CALLBACK    1
+#define LWIP_NETIF_HWADDRHINT         1
 
 /* --- neighbours --- */
 #define ARP_TABLE_SIZE            64
