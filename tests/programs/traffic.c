@@ -11,12 +11,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -32,16 +34,30 @@ static void need(int good, const char *what)
 
 /* --- both ends --- */
 
-static int connected(int type, const char *address, const char *port)
+/* -1 and errno if it is not to be. */
+static int connect_to(int type, const char *address, const char *port)
 {
     struct addrinfo hints = {.ai_socktype = type, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV}, *at;
-    int fd;
+    int fd, error = 0;
 
     need(getaddrinfo(address, port, &hints, &at) == 0, "address");
     fd = socket(at->ai_family, type, 0);
     need(fd >= 0, "socket");
-    need(connect(fd, at->ai_addr, at->ai_addrlen) == 0, "connect");
+    if (connect(fd, at->ai_addr, at->ai_addrlen) != 0)
+        error = errno;
     freeaddrinfo(at);
+    if (error == 0)
+        return fd;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static int connected(int type, const char *address, const char *port)
+{
+    int fd = connect_to(type, address, port);
+
+    need(fd >= 0, "connect");
     return fd;
 }
 
@@ -146,6 +162,63 @@ static int ask(const char *address, const char *port)
     return 0;
 }
 
+/* --- again and again --- */
+
+static int link_is_up(void)
+{
+    struct ifreq r = {.ifr_name = "eth0"};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    need(fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &r) == 0, "SIOCGIFFLAGS");
+    close(fd);
+    return (r.ifr_flags & IFF_RUNNING) != 0;
+}
+
+/* It does not end its direction before all is back: passt of 2023 would lose count then. */
+static const char *there_and_back_once(const char *address, const char *port)
+{
+    enum { BYTES = 100000 };
+    static unsigned char out[BYTES], in[BYTES];
+    int fd = connect_to(SOCK_STREAM, address, port);
+    size_t at = 0;
+    ssize_t n = 1;
+
+    for (size_t i = 0; i < BYTES; i++)
+        out[i] = pattern(i);
+    if (fd < 0 || send(fd, out, BYTES, MSG_NOSIGNAL) != BYTES)
+        return strerror(errno);
+    while (at < BYTES && n > 0) {
+        n = recv(fd, in + at, BYTES - at, 0);
+        if (n < 0)
+            return strerror(errno);
+        at += (size_t)n;
+    }
+    close(fd);
+    return at == BYTES && memcmp(in, out, BYTES) == 0 ? "there and back" : "wrong";
+}
+
+static int again(const char *address, const char *port)
+{
+    char line[16];
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    while (fgets(line, sizeof(line), stdin))
+        puts(link_is_up() ? there_and_back_once(address, port) : "down");
+    return 0;
+}
+
+static int pour(const char *address, const char *port, size_t bytes)
+{
+    static const char zeroes[1 << 16];
+    int fd = connected(SOCK_STREAM, address, port);
+
+    for (size_t n; bytes > 0; bytes -= n) {
+        n = bytes < sizeof(zeroes) ? bytes : sizeof(zeroes);
+        need(send(fd, zeroes, n, MSG_NOSIGNAL) == (ssize_t)n, "send");
+    }
+    return 0;
+}
+
 /* --- datagrams --- */
 
 /* One may be lost; then it goes again. */
@@ -161,13 +234,15 @@ static ssize_t there_and_back(int fd, const unsigned char *out, size_t len, unsi
     return recv(fd, in, DATAGRAM_MOST + 1, 0);
 }
 
-static int datagrams(const char *address, const char *port, unsigned count)
+static int datagrams(const char *address, const char *port, unsigned count, size_t most)
 {
     static unsigned char out[DATAGRAM_MOST], in[DATAGRAM_MOST + 1];
     int fd = connected(SOCK_DGRAM, address, port);
 
+    need(most <= DATAGRAM_MOST, "length");
+
     for (unsigned i = 1; i <= count; i++) {
-        size_t len = (size_t)DATAGRAM_MOST * i / count;
+        size_t len = most * i / count;
 
         for (size_t k = 0; k < len; k++)
             out[k] = pattern(k + i);
@@ -224,8 +299,12 @@ int main(int argc, char **argv)
 
     if (strcmp(mode, "stream") == 0 && argc == 5)
         return stream(argv[2], argv[3], strtoul(argv[4], NULL, 10));
-    if (strcmp(mode, "datagrams") == 0 && argc == 5)
-        return datagrams(argv[2], argv[3], (unsigned)atoi(argv[4]));
+    if (strcmp(mode, "datagrams") == 0 && argc == 6)
+        return datagrams(argv[2], argv[3], (unsigned)atoi(argv[4]), strtoul(argv[5], NULL, 10));
+    if (strcmp(mode, "again") == 0 && argc == 4)
+        return again(argv[2], argv[3]);
+    if (strcmp(mode, "pour") == 0 && argc == 5)
+        return pour(argv[2], argv[3], strtoul(argv[4], NULL, 10));
     if (strcmp(mode, "ask") == 0 && argc == 4)
         return ask(argv[2], argv[3]);
     if (strcmp(mode, "echo") == 0)

@@ -80,12 +80,27 @@ struct ifreq6 {
     int interface;
 };
 
+/* The kernel makes it usable a moment later, although nobody is asked whether it is taken. */
+static void await_address6(const struct in6_addr *address)
+{
+    const struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = *address};
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    CHECK(fd >= 0);
+    for (int i = 0; bind(fd, (const struct sockaddr *)&a, sizeof(a)) != 0; i++) {
+        CHECK(errno == EADDRNOTAVAIL && i < 5000);
+        usleep(1000);
+    }
+    close(fd);
+}
+
 static void address6(const char *interface, const char *address, unsigned prefix)
 {
     struct ifreq6 r = {.prefix = prefix, .interface = (int)if_nametoindex(interface)};
 
     CHECK(inet_pton(AF_INET6, address, &r.address) == 1);
     ask(AF_INET6, SIOCSIFADDR, &r);
+    await_address6(&r.address);
 }
 
 void lan_address(const char *interface, const char *address, unsigned prefix)
@@ -100,7 +115,7 @@ void lan_unshare(void)
     lan_link("lo", 1);
 }
 
-static void make_tap(const char *name)
+int lan_tap(const char *name)
 {
     struct ifreq r = named(name);
     int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
@@ -108,16 +123,20 @@ static void make_tap(const char *name)
     if (fd < 0)
         fail_at(__FILE__, __LINE__, "/dev/net/tun: %s", strerror(errno));
     r.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-    CHECK(ioctl(fd, TUNSETIFF, &r) == 0 && ioctl(fd, TUNSETPERSIST, 1) == 0);
-    close(fd);
+    CHECK(ioctl(fd, TUNSETIFF, &r) == 0);
+    return fd;
 }
 
 /* Its own router's words are not for the host. Neighbours are looked for often: the first time the
  * guest may not be there yet. */
 void lan_make(void)
 {
+    int fd;
+
     lan_unshare();
-    make_tap("tap7");
+    fd = lan_tap("tap7");
+    CHECK(ioctl(fd, TUNSETPERSIST, 1) == 0);
+    close(fd);
     lan_sysctl("ipv6/conf/tap7/accept_dad", "0");
     lan_sysctl("ipv6/conf/tap7/accept_ra", "0");
     lan_sysctl("ipv4/neigh/tap7/retrans_time_ms", "50");

@@ -25,6 +25,9 @@ void lan_make(void);
 /* A namespace with lo alone, which is up. */
 void lan_unshare(void);
 
+/* A tap, which has a carrier while this descriptor is open, and is there no longer. */
+int lan_tap(const char *name);
+
 /* Gives an interface an address, of either family; brings it up, or down. */
 void lan_address(const char *interface, const char *address, unsigned prefix);
 void lan_link(const char *interface, int up);

@@ -249,7 +249,7 @@ static void datagrams_there_and_back(void)
     lan_make();
     for (unsigned i = 0; i < WAYS; i++) {
         struct job job = {.argv = {samara(), "run", "--net", LAN_FIXED, program("traffic-musl"),
-                                   "datagrams", ways[i].host, "5000", "200"}};
+                                   "datagrams", ways[i].host, "5000", "200", "60000"}};
         int fd = lan_bound(SOCK_DGRAM, ways[i].host, PORT);
         struct outcome o;
 
