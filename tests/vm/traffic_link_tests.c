@@ -412,7 +412,7 @@ static void passts_socket_comes_and_goes(void)
     make_world();
     echo_in_the_world();
     passt = start_passt_at(socket);
-    start_asking(&a, net, LAN_HOST6);
+    start_asking(&a, net, LAN_HOST4);
     is_well(&a);
     stop_passt(passt, socket);
     becomes(&a, "down");
