@@ -245,6 +245,30 @@ bool lan_readable(int fd, int ms)
     return poll(&p, 1, ms) == 1;
 }
 
+/* In /proc/net/tcp or tcp6. */
+static bool is_listening(const char *table, int port)
+{
+    char line[256], sign[32];
+    bool found = false;
+    FILE *f = fopen(table, "r");
+
+    CHECK(f);
+    snprintf(sign, sizeof(sign), ":%04X ", port);
+    while (!found && fgets(line, sizeof(line), f)) {
+        const char *at = strstr(line, sign);
+
+        found = at && strstr(at, ":0000 0A "); /* nobody's port is its peer's; LISTEN */
+    }
+    fclose(f);
+    return found;
+}
+
+void lan_await_listener(int port)
+{
+    while (!is_listening("/proc/net/tcp", port) && !is_listening("/proc/net/tcp6", port))
+        usleep(5000);
+}
+
 void lan_peer_is(int fd, const char *address)
 {
     union address a;

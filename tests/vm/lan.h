@@ -45,6 +45,9 @@ void lan_refused(const char *address, int port);
 /* Something to read comes within so many milliseconds. */
 bool lan_readable(int fd, int ms);
 
+/* Until somebody listens at a port of TCP, whom it does not disturb. */
+void lan_await_listener(int port);
+
 /* The address of a connection's peer. */
 void lan_peer_is(int fd, const char *address);
 
