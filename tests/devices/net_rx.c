@@ -13,7 +13,8 @@ static const struct virtio_net_header plain;
 static void open_tap(void)
 {
     net_guest_open((struct net_config){
-        .port = {.kind = NET_TAP, .offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6}});
+        .port = {.kind = NET_TAP,
+                 .offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN}});
     net_guest_start(FEATURE(MRG_RXBUF));
 }
 
@@ -395,6 +396,70 @@ Test(net_rx_tap, headers_that_the_driver_did_not_agree_to_do_not_reach_it)
     settle();
     assert_frame(buffer, 2, 100);
     segments.buffers = 1;
+    cr_assert_arr_eq(buffer, (uint8_t *)&segments, HEADER);
+}
+
+Test(net_rx_tap, a_checksum_to_make_lies_within_the_frame)
+{
+    struct virtio_net_header partial = {
+        .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 80, .csum_offset = 18, .buffers = 1};
+    const uint8_t *buffer;
+
+    net_guest_start(FEATURE(MRG_RXBUF) | FEATURE(GUEST_CSUM));
+    buffer = post_rx(2000);
+    peer_sends(partial, 1, 100); /* its last two bytes */
+    settle();
+    assert_frame(buffer, 1, 100);
+    cr_assert_arr_eq(buffer, (uint8_t *)&partial, HEADER);
+    post_rx(2000);
+    partial.csum_offset++;
+    peer_sends(partial, 2, 100);
+    partial.csum_start = partial.csum_offset = UINT16_MAX;
+    peer_sends(partial, 3, 100);
+    settle();
+    no_used(RX);
+    cr_assert_eq(g.net->rx.flow.dropped, 2);
+}
+
+Test(net_rx_tap, a_checksum_found_right_is_told_to_a_driver_that_asked)
+{
+    const struct virtio_net_header valid = {.flags = VIRTIO_NET_HDR_F_DATA_VALID};
+    const uint8_t *buffer = post_rx(2000);
+
+    peer_sends(valid, 1, 100);
+    settle();
+    assert_frame(buffer, 1, 100);
+    cr_assert_eq(header_in(buffer).flags, 0);
+    net_guest_start(FEATURE(MRG_RXBUF) | FEATURE(GUEST_CSUM));
+    buffer = post_rx(2000);
+    peer_sends(valid, 2, 100);
+    settle();
+    assert_frame(buffer, 2, 100);
+    cr_assert_eq(header_in(buffer).flags, VIRTIO_NET_HDR_F_DATA_VALID);
+}
+
+Test(net_rx_tap, segments_with_ecn_are_marked_and_for_a_driver_that_knows_it)
+{
+    const uint64_t features = FEATURE(MRG_RXBUF) | FEATURE(GUEST_CSUM) | FEATURE(GUEST_TSO4);
+    const struct virtio_net_header segments = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                                               .gso_type = VIRTIO_NET_HDR_GSO_TCPV4 |
+                                                           VIRTIO_NET_HDR_GSO_ECN,
+                                               .gso_size = 1400,
+                                               .csum_start = 34,
+                                               .csum_offset = 16,
+                                               .buffers = 1};
+    const uint8_t *buffer;
+
+    net_guest_start(features);
+    post_rx(2000);
+    peer_sends(segments, 1, 100);
+    settle();
+    no_used(RX);
+    net_guest_start(features | FEATURE(GUEST_ECN));
+    buffer = post_rx(2000);
+    peer_sends(segments, 2, 100);
+    settle();
+    assert_frame(buffer, 2, 100);
     cr_assert_arr_eq(buffer, (uint8_t *)&segments, HEADER);
 }
 
