@@ -1,10 +1,11 @@
 /*
  * libFuzzer: a guest and a host that do anything in any order. Input: records of eight bytes, each
  * an action. Checked throughout: packets to the guest are well-formed and within its credit, what
- * the device holds stays within the credit it gave, it breaks only when a length lies, and
- * afterwards it works again. Messages: each has its length in front, so that whoever receives one
- * knows whether it is whole and alone; those in several packets follow each other. Links to
- * tests/devices/fake_guest.c.
+ * the device holds stays within the credit it gave, each packet of the guest's does to its
+ * connection what it has to and to no other, whoever is refused hears so, the device breaks only
+ * when a length lies, and afterwards it works again. Messages: each has its length in front, so
+ * that whoever receives one knows whether it is whole and alone; those in several packets follow
+ * each other. Links to tests/devices/fake_guest.c.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -47,13 +48,14 @@ struct view {
     uint64_t edge;
     uint32_t message; /* received of one to the guest that has not ended */
     uint32_t whole;   /* its length, as it says itself */
+    unsigned owed;    /* RSTs for packets that were refused */
 };
 
 static struct device_lock lock = DEVICE_LOCK_INIT;
 static struct fake_guest guest;
 static struct event_loop loop;
 static struct vsock *vsock;
-static struct view views[PORTS + 3][256], elsewhere;
+static struct view views[PORTS + 3][256], elsewhere, nowhere; /* ... the other hosts there are */
 static char path[64];
 static int servers[2] = {-1, -1}, peers[PEERS];
 static unsigned next_peer;
@@ -108,6 +110,7 @@ static void start(void)
 {
     fake_start(&guest, VIRTIO_FEATURE(VIRTIO_VSOCK_F_SEQPACKET), VIRTIO_VSOCK_QUEUES, QUEUE);
     memset(views, 0, sizeof(views));
+    nowhere.owed = 0;
     for (uint16_t i = 0; i < QUEUE; i++)
         offer(i);
     fake_kick(&guest, RX);
@@ -134,6 +137,12 @@ static void check_message(struct view *view, const struct virtio_vsock_hdr *hdr,
     }
 }
 
+static void hears_of_refusal(struct view *view)
+{
+    if (view->owed > 0)
+        view->owed--;
+}
+
 static void check_packet(const struct virtio_vsock_hdr *hdr, const uint8_t *bytes,
                          uint32_t used_len)
 {
@@ -150,8 +159,11 @@ static void check_packet(const struct virtio_vsock_hdr *hdr, const uint8_t *byte
         must(hdr->flags == 0);
     if (hdr->src_cid != VSOCK_HOST_CID) { /* in the name of a host that is not there */
         must(hdr->op == VIRTIO_VSOCK_OP_RST);
+        hears_of_refusal(&nowhere);
         return;
     }
+    if (hdr->op == VIRTIO_VSOCK_OP_RST)
+        hears_of_refusal(view);
     if (hdr->op == VIRTIO_VSOCK_OP_RESPONSE || hdr->op == VIRTIO_VSOCK_OP_RST)
         view->got = view->message = 0;
     if (hdr->op == VIRTIO_VSOCK_OP_RESPONSE) {
@@ -181,11 +193,133 @@ static void take_packets(unsigned most)
     }
 }
 
+/* --- what a packet does --- */
+
+enum lie {
+    TRUTH,
+    OF_ANOTHER,
+    TO_ANOTHER,
+    OF_UNKNOWN_TYPE,
+    OF_ANOTHER_LENGTH,
+    CONSUMED_TOO_MUCH,
+    OF_THE_OTHER_TYPE
+};
+
+/* The connection that a packet names, as it was before. */
+struct before {
+    struct vsock_conn *conn; /* NULL: there was none */
+    struct vsock_conn was;
+    bool stdio; /* a REQUEST would be answered at once */
+};
+
+static struct before look(const struct virtio_vsock_hdr *hdr)
+{
+    const uint32_t number = hdr->dst_port - SAMARA_STDIO_PORT;
+    struct before b = {.conn = conn_find(vsock, hdr->dst_port, hdr->src_port)};
+
+    if (b.conn != NULL)
+        b.was = *b.conn;
+    b.stdio = number < 3 && vsock->stdio[number].fd >= 0;
+    return b;
+}
+
+static bool is_known_type(uint16_t type)
+{
+    return type == VIRTIO_VSOCK_TYPE_STREAM ||
+           (type == VIRTIO_VSOCK_TYPE_SEQPACKET && vsock_has_messages(vsock));
+}
+
+static bool is_of_its_type(const struct before *b, const struct virtio_vsock_hdr *hdr)
+{
+    return is_known_type(hdr->type) &&
+           (hdr->type == VIRTIO_VSOCK_TYPE_SEQPACKET) == (b->was.kind == VSOCK_MESSAGES);
+}
+
+/* The counts that matter may have moved while the device was sending, before it came to the packet:
+ * in between nothing is certain. */
+static bool is_surely_wrong(const struct before *b, const struct virtio_vsock_hdr *hdr,
+                            const struct vsock_conn *now)
+{
+    const uint32_t ahead = hdr->fwd_cnt - b->was.peer_forwarded;
+
+    if (!is_of_its_type(b, hdr) || hdr->op == 0 || hdr->op > 7)
+        return true;
+    if (hdr->op == VIRTIO_VSOCK_OP_REQUEST || hdr->op == VIRTIO_VSOCK_OP_RESPONSE ||
+        hdr->op == VIRTIO_VSOCK_OP_RST)
+        return true;
+    if (ahead <= UINT32_MAX / 2 && ahead > now->sent - b->was.peer_forwarded)
+        return true;
+    if (hdr->op != VIRTIO_VSOCK_OP_RW)
+        return false;
+    if (b->was.kind == VSOCK_MESSAGES) /* whose ends take room as well */
+        return b->was.guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND;
+    return b->was.guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND ||
+           hdr->len > conn_buf_alloc(now) - (b->was.received - b->was.forwarded);
+}
+
+static bool is_surely_right(const struct before *b, const struct virtio_vsock_hdr *hdr)
+{
+    const uint32_t ahead = hdr->fwd_cnt - b->was.peer_forwarded;
+
+    if (!is_of_its_type(b, hdr) || b->was.hung_up || b->was.guest_shut != 0)
+        return false;
+    if (ahead <= UINT32_MAX / 2 && ahead > b->was.sent - b->was.peer_forwarded)
+        return false;
+    if (hdr->op == VIRTIO_VSOCK_OP_CREDIT_UPDATE || hdr->op == VIRTIO_VSOCK_OP_CREDIT_REQUEST)
+        return true;
+    return hdr->op == VIRTIO_VSOCK_OP_RW && b->was.kind == VSOCK_BYTES &&
+           hdr->len <= conn_buf_alloc(b->conn) - (b->was.received - b->was.told);
+}
+
+static void check_open(const struct before *b, const struct virtio_vsock_hdr *hdr, bool addressed)
+{
+    const struct vsock_conn *now = conn_find(vsock, hdr->dst_port, hdr->src_port);
+    const bool alive =
+        now != NULL && now == b->conn && now->born == b->was.born && now->state == CONN_OPEN;
+
+    if (!addressed)
+        must(alive || b->was.hung_up || b->was.guest_shut != 0);
+    else if (alive)
+        must(!is_surely_wrong(b, hdr, now));
+    else
+        must(!is_surely_right(b, hdr));
+}
+
+/* Nobody is there: a REQUEST makes a connection, all else is refused. */
+static void check_unknown(const struct before *b, const struct virtio_vsock_hdr *hdr,
+                          bool addressed)
+{
+    const struct vsock_conn *now = conn_find(vsock, hdr->dst_port, hdr->src_port);
+    const bool is_request = is_known_type(hdr->type) && hdr->op == VIRTIO_VSOCK_OP_REQUEST;
+    const bool bytes = hdr->type == VIRTIO_VSOCK_TYPE_STREAM;
+    const bool is_possible = hdr->dst_port < SAMARA_STDIO_PORT || (b->stdio && bytes);
+
+    if (addressed && is_request && is_possible) {
+        must(now != NULL && now->state == (b->stdio ? CONN_OPEN : CONN_CONNECTING));
+        return;
+    }
+    must(now == NULL);
+    if (addressed && hdr->op != VIRTIO_VSOCK_OP_RST)
+        view_of(hdr->dst_port, hdr->src_port)->owed++;
+}
+
+static void check_effect(const struct before *b, const struct virtio_vsock_hdr *hdr)
+{
+    const bool addressed = hdr->src_cid == 3 && hdr->dst_cid == VSOCK_HOST_CID;
+
+    if (hdr->src_cid == 3 && !addressed && hdr->op != VIRTIO_VSOCK_OP_RST)
+        nowhere.owed++;
+    if (b->conn == NULL)
+        check_unknown(b, hdr, addressed);
+    else if (b->was.state == CONN_OPEN)
+        check_open(b, hdr, addressed);
+}
+
 static uint16_t type_of(const struct record *record)
 {
-    if (record->lie == 3)
+    if (record->lie == OF_UNKNOWN_TYPE)
         return 7;
-    return is_of_messages(host_port(record->port)) != (record->lie == 6)
+    return is_of_messages(host_port(record->port)) != (record->lie == OF_THE_OTHER_TYPE)
                ? VIRTIO_VSOCK_TYPE_SEQPACKET
                : VIRTIO_VSOCK_TYPE_STREAM;
 }
@@ -195,34 +329,39 @@ static void send_packet(const struct record *record)
     uint32_t port = host_port(record->port);
     struct view *view = view_of(port, record->mine);
     struct virtio_vsock_hdr hdr = {
-        .src_cid = record->lie == 1 ? 9 : 3,
-        .dst_cid = record->lie == 2 ? 9 : VSOCK_HOST_CID,
+        .src_cid = record->lie == OF_ANOTHER ? 9 : 3,
+        .dst_cid = record->lie == TO_ANOTHER ? 9 : VSOCK_HOST_CID,
         .src_port = record->mine,
         .dst_port = port,
-        .len = record->lie == 4 ? record->len + 1u : record->len,
+        .len = record->lie == OF_ANOTHER_LENGTH ? record->len + 1u : record->len,
         .type = type_of(record),
         .op = record->op % 10,
         .flags = record->credit,
     };
     struct virtq_used_elem used;
+    struct before before;
 
     hdr.buf_alloc = 97u * record->credit;
-    hdr.fwd_cnt = view->got + (record->lie == 5);
+    hdr.fwd_cnt = view->got + (record->lie == CONSUMED_TOO_MUCH);
     if (hdr.fwd_cnt > view->consumed)
         view->consumed = hdr.fwd_cnt;
     if (view->consumed + (uint64_t)hdr.buf_alloc > view->edge)
         view->edge = view->consumed + (uint64_t)hdr.buf_alloc;
+    before = look(&hdr);
     memcpy(fake_at(&guest, TX_DATA), &hdr, sizeof(hdr));
     fake_desc(&guest, TX, 0, TX_DATA, (uint32_t)sizeof(hdr) + record->len, 0, 0);
     fake_add(&guest, TX, 0);
     fake_kick(&guest, TX);
     /* A device that cannot answer takes nothing, and so meets no lie. */
-    must(!fake_needs_reset(&guest) || record->lie == 4);
-    must(fake_needs_reset(&guest) || record->lie != 4 || vsock->refusals == VSOCK_REFUSALS);
-    if (record->lie == 4)
+    must(!fake_needs_reset(&guest) || record->lie == OF_ANOTHER_LENGTH);
+    must(fake_needs_reset(&guest) || record->lie != OF_ANOTHER_LENGTH ||
+         vsock->refusals == VSOCK_REFUSALS);
+    if (record->lie == OF_ANOTHER_LENGTH)
         start();
     else if (!fake_used(&guest, TX, &used))
         start(); /* refusals are full: begin anew rather than reuse the descriptor */
+    else
+        check_effect(&before, &hdr);
 }
 
 /* --- the host --- */
@@ -327,6 +466,20 @@ static void check_held(void)
     }
 }
 
+/* With buffers for them, whoever was refused hears so. */
+static void check_owed(void)
+{
+    for (int i = 0; i < 20; i++) {
+        must(loop_turn(&loop, 0, NULL) == 0);
+        take_packets(4 * QUEUE);
+    }
+    must(nowhere.owed == 0);
+    for (unsigned port = 0; port < PORTS + 3; port++) {
+        for (unsigned mine = 0; mine < 256; mine++)
+            must(views[port][mine].owed == 0);
+    }
+}
+
 static void open_all(void)
 {
     struct vsock_config config = {.guest_cid = 3, .dial = dial};
@@ -419,6 +572,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(!fake_needs_reset(&guest));
         check_held();
     }
+    check_owed();
     close_all();
     return 0;
 }
