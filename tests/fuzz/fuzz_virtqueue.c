@@ -2,6 +2,8 @@
  * libFuzzer: any bytes as guest memory with a queue in it. The verdict of vq_pop is compared with
  * that of a second, plain reading of the rules; what is accepted must lie in memory and add up.
  *
+ * One request may be held while others come and go: its chain is not to be had again meanwhile.
+ *
  * Input: one byte of options, then memory from FAKE_BASE on: descriptors, at +0x100 the available
  * ring, at +0x200 the used ring, the rest at will. Links to tests/devices/fake_guest.c.
  */
@@ -13,7 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { SIZE = 8, RAM = 64 << 10, EVENT_IDX = 1, INDIRECT = 2 };
+enum { SIZE = 8, RAM = 64 << 10, EVENT_IDX = 1, INDIRECT = 2, HOLD = 4 };
 
 static struct fake_guest guest;
 
@@ -113,25 +115,35 @@ static void use_request(struct vq_request *req, const struct chain *chain, uint1
     must(used.len == written && used.id < SIZE);
 }
 
+/* The next chain, as the rules have it. */
+static struct chain judge_next(uint16_t avail, uint16_t popped, uint8_t options,
+                               const struct vq_request *held)
+{
+    uint16_t head;
+
+    memcpy(&head, guest.ram + 0x104 + popped % SIZE * 2, 2);
+    if ((uint16_t)(avail - popped) > SIZE || (vq_live(held) && head == held->head))
+        return (struct chain){0};
+    return judge(head, options & INDIRECT);
+}
+
 static void run(struct virtqueue *vq, uint8_t options)
 {
-    struct vq_request req;
+    struct vq_request req, held = {0};
+    struct chain held_chain = {0};
+    uint16_t done = 0;
 
-    for (uint16_t done = 0;; done++) {
-        uint16_t avail, head;
+    for (uint16_t popped = 0; popped < 1000; popped++) { /* it may write over its own index */
+        uint16_t avail;
         struct chain chain;
         enum vq_verdict verdict;
 
         memcpy(&avail, guest.ram + 0x102, 2);
-        memcpy(&head, guest.ram + 0x104 + done % SIZE * 2, 2);
-        if ((uint16_t)(avail - done) > SIZE)
-            chain = (struct chain){0};
-        else
-            chain = judge(head, options & INDIRECT);
+        chain = judge_next(avail, popped, options, &held);
         verdict = vq_pop(vq, &req);
-        if (avail == done) {
+        if (avail == popped) {
             must(verdict == VQ_EMPTY);
-            return;
+            break;
         }
         must(verdict == (chain.good ? VQ_REQUEST : VQ_BROKEN));
         if (verdict == VQ_BROKEN) {
@@ -139,11 +151,16 @@ static void run(struct virtqueue *vq, uint8_t options)
             return;
         }
         check_request(&req, &chain);
-        use_request(&req, &chain, done);
+        if (options & HOLD && popped == 0) {
+            held = req;
+            held_chain = chain;
+            continue;
+        }
+        use_request(&req, &chain, done++);
         vq_interrupt_due(vq);
-        if (done == 1000) /* writing over its own avail index, it may go on for ever */
-            return;
     }
+    if (vq_live(&held))
+        use_request(&held, &held_chain, done);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
