@@ -194,7 +194,7 @@ static void a_flooded_interface_leaves_time_for_streams(void)
     own_tap("tap7");
     start_echo(&r, "--net", "tap=tap7,ip=10.0.0.2/24", "7");
     flood = start_flood("tap7");
-    for (int i = 0; i < 10; i++) {
+    for (int i = times(10, 2); i > 0; i--) {
         fd = dial_the_program();
         is_served(fd);
         close(fd);
@@ -239,7 +239,7 @@ static void a_flooded_interface_leaves_time_for_standard_input(void)
     own_tap("tap7");
     flood = start_flood("tap7");
     job_start(&job, &r);
-    for (int i = 0; i < 50 || (i < 5000 && taken_from("tap7") < 1000); i++)
+    for (int i = 0; i < times(50, 10) || (i < 5000 && taken_from("tap7") < 1000); i++)
         comes_back(&r, chunk, CHUNK);
     close(r.in);
     r.in = -1;
@@ -257,17 +257,18 @@ static void a_flooded_interface_leaves_time_for_standard_input(void)
 static void clients_that_say_nothing_give_way(void)
 {
     static int fds[CLIENTS];
+    const int clients = times(CLIENTS, 1000);
     struct running r;
     int fd;
 
     allow_files(CLIENTS + 1000);
     start_echo(&r, "--mem", "128M", NULL);
-    for (int i = 0; i < CLIENTS; i++)
+    for (int i = 0; i < clients; i++)
         fds[i] = dial();
     fd = dial_the_program();
     is_served(fd);
     is_small(monitor_of(r.pid), MOST_KIB, FEW_FILES);
-    for (int i = 0; i < CLIENTS; i++)
+    for (int i = 0; i < clients; i++)
         close(fds[i]);
     is_served(fd);
     close(fd);

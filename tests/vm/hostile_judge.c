@@ -96,6 +96,11 @@ void answers_control(const char *name, const char *command)
 
 /* --- what an attack is made of --- */
 
+int times(int usual, int emulated)
+{
+    return getenv("VM_EMULATED") ? emulated : usual;
+}
+
 void own_tap(const char *name)
 {
     struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI};

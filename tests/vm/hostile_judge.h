@@ -16,6 +16,9 @@ void is_small(pid_t monitor, long most_kib, long most_files);
 void own_runtime_directory(void);
 void answers_control(const char *name, const char *command);
 
+/* How often something is done: less where each instruction is emulated. */
+int times(int usual, int emulated);
+
 /* A tap that is up, in a network of the test's own. */
 void own_tap(const char *name);
 void allow_files(unsigned count);
