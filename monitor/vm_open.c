@@ -8,6 +8,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -101,6 +102,25 @@ void vm_close_cgroups(struct vm *vm)
 _Static_assert(VSOCK_PATH_MAX + sizeof("_4294967295") <= UNIX_PATH_MAX + 1, "PATH_N");
 _Static_assert(VSOCK_PATH_MAX + sizeof(SEQPACKET_SUFFIX) <= UNIX_PATH_MAX + 1, "PATH.seqpacket");
 
+/* A script that clears the way for a machine removes the path it knows of. Where that was free, and
+ * nobody listens at the other, that is of a machine whose keeper was killed. */
+static int listen_for_messages(struct unix_listener *at, const char *path, struct err *err)
+{
+    struct stat there;
+    int fd;
+
+    if (unix_listen_type(at, SOCK_SEQPACKET, path, UNIX_PATH_MAX, err) == 0)
+        return 0;
+    if (errno != EADDRINUSE)
+        return -1;
+    fd = unix_connect_type(SOCK_SEQPACKET, path);
+    if (fd == -ECONNREFUSED && lstat(path, &there) == 0 && S_ISSOCK(there.st_mode) &&
+        unlink(path) == 0)
+        return unix_listen_type(at, SOCK_SEQPACKET, path, UNIX_PATH_MAX, err);
+    fd_close(&fd);
+    return -1;
+}
+
 static int listen_for_vsock(struct vm *vm, struct err *err)
 {
     const char *path = vm->config->vsock_path;
@@ -111,7 +131,7 @@ static int listen_for_vsock(struct vm *vm, struct err *err)
         return 0;
     snprintf(second, sizeof(second), "%s" SEQPACKET_SUFFIX, path);
     if (unix_listen(&at[VSOCK_BYTES], path, VSOCK_PATH_MAX, err) != 0 ||
-        unix_listen_type(&at[VSOCK_MESSAGES], SOCK_SEQPACKET, second, UNIX_PATH_MAX, err) != 0)
+        listen_for_messages(&at[VSOCK_MESSAGES], second, err) != 0)
         return err_in(err, "vsock");
     return 0;
 }

@@ -1,5 +1,6 @@
 /* vsock's SOCK_SEQPACKET: messages between programs of the host and of the guest. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -275,6 +276,32 @@ static void a_server_of_the_other_type_is_nobody(void)
     OUTPUT(&o, "connect: Connection reset by peer\n");
 }
 
+/* What is left behind is a socket at which nobody listens. */
+static void a_socket_left_behind_is_no_hindrance(void)
+{
+    const char *path = scratch("s7.sock");
+    struct job job = {.argv = {samara(), "run", "--vsock", path, program("hello")}};
+    struct sockaddr_un second = address(path, ".seqpacket");
+    struct outcome o;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    CHECK(fd >= 0 && bind(fd, (const struct sockaddr *)&second, sizeof(second)) == 0);
+    CHECK(listen(fd, 1) == 0);
+    job_run(&job, &o);
+    STATUS(&o, 125);
+    ERROR_HAS(&o, ".seqpacket: it exists; remove it if no VM uses it");
+    close(fd);
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    CHECK(access(second.sun_path, F_OK) != 0);
+    fd = open(second.sun_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600); /* somebody's file is */
+    CHECK(fd >= 0);
+    close(fd);
+    job_run(&job, &o);
+    STATUS(&o, 125);
+    CHECK(unlink(second.sun_path) == 0);
+}
+
 const struct vm_test seqpacket_tests[] = {
     {"seqpacket/messages_come_back_one_by_one", messages_come_back_one_by_one},
     {"seqpacket/one_that_does_not_read_holds_up_no_other",
@@ -283,6 +310,7 @@ const struct vm_test seqpacket_tests[] = {
     {"seqpacket/a_small_guest_has_large_messages", a_small_guest_has_large_messages},
     {"seqpacket/one_that_leaves_takes_nobody_with_it", one_that_leaves_takes_nobody_with_it},
     {"seqpacket/the_guests_socket_is_as_on_linux", the_guests_socket_is_as_on_linux},
+    {"seqpacket/a_socket_left_behind_is_no_hindrance", a_socket_left_behind_is_no_hindrance},
     {"seqpacket/a_server_of_the_other_type_is_nobody", a_server_of_the_other_type_is_nobody},
     {NULL, NULL},
 };
