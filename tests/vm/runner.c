@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -292,10 +293,27 @@ static bool wanted(const char *name, char *const *names)
     return false;
 }
 
+/* What a test that failed has left behind: machines that would run for ever. */
+static void end_orphans(void)
+{
+    char path[64];
+    long pid;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    do {
+        FILE *children = fopen(path, "r");
+
+        while (children && fscanf(children, "%ld", &pid) == 1)
+            kill((pid_t)pid, SIGKILL);
+        if (children)
+            fclose(children);
+    } while (wait(NULL) > 0 || errno == EINTR);
+}
+
 static bool run_one(const struct vm_test *test)
 {
-    int status;
-    pid_t pid = fork();
+    int status = 0;
+    pid_t pid = fork(), ended;
 
     if (pid == 0) {
         signal(SIGPIPE, SIG_IGN);
@@ -303,10 +321,12 @@ static bool run_one(const struct vm_test *test)
         test->run();
         _exit(0);
     }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    do { /* orphans come to us, too (PR_SET_CHILD_SUBREAPER) */
+        ended = waitpid(-1, &status, 0);
+    } while (ended != pid && (ended > 0 || errno == EINTR));
     if (WIFSIGNALED(status))
         fprintf(stderr, "    %s\n", strsignal(WTERMSIG(status)));
+    end_orphans();
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
@@ -355,6 +375,7 @@ int main(int argc, char **argv)
     }
     if (!mkdtemp(scratch_path))
         fail_at(__FILE__, __LINE__, "mkdtemp: %s", strerror(errno));
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     failed = run_all(argv, list, &passed);
     snprintf(command, sizeof(command), "rm -rf %s", scratch_path);
     if (system(command) != 0)
