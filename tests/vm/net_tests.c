@@ -305,6 +305,16 @@ static const char *fake_said(const char *name)
     return text;
 }
 
+/* Until that file is there; the runner's alarm ends who waits in vain. */
+static void await_fake(const char *name)
+{
+    char path[200];
+
+    snprintf(path, sizeof(path), "%s/%s", scratch("fake"), name);
+    while (access(path, F_OK) != 0)
+        usleep(10000);
+}
+
 static void remove_fake(void)
 {
     char command[200];
@@ -317,7 +327,8 @@ static void remove_fake(void)
 static void passt_gets_its_end_and_nothing_else(void)
 {
     struct job job = {.argv = {samara(), "run", "--net", "passt", "--trace", "/dev/fd/100",
-                               "/bin/busybox", "sleep", "1"}};
+                               "/bin/busybox", "sleep", "1000"}};
+    struct running r;
     struct outcome o;
     pid_t pid;
 
@@ -328,11 +339,15 @@ static void passt_gets_its_end_and_nothing_else(void)
                "/bin/busybox grep -E 'SigBlk|SigIgn' /proc/$$/status >signals\n"
                "for i in 0 3; do /bin/busybox readlink /proc/$$/fd/$i; done >files\n"
                "/bin/busybox cut -d ' ' -f 6 /proc/$$/stat >session\n"
-               "echo $$ >pid\n"
-               "exec /bin/busybox sleep 100\n");
+               "echo $$ >pid.new\n"
+               "/bin/busybox mv pid.new pid\n"
+               "exec /bin/busybox sleep 1000\n");
     CHECK(dup2(open("/dev/null", O_WRONLY), AT) == AT);
-    job_run(&job, &o);
-    STATUS(&o, 0);
+    job_start(&job, &r);
+    await_fake("pid");
+    CHECK(kill(r.pid, SIGTERM) == 0);
+    job_finish(&r, &o);
+    STATUS(&o, 143);
     CHECK(o.err_len == 0);
     CHECK(strstr(fake_said("words"),
                  "--foreground --quiet --no-map-gw --tcp-ports none --udp-ports none --fd 3"));
@@ -363,7 +378,7 @@ static void passt_that_fails_is_started_again_but_not_wildly(void)
     job_run(&job, &o);
     STATUS(&o, 0);
     starts = strlen(fake_said("starts"));
-    CHECK(starts >= 3 && starts <= 7);
+    CHECK(starts >= 2 && starts <= 7); /* within a second and what the machine takes to end */
     ERROR_HAS(&o, "samara: net 0: passt: no route\\x1b[2J\n");
     remove_fake();
 }
