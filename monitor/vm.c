@@ -22,7 +22,7 @@ static void drained(void *arg)
 
     vm->end = vm->end == VM_RUNNING ? VM_EXITED : vm->end;
     vm->finished = true;
-    pthread_cond_signal(&vm->finishing);
+    device_event_happened(&vm->finishing);
 }
 
 /* In the vCPU thread, under the device lock. */
@@ -63,7 +63,7 @@ void vm_abandon(struct vm *vm)
 {
     vm->end = VM_ABANDONED;
     vm->finished = true;
-    pthread_cond_signal(&vm->finishing);
+    device_event_happened(&vm->finishing);
     vcpu_stop(&vm->vcpu);
 }
 
@@ -176,7 +176,6 @@ void vm_init(struct vm *vm, const struct vm_config *config, int kvm)
     device_lock_init(&vm->lock);
     vm->opened.program = (struct program)PROGRAM_CLOSED;
     vm->opened.kernel = (struct kernel_image)KERNEL_IMAGE_CLOSED;
-    pthread_cond_init(&vm->finishing, NULL);
 }
 
 /* Under the device lock. */
@@ -204,7 +203,7 @@ void vm_run(struct vm *vm)
     trace_step(&vm->trace, TRACE_MACHINE, "guest runs");
     finish_disks(vm);
     while (!vm->finished)
-        pthread_cond_wait(&vm->finishing, &vm->lock.mutex);
+        device_lock_wait(&vm->lock, &vm->finishing);
     trace_step(&vm->trace, TRACE_MACHINE, "output delivered");
 }
 

@@ -121,12 +121,12 @@ struct vm {
     void (*stands_fn)(
         void *arg); /* the guest has been paused; vCPU thread, under the device lock */
     void *stands_arg;
-    bool output_lost;         /* the host did not take all of the program's output */
-    bool gone;                /* the guest has had its last turn */
-    uint64_t untaken_since;   /* when a signal was sent that the guest may not have taken yet; ns */
-    bool finished;            /* ended, and all output was delivered */
-    bool stands;              /* vm_run holds the device lock */
-    pthread_cond_t finishing; /* with the device lock */
+    bool output_lost;       /* the host did not take all of the program's output */
+    bool gone;              /* the guest has had its last turn */
+    uint64_t untaken_since; /* when a signal was sent that the guest may not have taken yet; ns */
+    bool finished;          /* ended, and all output was delivered */
+    bool stands;            /* vm_run holds the device lock */
+    struct device_event finishing;
     struct mmio_bus bus;
     struct trace trace;
     struct vm_opened opened;

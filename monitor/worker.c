@@ -7,8 +7,6 @@ void worker_init(struct worker *worker, struct device_lock *lock)
 {
     *worker = (struct worker){.lock = lock};
     worker->jobs_end = &worker->jobs;
-    pthread_cond_init(&worker->more, NULL);
-    pthread_cond_init(&worker->idle, NULL);
 }
 
 void worker_submit(struct worker *worker, struct worker_job *job)
@@ -16,7 +14,7 @@ void worker_submit(struct worker *worker, struct worker_job *job)
     job->next = NULL;
     *worker->jobs_end = job;
     worker->jobs_end = &job->next;
-    pthread_cond_signal(&worker->more);
+    device_event_happened(&worker->more);
 }
 
 static struct worker_job *take(struct worker *worker)
@@ -38,7 +36,7 @@ void worker_quiesce(struct worker *worker)
             job = take(worker);
             job->done(job, false);
         } else {
-            pthread_cond_wait(&worker->idle, &worker->lock->mutex);
+            device_lock_wait(worker->lock, &worker->idle);
         }
     }
 }
@@ -46,7 +44,7 @@ void worker_quiesce(struct worker *worker)
 void worker_drain(struct worker *worker)
 {
     while (worker->jobs != NULL || worker->busy)
-        pthread_cond_wait(&worker->idle, &worker->lock->mutex);
+        device_lock_wait(worker->lock, &worker->idle);
 }
 
 bool worker_turn(struct worker *worker)
@@ -62,7 +60,7 @@ bool worker_turn(struct worker *worker)
     device_lock_take(worker->lock);
     worker->busy = false;
     job->done(job, true);
-    pthread_cond_signal(&worker->idle);
+    device_event_happened(&worker->idle);
     return true;
 }
 
@@ -71,7 +69,7 @@ void worker_run(struct worker *worker)
     device_lock_take(worker->lock);
     while (!worker->stop) {
         if (!worker_turn(worker))
-            pthread_cond_wait(&worker->more, &worker->lock->mutex);
+            device_lock_wait(worker->lock, &worker->more);
     }
     device_lock_release(worker->lock);
 }
@@ -80,6 +78,6 @@ void worker_stop(struct worker *worker)
 {
     device_lock_take(worker->lock);
     worker->stop = true;
-    pthread_cond_signal(&worker->more);
+    device_event_happened(&worker->more);
     device_lock_release(worker->lock);
 }

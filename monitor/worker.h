@@ -25,7 +25,7 @@ struct worker {
     struct device_lock *lock;
     struct worker_job *jobs, **jobs_end;
     bool busy, stop;
-    pthread_cond_t more, idle; /* each has one waiter at most */
+    struct device_event more, idle;
 };
 
 void worker_init(struct worker *worker, struct device_lock *lock);

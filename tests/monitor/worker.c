@@ -54,7 +54,7 @@ static void done(struct worker_job *job, bool ran)
 {
     struct counted *c = (struct counted *)job;
 
-    cr_assert_neq(pthread_mutex_trylock(&lock.mutex), 0, "under the lock");
+    cr_assert(device_lock_is_taken(&lock), "under the lock");
     c->done = true;
     c->ran = ran;
     c->order = order++;
