@@ -54,6 +54,9 @@ struct file_ops {
     void *(*page)(struct file *f, u64 index);
     /* What was written is on stable storage. NULL: memory is all there is. */
     int (*sync)(struct file *f);
+    /* How long one that is blocked waits for a read, or a write, in ns; 0, or NULL: for ever. Then
+     * it gets -EAGAIN. */
+    u64 (*timeout)(const struct file *f, bool write);
     /* The last reference is gone. */
     void (*release)(struct file *f);
     /* A stream: a short writev is one write, so that others' data does not come between. */

@@ -4,6 +4,7 @@
  * cannot proceed are waited for, and what was moved is reported rather than a later error.
  */
 #include "guest-kernel/fs/file.h"
+#include "guest-kernel/arch/clock.h"
 #include "guest-kernel/fs/inode.h"
 #include "guest-kernel/fs/linux.h"
 #include "guest-kernel/lib/errno.h"
@@ -16,7 +17,15 @@ struct transfer {
     u64 *pos;
     enum memory_kind kind;
     bool write;
+    u64 deadline;
 };
+
+static u64 deadline_of(const struct file *f, bool write)
+{
+    u64 timeout = f->ops->timeout ? f->ops->timeout(f, write) : 0;
+
+    return timeout ? clock_monotonic_ns() + timeout : WAIT_FOREVER;
+}
 
 /* How much of the range, from its start, the program may access; it is prepared. */
 static size_t accessible(u64 addr, size_t len, bool write)
@@ -63,9 +72,9 @@ static long move_piece(const struct transfer *t, void *buf, size_t len)
 
         if (n != -EAGAIN || t->file->flags & O_NONBLOCK || !t->file->wait)
             return n;
-        err = wait_on(t->file->wait, WAIT_FOREVER);
+        err = wait_on(t->file->wait, t->deadline);
         if (err)
-            return err;
+            return err == -ETIMEDOUT ? -EAGAIN : err;
     }
 }
 
@@ -81,7 +90,7 @@ static size_t readable_length(const struct transfer *t, size_t len)
 
 long file_read(struct file *f, void *buf, size_t len, u64 *pos, enum memory_kind kind)
 {
-    const struct transfer t = {f, pos ? pos : &f->offset, kind, false};
+    const struct transfer t = {f, pos ? pos : &f->offset, kind, false, deadline_of(f, false)};
     size_t done = 0;
 
     if (!f->ops->read)
@@ -102,7 +111,7 @@ long file_read(struct file *f, void *buf, size_t len, u64 *pos, enum memory_kind
 
 long file_write(struct file *f, const void *buf, size_t len, u64 *pos, enum memory_kind kind)
 {
-    const struct transfer t = {f, pos ? pos : &f->offset, kind, true};
+    const struct transfer t = {f, pos ? pos : &f->offset, kind, true, deadline_of(f, true)};
     size_t done = 0;
 
     if (!f->ops->write)

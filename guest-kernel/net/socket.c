@@ -53,6 +53,13 @@ static long socket_ioctl(struct file *f, u32 request, u64 arg)
     return s->ops->ioctl ? s->ops->ioctl(s, request, arg) : -ENOTTY;
 }
 
+static u64 socket_timeout(const struct file *f, bool write)
+{
+    const struct socket *s = socket_of(f);
+
+    return write ? s->send_timeout : s->receive_timeout;
+}
+
 static void socket_attr(struct file *f, struct file_attr *out)
 {
     out->ino = (u64)(uintptr_t)f->private >> 4 & 0xffffffff;
@@ -74,6 +81,7 @@ static const struct file_ops socket_file_ops = {
     .ioctl = socket_ioctl,
     .poll = socket_poll,
     .attr = socket_attr,
+    .timeout = socket_timeout,
     .release = socket_release,
     .gathers = true,
 };

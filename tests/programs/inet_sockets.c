@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -303,6 +304,34 @@ static void pressure(int family)
     close(fd[1]);
 }
 
+/* SO_RCVTIMEO and SO_SNDTIMEO bound every call that waits. */
+static void timeouts(int family)
+{
+    static char buf[65536];
+    struct timeval soon = {.tv_usec = 20000};
+    struct iovec parts[2] = {{buf, 9}, {buf + 9, 9}};
+    int fd[2], alone = socket(family, SOCK_DGRAM, 0);
+
+    join(family, fd);
+    bind_to(alone, family, 0);
+    setsockopt(fd[0], SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
+    setsockopt(fd[0], SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon));
+    setsockopt(alone, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
+    say("recv in time", recv(fd[0], buf, 1, 0));
+    say("read in time", read(fd[0], buf, 1));
+    say("readv in time", readv(fd[0], parts, 2));
+    say("a datagram in time", read(alone, buf, 1));
+    for (int i = 0; i < 3; i++) { /* the window may grow meanwhile */
+        while (write(fd[0], buf, sizeof(buf)) > 0)
+            ;
+    }
+    say("write in time", write(fd[0], buf, sizeof(buf)));
+    say("writev in time", writev(fd[0], parts, 2));
+    close(alone);
+    close(fd[0]);
+    close(fd[1]);
+}
+
 static long send_to(int fd, int family, int port, const char *text)
 {
     socklen_t len;
@@ -441,6 +470,7 @@ int main(void)
         endings(families[i]);
         bulk(families[i]);
         pressure(families[i]);
+        timeouts(families[i]);
         udp(families[i]);
     }
     both_versions();

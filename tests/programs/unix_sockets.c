@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -284,6 +285,24 @@ static void pressure(void)
     say("received", n);
 }
 
+/* SO_RCVTIMEO and SO_SNDTIMEO bound read and write, too. */
+static void timeouts(int type)
+{
+    static char buf[4096];
+    struct timeval soon = {.tv_usec = 20000};
+    int pair[2];
+
+    socketpair(AF_UNIX, type, 0, pair);
+    setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
+    setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon));
+    say("read in time", read(pair[0], buf, 1));
+    while (write(pair[0], buf, sizeof(buf)) > 0)
+        ;
+    say("write in time", write(pair[0], buf, sizeof(buf)));
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static void odds(void)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM, 0), value = 0;
@@ -329,6 +348,8 @@ int main(void)
     datagrams();
     sequence();
     pressure();
+    timeouts(SOCK_STREAM);
+    timeouts(SOCK_DGRAM);
     odds();
     return 0;
 }
