@@ -219,6 +219,31 @@ static int accept_one(struct socket *s, struct socket *fresh)
     return 0;
 }
 
+static void drop_waiting(struct tcp_socket *t)
+{
+    struct tcp_conn *c;
+
+    while ((c = take_first(t)) != NULL)
+        tcp_conn_close(c, true);
+}
+
+/* It stays bound, and may listen again. */
+static int stop_listening(struct tcp_socket *t)
+{
+    const ip_addr_t ip = t->listener->local_ip;
+    const u16 port = t->listener->local_port;
+    int err;
+
+    drop_waiting(t);
+    tcp_close(t->listener);
+    t->listener = NULL;
+    t->inet.socket.listening = false;
+    err = need_conn(t);
+    if (err == 0)
+        tcp_conn_rebind(t->conn, &ip, port);
+    return err;
+}
+
 /* --- connecting --- */
 
 static int connect_to(struct socket *s, const struct socket_address *to)
@@ -319,6 +344,12 @@ static int shut_down(struct socket *s, bool receive, bool send)
 {
     struct tcp_conn *c = of(s)->conn;
 
+    if (of(s)->listener) { /* sending from there means nothing */
+        int err = receive ? stop_listening(of(s)) : 0;
+
+        socket_wake(s, UINT32_MAX);
+        return err;
+    }
     if (!c || (c->phase != TCP_OPEN && !c->ended))
         return -ENOTCONN;
     if (receive)
@@ -471,10 +502,8 @@ static int get_option(struct socket *s, u64 level, u64 name, void *value, u32 *l
 static void release(struct socket *s)
 {
     struct tcp_socket *t = of(s);
-    struct tcp_conn *c;
 
-    while ((c = take_first(t)) != NULL)
-        tcp_conn_close(c, true);
+    drop_waiting(t);
     drop_conn(t);
     if (t->listener)
         tcp_close(t->listener);

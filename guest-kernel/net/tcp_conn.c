@@ -180,6 +180,15 @@ int tcp_conn_bind(struct tcp_conn *c, const ip_addr_t *ip, u16 port)
     return inet_error(err);
 }
 
+/* As tcp_bind, which would find those connections in the way. */
+void tcp_conn_rebind(struct tcp_conn *c, const ip_addr_t *ip, u16 port)
+{
+    c->pcb->local_ip = *ip;
+    c->pcb->local_port = port;
+    TCP_REG(&tcp_bound_pcbs, c->pcb);
+    note_names(c);
+}
+
 int tcp_conn_connect(struct tcp_conn *c, const ip_addr_t *ip, u16 port)
 {
     err_t err;

@@ -40,6 +40,8 @@ struct tcp_conn *tcp_conn_accepted(struct tcp_pcb *pcb);
 
 /* 0 or -errno. */
 int tcp_conn_bind(struct tcp_conn *c, const ip_addr_t *ip, u16 port);
+/* Of a new one, to where a listener was whose connections may still be there. */
+void tcp_conn_rebind(struct tcp_conn *c, const ip_addr_t *ip, u16 port);
 int tcp_conn_connect(struct tcp_conn *c, const ip_addr_t *ip, u16 port);
 
 /* As socket_ops.send and receive; the error is the owner's. */

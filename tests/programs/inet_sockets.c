@@ -332,6 +332,92 @@ static void timeouts(int family)
     close(fd[1]);
 }
 
+/* --- shutdown() of what is not connected --- */
+
+struct shutting {
+    int fd, how, result;
+};
+
+static void *shut_soon(void *arg)
+{
+    struct shutting *s = arg;
+
+    usleep(20000);
+    s->result = shutdown(s->fd, s->how) == 0 ? 0 : errno;
+    return NULL;
+}
+
+static void say_number(const char *what, int fd, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+
+    getsockopt(fd, SOL_SOCKET, option, &value, &len);
+    say(what, value);
+}
+
+static void shut_listener(int family, int how)
+{
+    struct shutting soon = {.fd = socket(family, SOCK_STREAM, 0), .how = how};
+    int fd = soon.fd, a = socket(family, SOCK_STREAM, 0), b, port;
+    pthread_t thread;
+
+    bind_to(fd, family, 0);
+    listen(fd, 5);
+    port = port_of(fd);
+    say("half of nothing", shutdown(fd, SHUT_WR));
+    events("listens still", fd);
+    pthread_create(&thread, NULL, shut_soon, &soon);
+    say("accept", accept(fd, NULL, NULL));
+    pthread_join(thread, NULL);
+    say("shut down", soon.result);
+    events("shut", fd);
+    say_number("listens", fd, SO_ACCEPTCONN);
+    say("accept", accept(fd, NULL, NULL));
+    say("refused", connect_to(a, family, port));
+    show("bound", fd, getsockname);
+    say("again", shutdown(fd, SHUT_RD));
+    say("listen", listen(fd, 5));
+    close(a);
+    a = socket(family, SOCK_STREAM, 0);
+    say("connect", connect_to(a, family, port_of(fd)));
+    b = accept(fd, NULL, NULL);
+    say("accept", b >= 0);
+    close(a);
+    close(b);
+    close(fd);
+}
+
+/* A port that the program named stays its own, and whom it did not accept is reset. */
+static void shut_named_listener(int family)
+{
+    int probe = socket(family, SOCK_STREAM, 0), a = socket(family, SOCK_STREAM, 0), port, one = 1;
+    int b = socket(family, SOCK_STREAM, 0), c, fd = socket(family, SOCK_STREAM, 0);
+    char byte;
+
+    bind_to(probe, family, 0);
+    port = port_of(probe);
+    close(probe);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    say("bind", bind_to(fd, family, port));
+    listen(fd, 5);
+    connect_to(a, family, port);
+    c = accept(fd, NULL, NULL);
+    connect_to(b, family, port);
+    usleep(10000);
+    say("shut down", shutdown(fd, SHUT_RDWR));
+    say("reset", read(b, &byte, 1));
+    say("accepted lives", write(c, "x", 1));
+    say("accepted lives", read(a, &byte, 1));
+    say("the same port", port_of(fd) == port);
+    say("listen", listen(fd, 5));
+    say("the same port", port_of(fd) == port);
+    close(a);
+    close(b);
+    close(c);
+    close(fd);
+}
+
 static long send_to(int fd, int family, int port, const char *text)
 {
     socklen_t len;
@@ -472,6 +558,9 @@ int main(void)
         pressure(families[i]);
         timeouts(families[i]);
         udp(families[i]);
+        shut_listener(families[i], SHUT_RD);
+        shut_listener(families[i], SHUT_RDWR);
+        shut_named_listener(families[i]);
     }
     both_versions();
     odds();
