@@ -186,8 +186,8 @@ static long receive_message(struct socket *s, void *to, size_t len, struct socke
 {
     struct udp_socket *u = of(s);
 
-    if (!u->in.first)
-        return u->deaf ? 0 : -EAGAIN;
+    if (!u->in.first) /* the end is for who would wait */
+        return u->deaf && !m->at_once ? 0 : -EAGAIN;
     return messages_receive(&u->in, to, len, m);
 }
 
@@ -196,19 +196,17 @@ static u32 poll_events(struct socket *s)
     const struct udp_socket *u = of(s);
 
     return POLLOUT | POLLWRNORM | (u->in.first || u->deaf ? POLLIN | POLLRDNORM : 0) |
-           (u->deaf ? POLLRDHUP : 0);
+           (u->deaf ? POLLRDHUP : 0) | (u->deaf && u->mute ? POLLHUP : 0);
 }
 
 static int shut_down(struct socket *s, bool receive, bool send)
 {
     struct udp_socket *u = of(s);
 
-    if (!u->connected)
-        return -ENOTCONN;
     u->deaf |= receive;
     u->mute |= send;
     socket_wake(s, UINT32_MAX);
-    return 0;
+    return u->connected ? 0 : -ENOTCONN; /* what was said counts nevertheless */
 }
 
 static long control(struct socket *s, u32 request, u64 arg)

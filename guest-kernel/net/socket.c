@@ -18,7 +18,7 @@ struct socket *socket_of(const struct file *f)
 static long socket_read(struct file *f, void *buf, size_t len, u64 *pos)
 {
     struct socket *s = socket_of(f);
-    struct socket_message m = {.peek = false};
+    struct socket_message m = {.at_once = f->flags & O_NONBLOCK};
 
     (void)pos;
     return s->ops->receive(s, buf, len, &m);

@@ -91,6 +91,7 @@ struct socket_address {
 struct socket_message {
     struct socket_address address; /* sending: to whom; receiving: from whom */
     bool peek;
+    bool at_once; /* who receives does not wait */
     size_t skip;  /* streams, with peek: bytes seen already */
     size_t whole; /* received: the message's length, of which there may have been no room for all */
     u32 flags;    /* sending: MSG_EOR; received: MSG_EOR, MSG_TRUNC */

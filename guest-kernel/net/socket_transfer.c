@@ -56,6 +56,7 @@ static struct transfer transfer_of(struct socket *s, u64 flags, bool send)
         .send = send,
         .all = send || (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL,
         .deadline = deadline_after(send ? s->send_timeout : s->receive_timeout),
+        .message.at_once = !send && (s->file->flags & O_NONBLOCK || flags & MSG_DONTWAIT),
         .message.peek = !send && flags & MSG_PEEK,
         .message.flags = send ? (u32)flags & MSG_EOR : 0,
     };

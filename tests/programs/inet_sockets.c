@@ -418,6 +418,27 @@ static void shut_named_listener(int family)
     close(fd);
 }
 
+static void shut_datagrams(int family)
+{
+    struct shutting soon = {.fd = socket(family, SOCK_DGRAM, 0), .how = SHUT_RD};
+    pthread_t thread;
+    char byte;
+
+    bind_to(soon.fd, family, 0);
+    pthread_create(&thread, NULL, shut_soon, &soon);
+    say("recv", recv(soon.fd, &byte, 1, 0));
+    pthread_join(thread, NULL);
+    say("shut down", soon.result);
+    events("deaf", soon.fd);
+    say("recv", recv(soon.fd, &byte, 1, 0));
+    say("recv at once", recv(soon.fd, &byte, 1, MSG_DONTWAIT));
+    say("shut down", shutdown(soon.fd, SHUT_WR));
+    events("deaf and mute", soon.fd);
+    say("to", connect_to(soon.fd, family, port_of(soon.fd)));
+    say("send", send(soon.fd, "x", 1, MSG_NOSIGNAL));
+    close(soon.fd);
+}
+
 static long send_to(int fd, int family, int port, const char *text)
 {
     socklen_t len;
@@ -561,6 +582,7 @@ int main(void)
         shut_listener(families[i], SHUT_RD);
         shut_listener(families[i], SHUT_RDWR);
         shut_named_listener(families[i]);
+        shut_datagrams(families[i]);
     }
     both_versions();
     odds();
