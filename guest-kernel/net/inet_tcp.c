@@ -163,6 +163,8 @@ static int listen_at(struct socket *s, u32 backlog)
         err = tcp_conn_bind(t->conn, &t->conn->local_ip, 0);
     if (err)
         return err;
+    if (tcp_conn_is_listened_at(&t->conn->local_ip, t->conn->local_port))
+        return -EADDRINUSE;
     listener = tcp_listen_with_backlog_and_err(t->conn->pcb, most, &error);
     if (!listener)
         return inet_error(error);

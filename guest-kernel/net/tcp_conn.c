@@ -171,10 +171,33 @@ struct tcp_conn *tcp_conn_accepted(struct tcp_pcb *pcb)
     return c;
 }
 
+/* An address may be of both versions: "any" of an IPv6 socket that takes IPv4, too. */
+static bool overlap(const ip_addr_t *a, const ip_addr_t *b)
+{
+    if (IP_IS_ANY_TYPE_VAL(*a) || IP_IS_ANY_TYPE_VAL(*b))
+        return true;
+    return IP_GET_TYPE(a) == IP_GET_TYPE(b) &&
+           (ip_addr_isany(a) || ip_addr_isany(b) || ip_addr_cmp(a, b));
+}
+
+bool tcp_conn_is_listened_at(const ip_addr_t *ip, u16 port)
+{
+    for (const struct tcp_pcb_listen *l = tcp_listen_pcbs.listen_pcbs; l; l = l->next) {
+        if (l->local_port == port && overlap(&l->local_ip, ip))
+            return true;
+    }
+    return false;
+}
+
+/* With SO_REUSEADDR lwIP would bind beside a listener that has it, too, which Linux does not: two
+ * servers would not notice each other. */
 int tcp_conn_bind(struct tcp_conn *c, const ip_addr_t *ip, u16 port)
 {
-    err_t err = tcp_bind(c->pcb, ip, port);
+    err_t err;
 
+    if (port != 0 && tcp_conn_is_listened_at(ip, port))
+        return -EADDRINUSE;
+    err = tcp_bind(c->pcb, ip, port);
     if (err == ERR_OK)
         note_names(c);
     return inet_error(err);

@@ -38,6 +38,9 @@ struct tcp_conn *tcp_conn_new(u8 ip_type, struct socket *owner);
 /* Of a new connection of lwIP's, OPEN, without owner. NULL: out of memory. */
 struct tcp_conn *tcp_conn_accepted(struct tcp_pcb *pcb);
 
+/* Somebody listens there, or at an address that takes that one in, too. */
+bool tcp_conn_is_listened_at(const ip_addr_t *ip, u16 port);
+
 /* 0 or -errno. */
 int tcp_conn_bind(struct tcp_conn *c, const ip_addr_t *ip, u16 port);
 /* Of a new one, to where a listener was whose connections may still be there. */

@@ -418,6 +418,42 @@ static void shut_named_listener(int family)
     close(fd);
 }
 
+/* SO_REUSEADDR is for what a server that is gone left behind, not for a second server. */
+static void reuse(int family)
+{
+    int a = socket(family, SOCK_STREAM, 0), b = socket(family, SOCK_STREAM, 0), one = 1, port;
+    int c = socket(family, SOCK_STREAM, 0), d;
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    struct sockaddr_in6 any6 = {.sin6_family = AF_INET6};
+
+    setsockopt(a, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    setsockopt(b, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    bind_to(a, family, 0);
+    port = port_of(a);
+    say("nobody listens", bind_to(b, family, port));
+    say("one listens", listen(a, 1));
+    say("two listen", listen(b, 1));
+    close(b);
+    b = socket(family, SOCK_STREAM, 0);
+    setsockopt(b, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    say("one listens", bind_to(b, family, port));
+    any.sin_port = any6.sin6_port = htons((uint16_t)port);
+    say("there, too", family == AF_INET ? bind(b, (struct sockaddr *)&any, sizeof(any))
+                                        : bind(b, (struct sockaddr *)&any6, sizeof(any6)));
+    connect_to(c, family, port);
+    d = accept(a, NULL, NULL);
+    close(a);
+    close(d); /* first: it is the server that waits */
+    close(c);
+    usleep(10000);
+    a = socket(family, SOCK_STREAM, 0);
+    say("without", bind_to(a, family, port));
+    say("its connections wait", bind_to(b, family, port));
+    say("listen", listen(b, 1));
+    close(a);
+    close(b);
+}
+
 static void shut_datagrams(int family)
 {
     struct shutting soon = {.fd = socket(family, SOCK_DGRAM, 0), .how = SHUT_RD};
@@ -582,6 +618,7 @@ int main(void)
         shut_listener(families[i], SHUT_RD);
         shut_listener(families[i], SHUT_RDWR);
         shut_named_listener(families[i]);
+        reuse(families[i]);
         shut_datagrams(families[i]);
     }
     both_versions();
