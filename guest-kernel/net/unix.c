@@ -277,7 +277,7 @@ struct unix_socket *unix_listener(struct unix_socket *u, const struct socket_add
     if (!to)
         return NULL;
     *error = to->socket.type != u->socket.type ? -EPROTOTYPE : -ECONNREFUSED;
-    if (!to->socket.listening || to->socket.type != u->socket.type)
+    if (!to->socket.listening || to->deaf || to->socket.type != u->socket.type)
         return NULL;
     *error = -EAGAIN;
     if (to->waiting <= to->backlog)
@@ -312,4 +312,36 @@ struct unix_pending *unix_take(struct unix_socket *listener)
     listener->waiting--;
     unix_unblock();
     return p;
+}
+
+struct unix_pending *unix_accept(struct unix_socket *listener, int *error)
+{
+    struct unix_pending *p;
+
+    *error = -EINVAL;
+    if (!listener->socket.listening)
+        return NULL;
+    p = unix_take(listener);
+    if (!p && !listener->deaf)
+        *error = -EAGAIN;
+    return p;
+}
+
+u32 unix_listener_poll(const struct unix_socket *listener)
+{
+    u32 events = listener->first || listener->deaf ? POLLIN | POLLRDNORM : 0;
+
+    if (listener->deaf)
+        events |= POLLRDHUP | (listener->mute ? POLLHUP : 0);
+    return events;
+}
+
+/* Who waits already is still accepted; nobody else gets in. */
+int unix_listener_shutdown(struct unix_socket *listener, bool receive, bool send)
+{
+    listener->deaf |= receive;
+    listener->mute |= send;
+    unix_unblock();
+    socket_wake(&listener->socket, UINT32_MAX);
+    return 0;
 }

@@ -36,6 +36,7 @@ struct unix_socket {
     bool blocked; /* for want of room at another: woken when there may be some */
 
     u32 backlog, waiting; /* of a listener */
+    bool deaf, mute;      /* one that is shut down for receiving, for sending */
     struct unix_pending *first, *last;
 
     struct file *in, *out;          /* streams: pipes' ends, NULL once shut down */
@@ -87,5 +88,9 @@ struct unix_socket *unix_listener(struct unix_socket *u, const struct socket_add
 void unix_offer(struct unix_socket *listener, struct unix_socket *u, struct unix_pending *p);
 /* The longest waiting, the caller's (kfree); NULL. */
 struct unix_pending *unix_take(struct unix_socket *listener);
+/* As unix_take, for accept: NULL and *error. */
+struct unix_pending *unix_accept(struct unix_socket *listener, int *error);
+u32 unix_listener_poll(const struct unix_socket *listener);
+int unix_listener_shutdown(struct unix_socket *listener, bool receive, bool send);
 
 #endif

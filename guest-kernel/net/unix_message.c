@@ -172,15 +172,14 @@ static int message_connect(struct socket *s, const struct socket_address *to)
 
 static int message_accept(struct socket *s, struct socket *fresh)
 {
-    struct unix_pending *p = s->listening ? unix_take(unix_of(s)) : NULL;
+    int err;
+    struct unix_pending *p = unix_accept(unix_of(s), &err);
     struct unix_socket *u = unix_of(fresh);
 
     if (!is_sequence(s))
         return -EOPNOTSUPP;
-    if (!s->listening)
-        return -EINVAL;
     if (!p)
-        return -EAGAIN;
+        return err;
     use_boxes(u, p->inbox, p->outbox);
     u->peer = p->peer;
     u->name = unix_name_get(unix_of(s)->name);
@@ -252,7 +251,7 @@ static u32 message_poll(struct socket *s)
     u32 events = 0;
 
     if (s->listening)
-        return u->first ? POLLIN | POLLRDNORM : 0;
+        return unix_listener_poll(u);
     if (is_sequence(s) && !u->connected)
         return POLLOUT | POLLWRNORM | POLLHUP;
     if (u->inbox && (u->inbox->messages.first || u->inbox->ended || u->inbox->closed))
@@ -270,6 +269,8 @@ static int message_shutdown(struct socket *s, bool receive, bool send)
 {
     struct unix_socket *u = unix_of(s);
 
+    if (s->listening)
+        return unix_listener_shutdown(u, receive, send);
     if (!u->connected)
         return -ENOTCONN;
     if (receive && u->inbox) {

@@ -64,13 +64,12 @@ static int stream_connect(struct socket *s, const struct socket_address *to)
 
 static int stream_accept(struct socket *s, struct socket *fresh)
 {
-    struct unix_pending *p = s->listening ? unix_take(unix_of(s)) : NULL;
+    int err;
+    struct unix_pending *p = unix_accept(unix_of(s), &err);
     struct unix_socket *u = unix_of(fresh);
 
-    if (!s->listening)
-        return -EINVAL;
     if (!p)
-        return -EAGAIN;
+        return err;
     use_ways(u, p->in, p->out);
     u->peer = p->peer;
     u->name = unix_name_get(unix_of(s)->name);
@@ -125,7 +124,7 @@ static u32 stream_poll(struct socket *s)
     if (u->connected)
         return connected_events(u);
     if (s->listening)
-        return u->first ? POLLIN | POLLRDNORM : 0;
+        return unix_listener_poll(u);
     return POLLOUT | POLLWRNORM | POLLHUP;
 }
 
@@ -133,6 +132,8 @@ static int stream_shutdown(struct socket *s, bool receive, bool send)
 {
     struct unix_socket *u = unix_of(s);
 
+    if (s->listening)
+        return unix_listener_shutdown(u, receive, send);
     if (!u->connected)
         return -ENOTCONN;
     if (receive) {

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -303,6 +303,54 @@ static void timeouts(int type)
     close(pair[1]);
 }
 
+struct shutting {
+    int fd, how, result;
+};
+
+static void *shut_soon(void *arg)
+{
+    struct shutting *s = arg;
+
+    usleep(20000);
+    s->result = shutdown(s->fd, s->how) == 0 ? 0 : errno;
+    return NULL;
+}
+
+/* A listener that is shut down gives away who waits, and takes nobody any more. */
+static void shut_listener(int type, int how)
+{
+    struct shutting soon = {.fd = bound("@shut", type), .how = how};
+    int a = socket(AF_UNIX, type, 0), fd = soon.fd, b = socket(AF_UNIX, type, 0), c;
+    pthread_t thread;
+
+    listen(fd, 4);
+    say("half of nothing", shutdown(fd, SHUT_WR));
+    events("listens still", fd);
+    pthread_create(&thread, NULL, shut_soon, &soon);
+    say("accept", accept(fd, NULL, NULL));
+    pthread_join(thread, NULL);
+    say("shut down", soon.result);
+    events("shut", fd);
+    say("accept", accept(fd, NULL, NULL));
+    say("refused", connect_to(a, "@shut"));
+    close(fd);
+    fd = bound("@shut", type);
+    listen(fd, 4);
+    say("connect", connect_to(a, "@shut"));
+    say("shut down", shutdown(fd, how));
+    events("shut", fd);
+    c = accept(fd, NULL, NULL);
+    say("accept", c >= 0);
+    say("accept", accept(fd, NULL, NULL));
+    say("refused", connect_to(b, "@shut"));
+    say("listen", listen(fd, 4));
+    say("refused", connect_to(b, "@shut"));
+    close(a);
+    close(b);
+    close(c);
+    close(fd);
+}
+
 static void odds(void)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM, 0), value = 0;
@@ -350,6 +398,9 @@ int main(void)
     pressure();
     timeouts(SOCK_STREAM);
     timeouts(SOCK_DGRAM);
+    shut_listener(SOCK_STREAM, SHUT_RD);
+    shut_listener(SOCK_STREAM, SHUT_RDWR);
+    shut_listener(SOCK_SEQPACKET, SHUT_RD);
     odds();
     return 0;
 }
