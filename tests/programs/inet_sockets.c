@@ -304,6 +304,23 @@ static void pressure(int family)
     close(fd[1]);
 }
 
+/* Bytes that could not be given to the program stay where they are. */
+static void bad_addresses(int family)
+{
+    char buf[8], *nowhere = (char *)8;
+    int fd[2];
+
+    join(family, fd);
+    say("send", send(fd[0], "kept", 4, 0));
+    await(fd[1], POLLIN);
+    say("bad recv", recv(fd[1], nowhere, 4, 0));
+    say("bad read", read(fd[1], nowhere, 4));
+    say("kept", recv(fd[1], buf, sizeof(buf), MSG_DONTWAIT));
+    say("bad send", send(fd[0], nowhere, 4, 0));
+    close(fd[0]);
+    close(fd[1]);
+}
+
 /* SO_RCVTIMEO and SO_SNDTIMEO bound every call that waits. */
 static void timeouts(int family)
 {
@@ -613,6 +630,7 @@ int main(void)
         endings(families[i]);
         bulk(families[i]);
         pressure(families[i]);
+        bad_addresses(families[i]);
         timeouts(families[i]);
         udp(families[i]);
         shut_listener(families[i], SHUT_RD);
