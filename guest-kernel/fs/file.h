@@ -32,7 +32,8 @@ struct file_attr {
     u32 uid, gid;
 };
 
-/* Any operation may be NULL: the text says what happens then. Lengths are never 0. */
+/* Any operation may be NULL: the text says what happens then. Lengths are never 0 unless it says
+ * so. */
 struct file_ops {
     /* Bytes moved, 0 at end of file, or -errno. *pos is the place to start at and is advanced;
      * types without lseek ignore it. NULL: EINVAL. */
@@ -59,6 +60,9 @@ struct file_ops {
     u64 (*timeout)(const struct file *f, bool write);
     /* The last reference is gone. */
     void (*release)(struct file *f);
+    /* For types whose writes are messages: readv or writev of the program's list, as one. An empty
+     * write is a message, too: the length may be 0. NULL: one segment after the other. */
+    long (*vector)(struct file *f, u64 iov, u64 count, bool write);
     /* A stream: a short writev is one write, so that others' data does not come between. */
     bool gathers;
 };

@@ -56,9 +56,11 @@ static long move_once(const struct transfer *t, void *buf, size_t len)
 {
     const struct file_ops *ops = t->file->ops;
 
-    len = prepare(t, buf, len);
-    if (len == 0)
+    const size_t ready = prepare(t, buf, len);
+
+    if (ready == 0 && len > 0)
         return -EFAULT;
+    len = ready;
     if (t->write)
         return ops->write(t->file, buf, len, t->pos);
     return ops->read(t->file, buf, len, t->pos);
@@ -116,6 +118,8 @@ long file_write(struct file *f, const void *buf, size_t len, u64 *pos, enum memo
 
     if (!f->ops->write)
         return -EINVAL;
+    if (len == 0 && f->ops->vector)
+        return move_piece(&t, NULL, 0);
     while (done < len) {
         size_t piece = MIN(len - done, (size_t)PIECE);
         void *from = (void *)((uintptr_t)buf + done);

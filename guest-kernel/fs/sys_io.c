@@ -194,7 +194,10 @@ static long vector(const u64 a[6], bool write)
 
     if (!f)
         return -EBADF;
-    n = io_segments(f, a[1], a[2], NULL, write);
+    if (f->ops->vector)
+        n = f->ops->vector(f, a[1], a[2], write);
+    else
+        n = io_segments(f, a[1], a[2], NULL, write);
     file_put(f);
     return n;
 }

@@ -8,8 +8,6 @@
 #include "guest-kernel/mm/user.h"
 #include "guest-kernel/task/signal.h"
 
-static const struct file_ops socket_file_ops;
-
 struct socket *socket_of(const struct file *f)
 {
     return f->private;
@@ -75,7 +73,7 @@ static void socket_release(struct file *f)
     kfree(s);
 }
 
-static const struct file_ops socket_file_ops = {
+static const struct file_ops stream_file_ops = {
     .read = socket_read,
     .write = socket_write,
     .ioctl = socket_ioctl,
@@ -86,10 +84,27 @@ static const struct file_ops socket_file_ops = {
     .gathers = true,
 };
 
+static const struct file_ops message_file_ops = {
+    .read = socket_read,
+    .write = socket_write,
+    .ioctl = socket_ioctl,
+    .poll = socket_poll,
+    .attr = socket_attr,
+    .timeout = socket_timeout,
+    .release = socket_release,
+    .vector = socket_vector,
+};
+
+static bool is_socket(const struct file *f)
+{
+    return f->ops == &stream_file_ops || f->ops == &message_file_ops;
+}
+
 static struct file *socket_make(const struct socket *pattern, u32 flags, int *error)
 {
     struct socket *s = kzalloc(pattern->ops->size);
-    struct file *f = s ? file_new(&socket_file_ops, s) : NULL;
+    bool stream = socket_is_stream(pattern);
+    struct file *f = s ? file_new(stream ? &stream_file_ops : &message_file_ops, s) : NULL;
 
     *error = -ENOMEM;
     if (!f) {
@@ -141,7 +156,7 @@ static struct file *socket_get(u64 fd, long *error)
     *error = -EBADF;
     if (f == NULL)
         return NULL;
-    if (f->ops == &socket_file_ops)
+    if (is_socket(f))
         return f;
     file_put(f);
     *error = -ENOTSOCK;

@@ -176,6 +176,9 @@ void socket_wake(struct socket *s, u32 events);
 
 /* --- what the system calls share --- */
 
+/* As file_ops.vector. */
+long socket_vector(struct file *f, u64 iov, u64 count, bool write);
+
 /* A system call on the socket that is its first argument: call's result, -EBADF or -ENOTSOCK. */
 long with_socket(const u64 a[6], long (*call)(struct socket *s, const u64 a[6]));
 

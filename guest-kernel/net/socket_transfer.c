@@ -287,6 +287,18 @@ long sys_recvfrom(const u64 a[6])
 
 /* --- several --- */
 
+long socket_vector(struct file *f, u64 iov, u64 count, bool write)
+{
+    const struct buffers b = {.list = iov, .count = count};
+    struct transfer t = transfer_of(socket_of(f), 0, write);
+    size_t total;
+    int err = count > FS_IOV_MAX ? -EINVAL : total_length(&b, &total);
+
+    if (err || total == 0) /* unlike sendmsg's and write's, an empty one is nothing */
+        return err;
+    return transfer(&t, &b);
+}
+
 static long send_header(struct socket *s, u32 flags, const struct msghdr *m)
 {
     const struct buffers b = {.list = m->iov, .count = m->iov_len};

@@ -351,6 +351,35 @@ static void shut_listener(int type, int how)
     close(fd);
 }
 
+/* readv and writev move one message; so does a write of nothing. */
+static void vectors(int type)
+{
+    char two[2] = "ab", five[5] = "cdefg", buf[16] = "";
+    struct iovec out[3] = {{NULL, 0}, {two, 2}, {five, 5}}, in[2] = {{buf, 3}, {buf + 8, 8}};
+    struct iovec bad[2] = {{buf, 2}, {(void *)8, 8}};
+    int pair[2];
+
+    socketpair(AF_UNIX, type, 0, pair);
+    say("writev", writev(pair[0], out, 3));
+    say("write", write(pair[0], "second", 6));
+    say("readv", readv(pair[1], in, 2));
+    printf("%.3s %.4s\n", buf, buf + 8);
+    say("read", read(pair[1], buf, sizeof(buf)));
+    say("nothing in them", writev(pair[0], out, 1));
+    say("nothing", write(pair[0], "", 0));
+    say("then", write(pair[0], "then", 4));
+    say("readv", readv(pair[1], in, 2));
+    say("readv", readv(pair[1], in, 2));
+    say("none", recv(pair[1], buf, 1, MSG_DONTWAIT));
+    write(pair[0], "lost", 4);
+    say("bad", readv(pair[1], bad, 2));
+    say("bad", writev(pair[0], bad, 2));
+    say("none", recv(pair[1], buf, 1, MSG_DONTWAIT));
+    say("too many", writev(pair[0], out, 1025));
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static void odds(void)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM, 0), value = 0;
@@ -398,6 +427,8 @@ int main(void)
     pressure();
     timeouts(SOCK_STREAM);
     timeouts(SOCK_DGRAM);
+    vectors(SOCK_DGRAM);
+    vectors(SOCK_SEQPACKET);
     shut_listener(SOCK_STREAM, SHUT_RD);
     shut_listener(SOCK_STREAM, SHUT_RDWR);
     shut_listener(SOCK_SEQPACKET, SHUT_RD);
