@@ -7,6 +7,7 @@
 #include "guest-kernel/net/inet.h"
 #include "guest-kernel/net/message_queue.h"
 #include "guest-kernel/net/stack.h"
+#include "guest-kernel/net/unreachable.h"
 #include "lwip/udp.h"
 
 /* With the headers behind which lwIP puts it in one buffer of 16 bits' length. */
@@ -43,6 +44,17 @@ static void on_receive(void *arg, struct udp_pcb *pcb, struct pbuf *p, const ip_
     pbuf_free(p);
 }
 
+/* Who receives or sends next is told. lwIP has blocks of its own, too. */
+static void on_refused(struct udp_pcb *pcb)
+{
+    struct udp_socket *u = pcb->recv == on_receive ? pcb->recv_arg : NULL;
+
+    if (!u)
+        return;
+    u->inet.socket.error = ECONNREFUSED;
+    socket_wake(&u->inet.socket, UINT32_MAX);
+}
+
 static void apply_options(struct socket *s)
 {
     inet_apply(&of(s)->inet, (struct ip_pcb *)of(s)->pcb);
@@ -59,6 +71,7 @@ static int create(struct socket *s)
     if (!u->pcb)
         return -ENOBUFS;
     udp_recv(u->pcb, on_receive, u);
+    unreachable_watch(on_refused);
     return 0;
 }
 
@@ -131,6 +144,14 @@ static int peer_name(struct socket *s, struct socket_address *out)
 
 /* --- data --- */
 
+static int take_error(struct socket *s)
+{
+    int error = s->error;
+
+    s->error = 0;
+    return -error;
+}
+
 static int choose_destination(const struct udp_socket *u, const struct socket_address *to,
                               ip_addr_t *ip, u16 *port)
 {
@@ -173,6 +194,8 @@ static long send_message(struct socket *s, const void *from, size_t len, struct 
         return err;
     if (len > (IP_IS_V4(&ip) ? PAYLOAD_MOST_V4 : PAYLOAD_MOST_V6))
         return -EMSGSIZE;
+    if (s->error)
+        return take_error(s);
     p = pbuf_alloc(PBUF_TRANSPORT, (u16)len, PBUF_RAM);
     if (!p)
         return -ENOBUFS;
@@ -186,6 +209,8 @@ static long receive_message(struct socket *s, void *to, size_t len, struct socke
 {
     struct udp_socket *u = of(s);
 
+    if (s->error)
+        return take_error(s);
     if (!u->in.first) /* the end is for who would wait */
         return u->deaf && !m->at_once ? 0 : -EAGAIN;
     return messages_receive(&u->in, to, len, m);

@@ -552,6 +552,45 @@ static void udp(int family)
     close(c);
 }
 
+/* Nobody is at the port: the sender, if connected, learns it with the next call. */
+static void refused_datagrams(int family)
+{
+    struct timeval soon = {.tv_sec = 5};
+    int fd = socket(family, SOCK_DGRAM, 0), gone = socket(family, SOCK_DGRAM, 0), port;
+    char byte;
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
+    bind_to(gone, family, 0);
+    port = port_of(gone);
+    say("connect", connect_to(fd, family, port));
+    close(gone);
+    say("send", send(fd, "x", 1, 0));
+    await(fd, POLLERR);
+    events("refused", fd);
+    say_number("error", fd, SO_ERROR);
+    say_number("error", fd, SO_ERROR);
+    events("told", fd);
+    say("send", send(fd, "x", 1, 0));
+    await(fd, POLLERR);
+    say("send", send(fd, "x", 1, 0));
+    say("send", write(fd, "x", 1));
+    say("recv", recv(fd, &byte, 1, 0));
+    say("nothing", recv(fd, &byte, 1, MSG_DONTWAIT));
+    gone = socket(family, SOCK_DGRAM, 0);
+    bind_to(gone, family, port);
+    say("somebody", send(fd, "x", 1, 0));
+    say("recv", recv(gone, &byte, 1, 0));
+    events("fine", fd);
+    close(fd);
+    close(gone);
+    fd = socket(family, SOCK_DGRAM, 0);
+    say("not connected", send_to(fd, family, port, "x"));
+    usleep(10000);
+    events("not told", fd);
+    say("not told", recv(fd, &byte, 1, MSG_DONTWAIT));
+    close(fd);
+}
+
 /* A socket of IPv6 takes those of IPv4, too. */
 static void both_versions(void)
 {
@@ -633,6 +672,7 @@ int main(void)
         bad_addresses(families[i]);
         timeouts(families[i]);
         udp(families[i]);
+        refused_datagrams(families[i]);
         shut_listener(families[i], SHUT_RD);
         shut_listener(families[i], SHUT_RDWR);
         shut_named_listener(families[i]);

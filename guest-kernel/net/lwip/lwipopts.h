@@ -28,7 +28,7 @@
 /* --- protocols --- */
 #define LWIP_IPV4                      1
 #define LWIP_IPV6                      1
-#define LWIP_RAW                       0 /* no such sockets */
+#define LWIP_RAW                       1 /* for net/unreachable.c; no such sockets */
 #define LWIP_IGMP                      0
 #define LWIP_DHCP                      1
 #define DHCP_DOES_ARP_CHECK            0 /* seconds before the first connect() */
