@@ -96,7 +96,7 @@ static bool is_whole(struct pbuf *p)
 static void look_at(struct pbuf *p)
 {
     const bool v6 = ip_current_is_v6();
-    u8 bytes[ICMP_HEADER + QUOTED_MOST];
+    u8 bytes[ICMP_HEADER + QUOTED_MOST] = {0};
     size_t len = pbuf_copy_partial(p, bytes, sizeof(bytes), 0);
     struct udp_pcb *pcb;
     struct quoted q;
