@@ -307,7 +307,7 @@ static void pressure(int family)
 /* Bytes that could not be given to the program stay where they are. */
 static void bad_addresses(int family)
 {
-    char buf[8], *nowhere = (char *)8;
+    char buf[8], *volatile nowhere = (char *)8;
     int fd[2];
 
     join(family, fd);

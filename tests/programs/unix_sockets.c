@@ -357,6 +357,7 @@ static void vectors(int type)
     char two[2] = "ab", five[5] = "cdefg", buf[16] = "";
     struct iovec out[3] = {{NULL, 0}, {two, 2}, {five, 5}}, in[2] = {{buf, 3}, {buf + 8, 8}};
     struct iovec bad[2] = {{buf, 2}, {(void *)8, 8}};
+    static volatile int number = 1025; /* which the compiler would warn of */
     int pair[2];
 
     socketpair(AF_UNIX, type, 0, pair);
@@ -375,7 +376,7 @@ static void vectors(int type)
     say("bad", readv(pair[1], bad, 2));
     say("bad", writev(pair[0], bad, 2));
     say("none", recv(pair[1], buf, 1, MSG_DONTWAIT));
-    say("too many", writev(pair[0], out, 1025));
+    say("too many", writev(pair[0], out, number));
     close(pair[0]);
     close(pair[1]);
 }
