@@ -22,7 +22,9 @@
 
 enum { KEEPERS, MONITORS };           /* ends of the link */
 #define ENDING_NS INT64_C(1000000000) /* for a program to end that was told to */
-enum { LATER_MS = 5 }; /* a short program has ended by then, and others need the processors */
+/* A short program has ended by then, and others need the processors. */
+#define LATER_NS INT64_C(5000000)
+#define NEVER    INT64_MAX
 
 /* Job control: the monitor stops and goes on with the keeper. */
 static const int stopping[] = {SIGTSTP, SIGTTIN, SIGTTOU};
@@ -375,21 +377,29 @@ static bool is_shorter(int ms, int other_ms)
     return ms >= 0 && (other_ms < 0 || ms < other_ms);
 }
 
-/* Signals and messages until the monitor is gone: false; or until there was nothing for patience_ms
- * (-1: no end): true. */
-static bool attend(struct keeper *k, const struct keeper_services *s, int patience_ms)
+/* 0: it is over; -1: for ever. */
+static int ms_until(int64_t ns)
+{
+    const int64_t left = ns - clock_ns(CLOCK_MONOTONIC);
+
+    return ns == NEVER ? -1 : left > 0 ? (int)(left / 1000000) + 1 : 0;
+}
+
+/* Signals and messages until the monitor is gone: false; or until then, whatever else comes (a
+ * guest may see to it that there is always something): true. */
+static bool attend(struct keeper *k, const struct keeper_services *s, int64_t until)
 {
     int end = k->ends[KEEPERS], ready;
     bool full = false; /* there is no room for an answer */
 
     for (;;) {
-        int peers_ms = peers_wait(s);
+        int peers_ms = peers_wait(s), patience_ms = ms_until(until);
         struct pollfd fds[] = {{.fd = k->signal_fd, .events = POLLIN},
                                {.fd = end, .events = full ? POLLOUT : POLLIN}};
 
-        ready = poll(fds, 2, is_shorter(peers_ms, patience_ms) ? peers_ms : patience_ms);
-        if (ready == 0 && !is_shorter(peers_ms, patience_ms))
+        if (patience_ms == 0)
             return true;
+        ready = poll(fds, 2, is_shorter(peers_ms, patience_ms) ? peers_ms : patience_ms);
         find_peers(k, s);
         if (ready < 0)
             continue; /* EINTR: after a stop */
@@ -407,9 +417,9 @@ static bool attend(struct keeper *k, const struct keeper_services *s, int patien
 
 int keeper_attend(struct keeper *k, const struct keeper_services *s, struct err *err)
 {
-    if (attend(k, s, LATER_MS)) {
+    if (attend(k, s, clock_ns(CLOCK_MONOTONIC) + LATER_NS)) {
         s->later(s->arg);
-        attend(k, s, -1);
+        attend(k, s, NEVER);
     }
     return ending(k, err);
 }
