@@ -18,4 +18,13 @@ static inline int64_t clock_ns(clockid_t id)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* What is left until then by CLOCK_MONOTONIC, for poll(2): milliseconds, rounded up; 0: it is over.
+ */
+static inline int clock_ms_until(int64_t ns)
+{
+    const int64_t left = ns - clock_ns(CLOCK_MONOTONIC);
+
+    return left > 0 ? (int)((left + 999999) / 1000000) : 0;
+}
+
 #endif

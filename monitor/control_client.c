@@ -13,13 +13,6 @@
 
 #define PATIENCE_NS INT64_C(15000000000) /* for an answer, however it comes */
 
-static int ms_until(int64_t deadline)
-{
-    int64_t left = deadline - clock_ns(CLOCK_MONOTONIC);
-
-    return left > 0 ? (int)(left / 1000000 + 1) : 0;
-}
-
 /* All of size bytes. 0 or -1 with errno; what ends too early is EPIPE. */
 static int read_all(int fd, uint8_t *to, size_t size, int64_t deadline)
 {
@@ -27,7 +20,7 @@ static int read_all(int fd, uint8_t *to, size_t size, int64_t deadline)
         struct pollfd ready = {.fd = fd, .events = POLLIN};
         ssize_t n;
 
-        if (poll(&ready, 1, ms_until(deadline)) == 0) {
+        if (poll(&ready, 1, clock_ms_until(deadline)) == 0) {
             errno = ETIMEDOUT;
             return -1;
         }

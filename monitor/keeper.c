@@ -377,14 +377,6 @@ static bool is_shorter(int ms, int other_ms)
     return ms >= 0 && (other_ms < 0 || ms < other_ms);
 }
 
-/* 0: it is over; -1: for ever. */
-static int ms_until(int64_t ns)
-{
-    const int64_t left = ns - clock_ns(CLOCK_MONOTONIC);
-
-    return ns == NEVER ? -1 : left > 0 ? (int)(left / 1000000) + 1 : 0;
-}
-
 /* Signals and messages until the monitor is gone: false; or until then, whatever else comes (a
  * guest may see to it that there is always something): true. */
 static bool attend(struct keeper *k, const struct keeper_services *s, int64_t until)
@@ -393,7 +385,7 @@ static bool attend(struct keeper *k, const struct keeper_services *s, int64_t un
     bool full = false; /* there is no room for an answer */
 
     for (;;) {
-        int peers_ms = peers_wait(s), patience_ms = ms_until(until);
+        int peers_ms = peers_wait(s), patience_ms = until == NEVER ? -1 : clock_ms_until(until);
         struct pollfd fds[] = {{.fd = k->signal_fd, .events = POLLIN},
                                {.fd = end, .events = full ? POLLOUT : POLLIN}};
 

@@ -205,11 +205,7 @@ bool net_peer_want(struct net_peer *p, struct err *line)
 
 int net_peer_wait(const struct net_peer *p)
 {
-    int64_t now = clock_ns(CLOCK_MONOTONIC);
-
-    if (!p->wanted)
-        return -1;
-    return p->next_ns > now ? (int)((p->next_ns - now + MS - 1) / MS) : 0;
+    return p->wanted ? clock_ms_until(p->next_ns) : -1;
 }
 
 int net_peer_turn(struct net_peer *p)
