@@ -11,13 +11,11 @@
 #ifndef SAMARA_MONITOR_DEVICE_LOCK_H
 #define SAMARA_MONITOR_DEVICE_LOCK_H
 
-#include <limits.h>
-#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+
+#include "monitor/futex.h"
 
 enum { DEVICE_LOCK_FREE, DEVICE_LOCK_TAKEN, DEVICE_LOCK_WANTED };
 
@@ -42,16 +40,6 @@ static inline void device_lock_init(struct device_lock *lock)
     atomic_init(&lock->hungry, 0);
 }
 
-static inline void device_lock_sleep(_Atomic uint32_t *word, uint32_t value)
-{
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
-}
-
-static inline void device_lock_wake_all(_Atomic uint32_t *word)
-{
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-}
-
 /* While it is short work, and nobody is hungry. */
 static inline bool device_lock_try(struct device_lock *lock)
 {
@@ -73,12 +61,12 @@ static inline bool device_lock_want(struct device_lock *lock, bool hungry)
     const uint32_t others = atomic_load(&lock->hungry);
 
     if (others > 0 && !hungry) {
-        device_lock_sleep(&lock->hungry, others);
+        futex_sleep(&lock->hungry, others);
         return false;
     }
     if (atomic_exchange(&lock->state, DEVICE_LOCK_WANTED) == DEVICE_LOCK_FREE)
         return true;
-    device_lock_sleep(&lock->state, DEVICE_LOCK_WANTED);
+    futex_sleep(&lock->state, DEVICE_LOCK_WANTED);
     return false;
 }
 
@@ -94,7 +82,7 @@ static inline void device_lock_take(struct device_lock *lock)
     }
     if (lost >= DEVICE_LOCK_LOSSES) {
         atomic_fetch_sub(&lock->hungry, 1);
-        device_lock_wake_all(&lock->hungry);
+        futex_wake_all(&lock->hungry);
     }
 }
 
@@ -103,7 +91,7 @@ static inline void device_lock_take(struct device_lock *lock)
 static inline void device_lock_release(struct device_lock *lock)
 {
     if (atomic_exchange(&lock->state, DEVICE_LOCK_FREE) == DEVICE_LOCK_WANTED)
-        device_lock_wake_all(&lock->state);
+        futex_wake_all(&lock->state);
 }
 
 /* Whether anybody has it. */
@@ -121,7 +109,7 @@ struct device_event {
 static inline void device_event_happened(struct device_event *event)
 {
     atomic_fetch_add(&event->count, 1);
-    device_lock_wake_all(&event->count);
+    futex_wake_all(&event->count);
 }
 
 static inline void device_lock_wait(struct device_lock *lock, struct device_event *event)
@@ -129,7 +117,7 @@ static inline void device_lock_wait(struct device_lock *lock, struct device_even
     const uint32_t seen = atomic_load(&event->count);
 
     device_lock_release(lock);
-    device_lock_sleep(&event->count, seen);
+    futex_sleep(&event->count, seen);
     device_lock_take(lock);
 }
 

@@ -5,33 +5,32 @@
 #ifndef SAMARA_MONITOR_LATCH_H
 #define SAMARA_MONITOR_LATCH_H
 
-#include <limits.h>
-#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <stdint.h>
+
+#include "monitor/futex.h"
 
 enum latch_state { LATCH_PENDING, LATCH_GOOD, LATCH_BAD };
 
 struct latch {
-    _Atomic int state;
+    _Atomic uint32_t state;
 };
 
 /* What was written before is seen by whoever has waited. */
 static inline void latch_set(struct latch *latch, bool good)
 {
     atomic_store(&latch->state, good ? LATCH_GOOD : LATCH_BAD);
-    syscall(SYS_futex, &latch->state, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    futex_wake_all(&latch->state);
 }
 
 /* Whether it went well. */
 static inline bool latch_wait(struct latch *latch)
 {
-    int state;
+    uint32_t state;
 
     while ((state = atomic_load(&latch->state)) == LATCH_PENDING)
-        syscall(SYS_futex, &latch->state, FUTEX_WAIT_PRIVATE, LATCH_PENDING, NULL, NULL, 0);
+        futex_sleep(&latch->state, LATCH_PENDING);
     return state == LATCH_GOOD;
 }
 
