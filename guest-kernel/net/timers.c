@@ -34,10 +34,11 @@ enum {
 struct hand {
     u32 interval_ms;
     u32 catch_up; /* ticks made up for, at most */
-    void (*tick)(u32 count);
+    void (*tick)(void);
     u32 (*wanted)(void);
     bool can_hurry;
-    u64 at; /* when it ticked last, or would have */
+    void (*skip)(u32 count); /* for ticks that are not all made up for; NULL: nothing */
+    u64 at;                  /* when it ticked last, or would have */
 };
 
 static struct timer timer;
@@ -90,12 +91,9 @@ static u32 tcp_wanted(void)
 }
 
 /* Connections are quiet in those ticks that were left out: only the clock went on. */
-static void tcp_tick(u32 count)
+static void tcp_skip(u32 count)
 {
     tcp_ticks += (count - 1) / SLOW;
-    tcp_tmr();
-    if (count > 1)
-        tcp_tmr();
 }
 
 /* lwIP has a connection to time; net_flush will look. */
@@ -105,11 +103,11 @@ void tcp_timer_needed(void)
 
 /* --- ARP and reassembly --- */
 
-static void arp_tick(u32 count)
+static void arp_tick(void)
 {
-    for (u32 i = 0; i < count; i++)
-        etharp_tmr();
-    arp_ticks -= MIN(arp_ticks, count);
+    etharp_tmr();
+    if (arp_ticks > 0)
+        arp_ticks--;
 }
 
 static u32 arp_wanted(void)
@@ -122,21 +120,13 @@ void net_timers_arp(void)
     arp_ticks = ARP_TICKS;
 }
 
-static void reassembly_tick(u32 count)
+static void reassembly_tick(void)
 {
-    for (u32 i = 0; i < count; i++) {
-        ip_reass_tmr();
-        ip6_reass_tmr();
-    }
+    ip_reass_tmr();
+    ip6_reass_tmr();
 }
 
 /* --- DHCP --- */
-
-static void dhcp_fine_tick(u32 count)
-{
-    for (u32 i = 0; i < count; i++)
-        dhcp_fine_tmr();
-}
 
 static u32 dhcp_fine_wanted(void)
 {
@@ -151,12 +141,6 @@ static u32 dhcp_fine_wanted(void)
             wanted = sooner(wanted, dhcp->request_timeout);
     }
     return wanted;
-}
-
-static void dhcp_coarse_tick(u32 count)
-{
-    for (u32 i = 0; i < count; i++)
-        dhcp_coarse_tmr();
 }
 
 static u32 dhcp_coarse_wanted(void)
@@ -178,12 +162,6 @@ static u32 dhcp_coarse_wanted(void)
 }
 
 /* --- IPv6 --- */
-
-static void nd_tick(u32 count)
-{
-    for (u32 i = 0; i < count; i++)
-        nd6_tmr();
-}
 
 static u32 addresses_wanted(struct netif *netif)
 {
@@ -215,12 +193,6 @@ static u32 nd_wanted(void)
     return wanted;
 }
 
-static void mld_tick(u32 count)
-{
-    for (u32 i = 0; i < count; i++)
-        mld6_tmr();
-}
-
 static u32 mld_wanted(void)
 {
     struct netif *netif;
@@ -242,13 +214,13 @@ static u32 nothing_wanted(void)
 /* --- all together --- */
 
 static struct hand hands[] = {
-    {TCP_TMR_INTERVAL, UINT32_MAX, tcp_tick, tcp_wanted, false, 0},
-    {ARP_TMR_INTERVAL, ARP_MAXAGE, arp_tick, arp_wanted, false, 0},
-    {IP_TMR_INTERVAL, IPV6_REASS_MAXAGE, reassembly_tick, nothing_wanted, false, 0},
-    {DHCP_FINE_TIMER_MSECS, 60, dhcp_fine_tick, dhcp_fine_wanted, true, 0},
-    {DHCP_COARSE_TIMER_MSECS, 24 * 60, dhcp_coarse_tick, dhcp_coarse_wanted, false, 0},
-    {ND6_TMR_INTERVAL, 3600, nd_tick, nd_wanted, true, 0},
-    {MLD6_TMR_INTERVAL, 100, mld_tick, mld_wanted, false, 0},
+    {TCP_TMR_INTERVAL, SLOW, tcp_tmr, tcp_wanted, false, tcp_skip, 0},
+    {ARP_TMR_INTERVAL, ARP_MAXAGE, arp_tick, arp_wanted, false, NULL, 0},
+    {IP_TMR_INTERVAL, IPV6_REASS_MAXAGE, reassembly_tick, nothing_wanted, false, NULL, 0},
+    {DHCP_FINE_TIMER_MSECS, 60, dhcp_fine_tmr, dhcp_fine_wanted, true, NULL, 0},
+    {DHCP_COARSE_TIMER_MSECS, 24 * 60, dhcp_coarse_tmr, dhcp_coarse_wanted, false, NULL, 0},
+    {ND6_TMR_INTERVAL, 3600, nd6_tmr, nd_wanted, true, NULL, 0},
+    {MLD6_TMR_INTERVAL, 100, mld6_tmr, mld_wanted, false, NULL, 0},
 };
 
 void net_timers_hurry(bool hurry)
@@ -267,6 +239,14 @@ void net_timers_hurry(bool hurry)
     }
 }
 
+static void make_up(const struct hand *h, u64 count)
+{
+    if (h->skip && count > 0)
+        h->skip((u32)MIN(count, (u64)UINT32_MAX));
+    for (u64 i = 0; i < MIN(count, (u64)h->catch_up); i++)
+        h->tick();
+}
+
 void net_timers_run(void)
 {
     u64 now = clock_monotonic_ns();
@@ -276,8 +256,7 @@ void net_timers_run(void)
         u64 count = (now - h->at) / (h->interval_ms * MS_NS);
 
         h->at += count * h->interval_ms * MS_NS;
-        if (count > 0)
-            h->tick((u32)MIN(count, (u64)h->catch_up));
+        make_up(h, count);
     }
 }
 
