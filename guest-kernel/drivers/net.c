@@ -223,15 +223,19 @@ static void rest(struct net_device *d, u64 now)
     timer_set(&d->more, now + REST_NS);
 }
 
+static void new_share(struct net_device *d, u64 now)
+{
+    d->share_from = now;
+    d->spent = 0;
+}
+
 /* Within the device's share of time. */
 static void spend(struct net_device *d, void (*work)(void *arg))
 {
     u64 start = clock_monotonic_ns(), now;
 
-    if (start - d->share_from >= SHARE_NS) {
-        d->share_from = start;
-        d->spent = 0;
-    }
+    if (start - d->share_from >= SHARE_NS)
+        new_share(d, start);
     stack_run(work, d);
     now = clock_monotonic_ns();
     d->spent += now - start + WAY_NS;
@@ -254,7 +258,7 @@ static void on_more(struct timer *t)
     struct net_device *d = container_of(t, struct net_device, more);
 
     if (d->resting)
-        d->share_from = clock_monotonic_ns() - SHARE_NS; /* a new one */
+        new_share(d, clock_monotonic_ns());
     d->resting = false;
     spend(d, receive_more);
 }
