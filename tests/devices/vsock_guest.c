@@ -306,6 +306,18 @@ int vg_server(struct vsock_guest *guest, uint32_t port)
     return fd;
 }
 
+int vg_connect(struct vsock_guest *guest, int server, uint32_t port, uint32_t my_port)
+{
+    int fd;
+
+    vg_send(guest, VIRTIO_VSOCK_OP_REQUEST, port, my_port);
+    vg_expect(guest, VIRTIO_VSOCK_OP_RESPONSE);
+    fd = accept(server, NULL, NULL);
+    cr_assert_geq(fd, 0);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
 void vg_read_host(struct vsock_guest *guest, int fd, void *to, size_t len)
 {
     uint64_t end = loop_now_ns() + patience_ns;

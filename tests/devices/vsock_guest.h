@@ -84,6 +84,8 @@ void vg_assert_alive(struct vsock_guest *guest);
 int vg_client(struct vsock_guest *guest, const char *text);
 /* A server on the host behind `port`. */
 int vg_server(struct vsock_guest *guest, uint32_t port);
+/* The guest connects to that server: the host's end, which does not block. */
+int vg_connect(struct vsock_guest *guest, int server, uint32_t port, uint32_t my_port);
 /* Reads exactly len bytes while the loop turns, up to two seconds. */
 void vg_read_host(struct vsock_guest *guest, int fd, void *to, size_t len);
 /* True if the device has closed fd's other end. */

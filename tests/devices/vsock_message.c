@@ -20,18 +20,6 @@ static struct vsock_guest guest;
 static int server, peer; /* of the connection MINE -> PORT */
 static uint8_t block[80 << 10], got[80 << 10];
 
-static int connect_from(uint32_t my_port)
-{
-    int fd;
-
-    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, PORT, my_port);
-    vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
-    fd = accept(server, NULL, NULL);
-    cr_assert_geq(fd, 0);
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return fd;
-}
-
 static void setup(void)
 {
     for (size_t i = 0; i < sizeof(block); i++)
@@ -40,7 +28,7 @@ static void setup(void)
     guest.type = VIRTIO_VSOCK_TYPE_SEQPACKET;
     vg_start(&guest, messages_feature, VG_QUEUE);
     server = vg_server(&guest, PORT);
-    peer = connect_from(MINE);
+    peer = vg_connect(&guest, server, PORT, MINE);
 }
 
 static void teardown(void)
@@ -348,7 +336,7 @@ Test(vsock_message, an_empty_one_before_the_end_is_no_end)
 Test(vsock_message, one_larger_than_a_buffer_takes_several_in_a_row)
 {
     const uint32_t room = 4096 - 44;
-    int other = connect_from(MINE + 1);
+    int other = vg_connect(&guest, server, PORT, MINE + 1);
 
     cr_assert_eq(send(peer, block, 10000, 0), 10000);
     cr_assert_eq(send(other, "other", 5, 0), 5);
@@ -403,8 +391,8 @@ Test(vsock_message, what_waits_for_buffers_goes_with_its_connection)
     int other;
 
     vg_start(&guest, messages_feature, 2);
-    peer = connect_from(MINE);
-    other = connect_from(MINE + 1);
+    peer = vg_connect(&guest, server, PORT, MINE);
+    other = vg_connect(&guest, server, PORT, MINE + 1);
     send(peer, block, 20000, 0);
     send(other, "other", 5, 0);
     loop_turn(&guest.loop, 10, NULL);
@@ -420,7 +408,7 @@ Test(vsock_message, what_waits_for_buffers_goes_with_its_connection)
 Test(vsock_message, a_device_reset_in_mid_message_forgets_it)
 {
     vg_start(&guest, messages_feature, 1);
-    peer = connect_from(MINE);
+    peer = vg_connect(&guest, server, PORT, MINE);
     send(peer, block, 20000, 0);
     vg_expect(&guest, VIRTIO_VSOCK_OP_RW);
     part("half", 4, 0);

@@ -15,23 +15,11 @@ static struct vsock_guest guest;
 static int server, peer; /* of the connection MINE -> PORT */
 static uint8_t block[64 << 10];
 
-static int connect_from(uint32_t my_port)
-{
-    int fd;
-
-    vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, PORT, my_port);
-    vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
-    fd = accept(server, NULL, NULL);
-    cr_assert_geq(fd, 0);
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return fd;
-}
-
 static void setup(void)
 {
     vg_open(&guest, -1, -1, -1);
     server = vg_server(&guest, PORT);
-    peer = connect_from(MINE);
+    peer = vg_connect(&guest, server, PORT, MINE);
 }
 
 static void teardown(void)
@@ -255,9 +243,9 @@ Test(vsock_stream, connections_take_turns)
 
     guest.rx_bytes = 200;
     vg_start(&guest, 0, VG_QUEUE);
-    peer = connect_from(MINE);
+    peer = vg_connect(&guest, server, PORT, MINE);
     for (uint32_t i = 0; i < 20; i++)
-        peers[i] = connect_from(2000 + i);
+        peers[i] = vg_connect(&guest, server, PORT, 2000 + i);
     cr_assert_eq(write(peer, block, 20000), 20000);
     loop_turn(&guest.loop, 0, NULL); /* which takes all the rx buffers */
     for (unsigned i = 0; i < 20; i++)
@@ -300,7 +288,7 @@ Test(vsock_stream, the_credit_of_every_connection_is_there)
     for (uint32_t i = 0; i < 270; i++) {
         uint32_t credit;
 
-        connect_from(2000 + i);
+        vg_connect(&guest, server, PORT, 2000 + i);
         credit = use_all_credit(2000 + i);
         cr_assert_eq(credit, i < 124 ? 256 << 10 : 64 << 10);
         promised += credit;
@@ -392,7 +380,7 @@ Test(vsock_stream, shutting_both_directions_is_answered_with_rst)
     vg_shutdown(&guest, SEND, PORT, MINE);
     vg_shutdown(&guest, RCV, PORT, MINE);
     assert_reset();
-    connect_from(MINE);
+    vg_connect(&guest, server, PORT, MINE);
 }
 
 Test(vsock_stream, rst_from_the_guest_still_delivers_what_came_before)
@@ -420,7 +408,7 @@ Test(vsock_stream, bogus_operations_are_a_reset)
         op(bogus[i]);
         assert_reset();
         close(peer);
-        peer = connect_from(MINE);
+        peer = vg_connect(&guest, server, PORT, MINE);
     }
 }
 

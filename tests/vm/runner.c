@@ -254,6 +254,15 @@ void job_finish(struct running *r, struct outcome *o)
     reap(r, o);
 }
 
+void job_stop(struct running *r)
+{
+    struct outcome o;
+
+    kill(r->pid, SIGTERM);
+    job_finish(r, &o);
+    STATUS(&o, 143);
+}
+
 void job_run(const struct job *job, struct outcome *o)
 {
     struct running r;

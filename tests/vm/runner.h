@@ -39,6 +39,8 @@ struct running {
 };
 void job_start(const struct job *job, struct running *r);
 void job_finish(struct running *r, struct outcome *o);
+/* Ends it by SIGTERM, of which it has to die. */
+void job_stop(struct running *r);
 
 /* Reads from r->out until `text` was seen; false at the end of the stream or after a time. */
 bool job_await(struct running *r, const char *text);

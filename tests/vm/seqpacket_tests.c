@@ -74,15 +74,6 @@ static void start_echo(struct running *r, const char *path, const char *memory)
     CHECK(job_await(r, "listening\n"));
 }
 
-static void stop(struct running *r)
-{
-    struct outcome o;
-
-    kill(r->pid, SIGTERM);
-    job_finish(r, &o);
-    STATUS(&o, 143);
-}
-
 /* --- clients of the host --- */
 
 static void messages_come_back_one_by_one(void)
@@ -107,7 +98,7 @@ static void messages_come_back_one_by_one(void)
         hear_exactly(fd, &i, sizeof(i));
     shutdown(fd, SHUT_WR);
     CHECK(hear(fd, in, sizeof(in)) == 0);
-    stop(&r);
+    job_stop(&r);
     CHECK(access(path, F_OK) != 0);
     CHECK(access(address(path, ".seqpacket").sun_path, F_OK) != 0);
 }
@@ -152,7 +143,7 @@ static void one_that_does_not_read_holds_up_no_other(void)
         memcpy(out, &i, sizeof(i));
         hear_exactly(slow, out, 3000);
     }
-    stop(&r);
+    job_stop(&r);
 }
 
 static void a_full_connection_loses_nothing(void)
@@ -171,7 +162,7 @@ static void a_full_connection_loses_nothing(void)
         memcpy(out, &i, sizeof(i));
         hear_exactly(fd, out, 20000);
     }
-    stop(&r);
+    job_stop(&r);
 }
 
 /* Little memory has small buffers: a message takes several packets, each way. */
@@ -191,7 +182,7 @@ static void a_small_guest_has_large_messages(void)
         fill(out, 60000 - (i - 2), i - 2);
         hear_exactly(fd, out, 60000 - (i - 2));
     }
-    stop(&r);
+    job_stop(&r);
 }
 
 static void one_that_leaves_takes_nobody_with_it(void)
@@ -211,7 +202,7 @@ static void one_that_leaves_takes_nobody_with_it(void)
     fd = connect_to(path, "5000");
     CHECK(send(fd, "still here", 10, 0) == 10);
     hear_exactly(fd, "still here", 10);
-    stop(&r);
+    job_stop(&r);
 }
 
 /* --- the guest as the client --- */

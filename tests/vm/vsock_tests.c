@@ -59,15 +59,6 @@ static void start_echo(struct running *r, const char *path)
     CHECK(job_await(r, "listening\n"));
 }
 
-static void stop(struct running *r)
-{
-    struct outcome o;
-
-    kill(r->pid, SIGTERM);
-    job_finish(r, &o);
-    STATUS(&o, 143);
-}
-
 static void the_host_connects_to_a_guest_port(void)
 {
     const char *path = scratch("v1.sock");
@@ -86,7 +77,7 @@ static void the_host_connects_to_a_guest_port(void)
     shutdown(fd, SHUT_WR);
     hear_line(fd, line, sizeof(line));
     CHECK(line[0] == '\0');
-    stop(&r);
+    job_stop(&r);
 }
 
 static void allow_many_files(void)
@@ -123,7 +114,7 @@ static void thousands_of_connections_at_once_keep_their_data(void)
         CHECK(strcmp(line, want) == 0);
         close(fds[i]);
     }
-    stop(&r);
+    job_stop(&r);
 }
 
 static void nobody_listening_and_garbage_are_hung_up_on(void)
@@ -144,7 +135,7 @@ static void nobody_listening_and_garbage_are_hung_up_on(void)
         CHECK(line[0] == '\0');
         close(fd);
     }
-    stop(&r);
+    job_stop(&r);
 }
 
 /* Listens where the guest of this --vsock path finds the host's port. */
@@ -421,7 +412,7 @@ static void the_end_of_the_vm_ends_its_connections(void)
     fd = connect_to(path);
     say(fd, "CONNECT 5000\n");
     hear_line(fd, line, sizeof(line));
-    stop(&r);
+    job_stop(&r);
     CHECK(read(fd, line, sizeof(line)) <= 0);
 }
 
