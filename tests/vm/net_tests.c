@@ -335,7 +335,7 @@ static void passt_gets_its_end_and_nothing_else(void)
     fake_passt("#!/bin/busybox sh\n"
                "cd $FAKE\n"
                "echo $* >words\n"
-               "/bin/busybox ls /proc/$$/fd | /bin/busybox tr '\\n' ' ' >open\n"
+               "/bin/busybox ls /proc/$$/fd >open\n"
                "/bin/busybox grep -E 'SigBlk|SigIgn' /proc/$$/status >signals\n"
                "for i in 0 3; do /bin/busybox readlink /proc/$$/fd/$i; done >files\n"
                "/bin/busybox cut -d ' ' -f 6 /proc/$$/stat >session\n"
@@ -355,7 +355,7 @@ static void passt_gets_its_end_and_nothing_else(void)
     CHECK(strstr(fake_said("signals"), "SigBlk:\t0000000000000000\n"));
     CHECK(
         !(strtoull(strstr(fake_said("signals"), "SigIgn:\t") + 8, NULL, 16) & 1u << (SIGPIPE - 1)));
-    for (const char *fd = fake_said("open"); *fd; fd = strchr(fd, ' ') + 1)
+    for (const char *fd = fake_said("open"); *fd; fd = strchr(fd, '\n') + 1)
         CHECK(atoi(fd) <= 3 || atoi(fd) == 10 ||
               atoi(fd) == 11); /* ten and eleven are the shell's own */
     pid = atoi(fake_said("pid"));
