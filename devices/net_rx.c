@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <string.h>
 
 #include "devices/net_state.h"
@@ -226,12 +227,22 @@ static void pass_on(struct net *net, struct net_turn *turn, struct frame *frame)
     }
 }
 
+/* A VLAN's tag is not the packet's, and no other four bytes are a tag. */
+static size_t ethernet_bytes(const struct frame *frame)
+{
+    uint16_t type;
+
+    memcpy(&type, frame->data + 2 * VIRTIO_NET_MAC_BYTES, sizeof(type));
+    type = be16toh(type);
+    return type == ETH_P_8021Q || type == ETH_P_8021AD ? NET_TAGGED_BYTES : NET_FRAME_MIN;
+}
+
 /* 5.1.4.1 */
 static bool exceeds_mtu(const struct net *net, const struct frame *frame)
 {
     return net_accepted(net, VIRTIO_NET_F_MTU) &&
            frame->header.gso_type == VIRTIO_NET_HDR_GSO_NONE &&
-           frame->len > (size_t)net->mtu + NET_ETHERNET_BYTES;
+           frame->len > net->mtu + ethernet_bytes(frame);
 }
 
 static bool is_for_guest(const struct net *net, struct frame *frame)

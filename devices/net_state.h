@@ -12,10 +12,10 @@
 #include "devices/net.h"
 
 enum {
-    NET_FRAME_MIN = 14,                         /* Ethernet's header */
-    NET_ETHERNET_BYTES = 18,                    /* the same with a VLAN's tag */
-    NET_FRAME_MAX = 65535 + NET_ETHERNET_BYTES, /* the largest IP packet behind it */
-    NET_LENGTH_BYTES = 4,                       /* before each frame of a stream */
+    NET_FRAME_MIN = 14,                       /* Ethernet's header */
+    NET_TAGGED_BYTES = 18,                    /* the same with a VLAN's tag */
+    NET_FRAME_MAX = 65535 + NET_TAGGED_BYTES, /* the largest IP packet behind it */
+    NET_LENGTH_BYTES = 4,                     /* before each frame of a stream */
     NET_REST_BYTES = NET_LENGTH_BYTES + NET_FRAME_MAX,
     NET_BUFFER_BYTES = 128 << 10, /* so that few frames have to be moved to its beginning */
     NET_TURN_FRAMES = 256,        /* then the lock is somebody else's for a moment */

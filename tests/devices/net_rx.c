@@ -341,7 +341,34 @@ Test(net_rx_stream, the_shortest_and_the_longest_frame_arrive)
     cr_assert_eq(g.lost, 0);
 }
 
-/* The tag of a VLAN is not the packet's. */
+/* A frame as peer_sends has it, but with the tag of a VLAN, which is not the packet's. */
+static void peer_sends_tagged(uint16_t type, uint32_t len)
+{
+    uint8_t packet[HEADER + 2000] = {0};
+
+    pattern(packet + HEADER, 1, len);
+    packet[HEADER + 12] = (uint8_t)(type >> 8);
+    packet[HEADER + 13] = (uint8_t)type;
+    peer_sends_bytes(packet, HEADER + len);
+}
+
+Test(net_rx_mtu, the_tag_of_a_vlan_is_not_the_packets)
+{
+    net_guest_start(FEATURE(MTU));
+    for (unsigned i = 0; i < 2; i++) {
+        const uint16_t type = i == 0 ? 0x8100 : 0x88a8;
+
+        post_rx(4000);
+        peer_sends_tagged(type, 1519);
+        settle();
+        no_used(RX);
+        cr_assert_eq(g.net->rx.flow.dropped, i + 1);
+        peer_sends_tagged(type, 1518);
+        settle();
+        cr_assert_eq(take_used(RX), HEADER + 1518);
+    }
+}
+
 Test(net_rx_mtu, packets_above_it_are_dropped_if_they_are_not_for_segments)
 {
     struct virtio_net_header segments = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
@@ -351,23 +378,23 @@ Test(net_rx_mtu, packets_above_it_are_dropped_if_they_are_not_for_segments)
 
     net_guest_start(FEATURE(MTU) | FEATURE(GUEST_CSUM) | FEATURE(GUEST_TSO4));
     buffer = post_rx(4000);
-    peer_sends(plain, 1, 1519);
+    peer_sends(plain, 1, 1515);
     settle();
     no_used(RX);
     cr_assert_eq(g.net->rx.flow.dropped, 1);
-    peer_sends(plain, 2, 1518);
+    peer_sends(plain, 2, 1514);
     settle();
-    assert_frame(buffer, 2, 1518);
+    assert_frame(buffer, 2, 1514);
     buffer = post_rx(4000);
     kick(RX);
-    peer_sends(segments, 3, 1519);
+    peer_sends(segments, 3, 1515);
     settle();
-    assert_frame(buffer, 3, 1519);
+    assert_frame(buffer, 3, 1515);
     net_guest_start(0);
     buffer = post_rx(4000);
-    peer_sends(plain, 4, 1519);
+    peer_sends(plain, 4, 1515);
     settle();
-    assert_frame(buffer, 4, 1519);
+    assert_frame(buffer, 4, 1515);
 }
 
 /* A tap may hold what was agreed upon with the driver before. */
