@@ -116,18 +116,20 @@ static bool may_try(struct block *b, const struct block_request *r)
     return true;
 }
 
-/* A status other than OK is the answer. */
+/* A status other than OK is the answer. What makes no sense is told before what may not be. */
 static enum virtio_blk_status understand(struct block_request *r)
 {
     struct virtio_blk_header header;
+    enum virtio_blk_status status;
 
     vq_read(&r->req, &header, sizeof(header));
     r->kind = block_kind_of(header.type);
     if (!r->kind)
         return VIRTIO_BLK_S_UNSUPP;
-    if (r->kind->writes && r->block->disk.read_only)
+    status = r->kind->prepare(r, header.sector);
+    if (status == VIRTIO_BLK_S_OK && r->kind->writes && r->block->disk.read_only)
         return VIRTIO_BLK_S_IOERR;
-    return r->kind->prepare(r, header.sector);
+    return status;
 }
 
 /* Zeroes may have to be written, where the file system knows no other way. */

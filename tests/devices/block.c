@@ -364,6 +364,14 @@ Test(block_read_only, refuses_writes)
     cr_assert(!(fake_reg(&guest, VIRTIO_MMIO_DEVICE_FEATURES) & 1u << VIRTIO_BLK_F_DISCARD));
 }
 
+Test(block_read_only, unknown_flags_are_unknown_there_too)
+{
+    cr_assert_eq(clear(VIRTIO_BLK_T_DISCARD, 0, 8, VIRTIO_BLK_RANGE_UNMAP), VIRTIO_BLK_S_UNSUPP);
+    cr_assert_eq(clear(VIRTIO_BLK_T_DISCARD, 0, 8, 1u << 31), VIRTIO_BLK_S_UNSUPP);
+    cr_assert_eq(clear(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 2), VIRTIO_BLK_S_UNSUPP);
+    cr_assert_eq(file_word(8), 1);
+}
+
 static void assert_fault(const char *line)
 {
     kick();
