@@ -60,7 +60,7 @@ enum virtio_vsock_op {
     VIRTIO_VSOCK_OP_CREDIT_REQUEST = 7,
 };
 
-/* Flags of SHUTDOWN (5.10.6.6): what the sender will not do any more. They add up. */
+/* Flags of SHUTDOWN (5.10.6.5): what the sender will not do any more. They add up. */
 enum {
     VIRTIO_VSOCK_SHUTDOWN_RCV = 1,
     VIRTIO_VSOCK_SHUTDOWN_SEND = 2,

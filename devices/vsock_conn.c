@@ -441,7 +441,7 @@ void conn_drained(struct vsock_conn *conn)
     if (conn->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND && conn->writes)
         close_direction(conn, SHUT_WR);
     if (conn->guest_shut == both) {
-        conn_reset(conn); /* a clean end is answered with RST as well (5.10.6.6) */
+        conn_reset(conn); /* a clean end is answered with RST as well (5.10.6.5) */
         return;
     }
     (void)conn_watch(conn);
