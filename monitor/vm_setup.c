@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "abi/memory_map.h"
+#include "abi/virtio_vsock.h"
 #include "monitor/boot.h"
 #include "monitor/clock.h"
 #include "monitor/fd_close.h"
@@ -155,6 +156,9 @@ void vm_log_line(void *ctx, const char *line)
     (void)ctx;
     warn_now(line);
 }
+
+_Static_assert(SAMARA_GUEST_CID > VSOCK_HOST_CID && SAMARA_GUEST_CID < UINT32_MAX,
+               "not one of the reserved (Virtio 1.2, 5.10.4)");
 
 static int add_vsock(struct vm *vm, struct err *err)
 {
