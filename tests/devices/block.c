@@ -1,6 +1,6 @@
 /* The block device against a driver of few scruples, upon a file, with a worker's thread or none.
  */
-#include "devices/block.h"
+#include "devices/block_state.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -304,11 +304,17 @@ Test(block, a_request_may_be_divided_anywhere)
 
 Test(block, the_configuration_is_what_it_offers)
 {
+    const uint32_t offers = 1u << VIRTIO_BLK_F_SIZE_MAX | 1u << VIRTIO_BLK_F_SEG_MAX |
+                            1u << VIRTIO_BLK_F_BLK_SIZE | 1u << VIRTIO_BLK_F_FLUSH |
+                            1u << VIRTIO_BLK_F_DISCARD | 1u << VIRTIO_BLK_F_WRITE_ZEROES |
+                            1u << VIRTIO_F_INDIRECT_DESC | 1u << VIRTIO_F_EVENT_IDX;
     struct virtio_blk_config config;
     uint32_t *words = (uint32_t *)&config;
 
     for (uint32_t i = 0; i < sizeof(config) / 4; i++)
         words[i] = fake_reg(&guest, VIRTIO_MMIO_CONFIG + 4 * i);
+    fake_set_reg(&guest, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_DEVICE_FEATURES), offers);
     cr_assert_eq(config.capacity, SIZE / 512);
     cr_assert_eq(config.blk_size, 512);
     cr_assert(config.seg_max > 0 && config.seg_max + 2 <= VQ_MAX_SEGMENTS);
@@ -401,6 +407,17 @@ Test(block, a_looping_chain_asks_for_reset)
     assert_fault("disk 3: chain loops");
 }
 
+Test(block, a_kick_for_nothing_is_nothing)
+{
+    struct virtq_used_elem elem;
+
+    for (int i = 0; i < 3; i++)
+        kick();
+    cr_assert(!answered(&elem));
+    cr_assert_eq(guest.irqs, 0);
+    assert_alive();
+}
+
 /* --- errors of the host --- */
 
 Test(block, a_file_that_became_shorter_is_an_io_error)
@@ -411,6 +428,38 @@ Test(block, a_file_that_became_shorter_is_an_io_error)
     cr_assert(strstr(guest.line, "disk 3: read at byte"), "%s", guest.line);
     cr_assert(strstr(guest.line, "Input/output error"), "%s", guest.line);
     assert_alive();
+}
+
+/* /dev/null takes what is written and cannot flush it. */
+static void take_file_away(void)
+{
+    int null = open("/dev/null", O_RDWR);
+
+    cr_assert_eq(dup2(null, block->disk.fd), block->disk.fd);
+    close(null);
+}
+
+Test(block, a_flush_is_the_files_and_one_that_failed_stays_failed)
+{
+    cr_assert_eq(write_disk(0, 512), VIRTIO_BLK_S_OK);
+    cr_assert_eq(request(VIRTIO_BLK_T_FLUSH, 0, 0, false, NULL), VIRTIO_BLK_S_OK);
+    take_file_away();
+    cr_assert_eq(write_disk(0, 512), VIRTIO_BLK_S_OK);
+    cr_assert_eq(request(VIRTIO_BLK_T_FLUSH, 0, 0, false, NULL), VIRTIO_BLK_S_IOERR);
+    dup2(file, block->disk.fd);
+    cr_assert_eq(request(VIRTIO_BLK_T_FLUSH, 0, 0, false, NULL), VIRTIO_BLK_S_IOERR,
+                 "what was lost is not there now");
+}
+
+Test(block, without_flush_a_write_is_flushed_by_itself)
+{
+    device_lock_take(&lock);
+    fake_start(&guest, 0, 1, QUEUE);
+    device_lock_release(&lock);
+    next = 0;
+    cr_assert_eq(write_disk(0, 512), VIRTIO_BLK_S_OK);
+    take_file_away();
+    cr_assert_eq(write_disk(0, 512), VIRTIO_BLK_S_IOERR);
 }
 
 /* --- resets --- */

@@ -132,18 +132,24 @@ static void set_queue(struct fake_guest *guest, unsigned index, uint16_t size)
     fake_set_reg(guest, VIRTIO_MMIO_QUEUE_READY, 1);
 }
 
-void fake_start(struct fake_guest *guest, uint64_t features, unsigned count, uint16_t size)
+void fake_prepare(struct fake_guest *guest, uint64_t features, unsigned count, uint16_t size)
 {
     uint32_t status = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
 
     fake_set_reg(guest, VIRTIO_MMIO_STATUS, 0);
     fake_set_reg(guest, VIRTIO_MMIO_STATUS, status);
     set_features(guest, features);
-    status |= VIRTIO_STATUS_FEATURES_OK;
-    fake_set_reg(guest, VIRTIO_MMIO_STATUS, status);
+    fake_set_reg(guest, VIRTIO_MMIO_STATUS, status | VIRTIO_STATUS_FEATURES_OK);
     for (unsigned i = 0; i < count; i++)
         set_queue(guest, i, size);
-    fake_set_reg(guest, VIRTIO_MMIO_STATUS, status | VIRTIO_STATUS_DRIVER_OK);
+}
+
+void fake_start(struct fake_guest *guest, uint64_t features, unsigned count, uint16_t size)
+{
+    fake_prepare(guest, features, count, size);
+    fake_set_reg(guest, VIRTIO_MMIO_STATUS,
+                 VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK |
+                     VIRTIO_STATUS_DRIVER_OK);
 }
 
 void fake_kick(struct fake_guest *guest, unsigned queue)

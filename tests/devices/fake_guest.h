@@ -53,7 +53,9 @@ uint16_t fake_avail_event(struct fake_guest *guest, unsigned queue);
 
 uint32_t fake_reg(struct fake_guest *guest, uint32_t offset);
 void fake_set_reg(struct fake_guest *guest, uint32_t offset, uint32_t value);
-/* Reset, features (VERSION_1 is added), queues 0..count-1, DRIVER_OK. */
+/* Reset, features (VERSION_1 is added), queues 0..count-1, and no DRIVER_OK yet. */
+void fake_prepare(struct fake_guest *guest, uint64_t features, unsigned count, uint16_t size);
+/* The same and DRIVER_OK. */
 void fake_start(struct fake_guest *guest, uint64_t features, unsigned count, uint16_t size);
 void fake_kick(struct fake_guest *guest, unsigned queue);
 bool fake_needs_reset(struct fake_guest *guest);

@@ -130,8 +130,10 @@ Test(net, the_configuration_is_what_it_was_made_with)
     cr_assert_eq(config().status, VIRTIO_NET_S_LINK_UP);
     cr_assert_eq(config().max_virtqueue_pairs, 0);
     cr_assert_eq(config().mtu, 1400);
-    fake_set_reg(&g.fake, VIRTIO_MMIO_CONFIG, 0);
+    for (uint32_t i = 0; i < sizeof(struct virtio_net_config); i += 4)
+        fake_set_reg(&g.fake, VIRTIO_MMIO_CONFIG + i, 0);
     cr_assert_arr_eq(config().mac, mac, 6);
+    cr_assert_eq(config().mtu, 1400);
 }
 
 static void assert_link(bool up)
@@ -271,6 +273,28 @@ Test(net_stream, nothing_is_read_without_a_driver)
     cr_assert_eq(take_used(RX), HEADER + 64);
 }
 
+Test(net, nothing_is_done_before_driver_ok)
+{
+    net_guest_open((struct net_config){.port = {.kind = NET_STREAM}});
+    fake_prepare(&g.fake, always, VIRTIO_NET_QUEUES, QUEUE);
+    post_rx(2000);
+    post_tx((struct virtio_net_header){0}, 5, 100);
+    peer_sends((struct virtio_net_header){0}, 6, 200);
+    kick(RX);
+    kick(TX);
+    settle();
+    no_used(RX);
+    no_used(TX);
+    cr_assert_eq(peer_gets(NULL, 5), -1);
+    cr_assert_eq(g.fake.irqs, 0);
+    fake_set_reg(&g.fake, VIRTIO_MMIO_STATUS, 15);
+    settle();
+    cr_assert_eq(take_used(RX), HEADER + 200);
+    kick(TX);
+    take_used(TX);
+    cr_assert_eq(peer_gets(NULL, 5), 100);
+}
+
 /* --- the control queue --- */
 
 /* The answer; -1 if there is none. */
@@ -307,6 +331,25 @@ Test(net_stream, an_announcement_stands_until_it_is_acknowledged)
     cr_assert_eq(acknowledge(), VIRTIO_NET_OK);
     assert_link(true);
     cr_assert_eq(acknowledge(), VIRTIO_NET_OK, "once more does no harm");
+}
+
+Test(net_stream, a_command_may_be_divided_anywhere)
+{
+    struct virtq_used_elem used;
+    uint8_t *data = fake_at(&g.fake, CTRL_DATA);
+
+    net_announce(g.net);
+    data[0] = VIRTIO_NET_CTRL_ANNOUNCE;
+    data[1] = VIRTIO_NET_CTRL_ANNOUNCE_ACK;
+    data[2] = UNTOUCHED;
+    fake_desc(&g.fake, CTRL, 0, CTRL_DATA, 1, VIRTQ_DESC_F_NEXT, 1);
+    fake_desc(&g.fake, CTRL, 1, CTRL_DATA + 1, 1, VIRTQ_DESC_F_NEXT, 2);
+    fake_desc(&g.fake, CTRL, 2, CTRL_DATA + 2, 1, VIRTQ_DESC_F_WRITE, 0);
+    fake_add(&g.fake, CTRL, 0);
+    kick(CTRL);
+    cr_assert(fake_used(&g.fake, CTRL, &used));
+    cr_assert_eq(data[2], VIRTIO_NET_OK);
+    assert_link(true);
 }
 
 Test(net_stream, an_announcement_ends_with_a_reset)

@@ -12,9 +12,10 @@ static const struct virtio_net_header plain;
 
 static void open_tap(void)
 {
-    net_guest_open((struct net_config){
-        .port = {.kind = NET_TAP,
-                 .offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN}});
+    net_guest_open(
+        (struct net_config){.port = {.kind = NET_TAP,
+                                     .offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 |
+                                                 TUN_F_TSO_ECN | TUN_F_UFO | USO4 | USO6}});
     net_guest_start(FEATURE(MRG_RXBUF));
 }
 
@@ -238,6 +239,23 @@ Test(net_rx_tap, without_mergeable_buffers_a_frame_fits_into_one_or_is_dropped)
     assert_frame(buffer, 2, 500);
 }
 
+/* A byte each: the header, the beginning of the frame, and what is left. */
+Test(net_rx_tap, a_buffer_may_be_divided_anywhere)
+{
+    enum { PARTS = HEADER + 10 };
+    uint8_t *buffer = fake_at(&g.fake, RX_DATA);
+
+    memset(buffer, UNTOUCHED, SLOT_BYTES);
+    for (uint16_t i = 0; i < PARTS; i++)
+        fake_desc(&g.fake, RX, i, RX_DATA + i, 1, VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE,
+                  (uint16_t)(i + 1));
+    fake_desc(&g.fake, RX, PARTS, RX_DATA + PARTS, 500, VIRTQ_DESC_F_WRITE, 0);
+    fake_add(&g.fake, RX, 0);
+    peer_sends(plain, 1, 300);
+    settle();
+    assert_frame(buffer, 1, 300);
+}
+
 /* --- no buffers --- */
 
 static void assert_frames_wait(void)
@@ -424,6 +442,69 @@ Test(net_rx_tap, headers_that_the_driver_did_not_agree_to_do_not_reach_it)
     assert_frame(buffer, 2, 100);
     segments.buffers = 1;
     cr_assert_arr_eq(buffer, (uint8_t *)&segments, HEADER);
+}
+
+/* A frame of this kind arrives, its header as the port has it, or is dropped. */
+static void assert_segments(uint8_t type, bool arrive)
+{
+    struct virtio_net_header header = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                                       .gso_type = type,
+                                       .header_len = 54,
+                                       .gso_size = 40,
+                                       .csum_start = 34,
+                                       .csum_offset = 16,
+                                       .buffers = 1};
+    const uint64_t dropped = g.net->rx.flow.dropped;
+    const uint8_t *buffer = post_rx(2000);
+
+    kick(RX);
+    peer_sends(header, 1, 100);
+    settle();
+    cr_assert_eq(g.net->rx.flow.dropped, dropped + !arrive, "type %u", type);
+    if (!arrive) { /* what waits in the buffer's place */
+        no_used(RX);
+        peer_sends(plain, 1, 100);
+        settle();
+        header = (struct virtio_net_header){.buffers = 1};
+    }
+    assert_frame(buffer, 1, 100);
+    cr_assert_arr_eq(buffer, (uint8_t *)&header, HEADER);
+}
+
+Test(net_rx_tap, segments_of_a_kind_not_agreed_upon_do_not_reach_the_driver)
+{
+    static const struct {
+        uint64_t feature;
+        uint8_t type;
+    } kinds[] = {
+        {0, 2 /* nobody's */},
+        {FEATURE(GUEST_TSO4), VIRTIO_NET_HDR_GSO_TCPV4},
+        {FEATURE(GUEST_TSO6), VIRTIO_NET_HDR_GSO_TCPV6},
+        {FEATURE(GUEST_UFO), VIRTIO_NET_HDR_GSO_UDP},
+        {FEATURE(GUEST_USO4) | FEATURE(GUEST_USO6), VIRTIO_NET_HDR_GSO_UDP_L4},
+    };
+    enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+
+    for (unsigned accepted = 0; accepted < KINDS; accepted++) {
+        net_guest_start(FEATURE(MRG_RXBUF) | FEATURE(GUEST_CSUM) | kinds[accepted].feature);
+        for (unsigned i = 0; i < KINDS; i++)
+            assert_segments(kinds[i].type, i == accepted && i > 0);
+        assert_segments(VIRTIO_NET_HDR_GSO_ECN, false);
+    }
+}
+
+/* RSC_INFO and those that have no name yet. */
+Test(net_rx_tap, flags_that_the_driver_does_not_know_do_not_reach_it)
+{
+    const struct virtio_net_header all = {.flags = 0xff & ~VIRTIO_NET_HDR_F_NEEDS_CSUM};
+    const uint8_t *buffer;
+
+    net_guest_start(FEATURE(MRG_RXBUF) | FEATURE(GUEST_CSUM));
+    buffer = post_rx(2000);
+    peer_sends(all, 1, 100);
+    settle();
+    assert_frame(buffer, 1, 100);
+    cr_assert_eq(header_in(buffer).flags, VIRTIO_NET_HDR_F_DATA_VALID);
 }
 
 Test(net_rx_tap, a_checksum_to_make_lies_within_the_frame)

@@ -192,6 +192,37 @@ Test(net_tx_tap, fields_and_flags_that_mean_nothing_are_cleared)
     cr_assert_eq(header.header_len, FRAME);
 }
 
+Test(net_tx_tap, the_length_of_the_headers_is_a_hint)
+{
+    struct virtio_net_header got, header = segments(VIRTIO_NET_HDR_GSO_TCPV4);
+
+    net_guest_start(FEATURE(CSUM) | FEATURE(HOST_TSO4));
+    header.header_len = 0;
+    assert_passes(header);
+    header.header_len = UINT16_MAX;
+    send_frame(header, 2, FRAME);
+    take_used(TX);
+    cr_assert_eq(peer_gets(&got, 2), FRAME);
+    cr_assert_eq(got.header_len, FRAME);
+}
+
+/* A byte each: the header, the beginning of the frame, and what is left. */
+Test(net_tx_tap, a_frame_may_be_divided_anywhere)
+{
+    enum { PARTS = HEADER + 10 };
+    uint8_t *data = fake_at(&g.fake, TX_DATA);
+
+    memset(data, 0, HEADER);
+    pattern(data + HEADER, 1, FRAME);
+    for (uint16_t i = 0; i < PARTS; i++)
+        fake_desc(&g.fake, TX, i, TX_DATA + i, 1, VIRTQ_DESC_F_NEXT, (uint16_t)(i + 1));
+    fake_desc(&g.fake, TX, PARTS, TX_DATA + PARTS, HEADER + FRAME - PARTS, 0, 0);
+    fake_add(&g.fake, TX, 0);
+    kick(TX);
+    cr_assert_eq(take_used(TX), 0);
+    cr_assert_eq(peer_gets(NULL, 1), FRAME);
+}
+
 Test(net_tx_stream, has_no_offloads)
 {
     assert_dropped(segments(0), FRAME);

@@ -93,7 +93,20 @@ Test(virtio_mmio, it_says_what_it_is)
     cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_QUEUE_NUM_MAX), 0);
     set(VIRTIO_MMIO_QUEUE_SEL, UINT32_MAX);
     cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_QUEUE_NUM_MAX), 0);
-    cr_assert_eq(fake_reg(&guest, 0xb0), UINT32_MAX, "no shared memory");
+}
+
+Test(virtio_mmio, there_is_no_shared_memory)
+{
+    enum { SHM_SEL = 0xac, SHM_LENGTH = 0xb0, SHM_BASE = 0xb8 };
+
+    for (uint32_t region = 0; region < 3; region++) {
+        set(SHM_SEL, region);
+        for (uint32_t half = 0; half < 8; half += 4) {
+            cr_assert_eq(fake_reg(&guest, SHM_LENGTH + half), UINT32_MAX);
+            cr_assert_eq(fake_reg(&guest, SHM_BASE + half), UINT32_MAX);
+        }
+    }
+    cr_assert(!fake_needs_reset(&guest));
 }
 
 Test(virtio_mmio, the_usual_way_activates)
@@ -110,6 +123,40 @@ Test(virtio_mmio, the_usual_way_activates)
     cr_assert_eq(resets, 2);
     fake_kick(&guest, 1);
     cr_assert_eq(notified[1], 1, "not while inactive");
+}
+
+/* However it is told: by the register, or by an ioeventfd. */
+Test(virtio_mmio, nothing_is_done_before_driver_ok)
+{
+    fake_prepare(&guest, 0, 2, 8);
+    fake_add(&guest, 1, 0);
+    fake_kick(&guest, 1);
+    virtio_notify(&dev, 1);
+    virtio_signal(&dev, 3);
+    cr_assert_eq(activated, 0);
+    cr_assert_eq(notified[1], 0);
+    cr_assert_eq(guest.irqs, 0);
+    set(VIRTIO_MMIO_STATUS, 15);
+    cr_assert_eq(activated, 1);
+    virtio_notify(&dev, 1);
+    cr_assert_eq(notified[1], 1);
+}
+
+Test(virtio_mmio, any_subset_of_what_is_offered_is_accepted_and_once_more)
+{
+    const uint64_t bits[] = {toy.features, VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC),
+                             VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX)};
+
+    for (unsigned i = 0; i < 16; i++) {
+        uint64_t features = VIRTIO_FEATURE(VIRTIO_F_VERSION_1);
+
+        for (unsigned bit = 0; bit < 3; bit++)
+            features |= i / 2 >> bit & 1 ? bits[bit] : 0;
+        fake_start(&guest, features, 2, 8);
+        cr_assert(virtio_active(&dev), "%#llx", (unsigned long long)features);
+        cr_assert_eq(dev.state.driver_features, features);
+        device_fault(&dev, "not because of the features");
+    }
 }
 
 Test(virtio_mmio, features_not_offered_are_not_accepted)
@@ -278,6 +325,36 @@ Test(virtio_mmio, interrupts_are_sent_whether_acknowledged_or_not)
     cr_assert_eq(guest.irqs, 4);
     cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_QUEUE);
     set(VIRTIO_MMIO_INTERRUPT_ACK, 1);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+}
+
+static uint32_t status_at_interrupt;
+
+static void look(void *ctx)
+{
+    status_at_interrupt = fake_reg(ctx, VIRTIO_MMIO_INTERRUPT_STATUS);
+}
+
+Test(virtio_mmio, an_event_shows_from_its_interrupt_until_it_is_acknowledged)
+{
+    enum { USED = VIRTIO_MMIO_INT_QUEUE, CHANGED = VIRTIO_MMIO_INT_CONFIG };
+    struct vq_request req;
+
+    fake_start(&guest, 0, 1, 8);
+    dev.host.irq = look;
+    virtio_config_changed(&dev);
+    cr_assert_eq(status_at_interrupt, CHANGED);
+    fake_desc(&guest, 0, 0, FAKE_DATA, 16, 0, 0);
+    fake_add(&guest, 0, 0);
+    cr_assert_eq(vq_pop(&dev.queues[0], &req), VQ_REQUEST);
+    vq_complete(&req);
+    virtio_signal(&dev, 1);
+    cr_assert_eq(status_at_interrupt, CHANGED | USED);
+    for (int i = 0; i < 2; i++) {
+        set(VIRTIO_MMIO_INTERRUPT_ACK, CHANGED);
+        cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), USED);
+    }
+    set(VIRTIO_MMIO_INTERRUPT_ACK, USED);
     cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 }
 

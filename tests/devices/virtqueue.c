@@ -82,6 +82,7 @@ Test(virtqueue, a_chain_is_read_and_answered)
     cr_assert_eq(used.len, 6);
     cr_assert_arr_eq(fake_at(&guest, FAKE_DATA + 100), "answ", 4);
     cr_assert_arr_eq(fake_at(&guest, FAKE_DATA + 200), "er", 2);
+    cr_assert_arr_eq(fake_at(&guest, FAKE_DATA), "hello", 6, "what is read is as it was");
 }
 
 Test(virtqueue, an_indirect_table_is_followed)
@@ -418,6 +419,23 @@ Test(virtqueue, sizes_and_addresses_are_checked_at_ready)
     cr_assert_eq(vq_pop(&vq, &req), VQ_BROKEN);
 }
 
+Test(virtqueue, one_that_is_not_ready_is_not_touched)
+{
+    static uint8_t before[FAKE_RINGS];
+    uint8_t *rings = fake_at(&guest, FAKE_RINGS);
+
+    vq_reset(&vq);
+    fake_place(&guest, 0, SIZE, &vq.state);
+    fake_add(&guest, 0, 0);
+    memcpy(before, rings, sizeof(before));
+    cr_assert_eq(vq_pop(&vq, &req), VQ_EMPTY);
+    cr_assert(!vq_pending(&vq));
+    cr_assert(!vq_want_kick(&vq, true));
+    cr_assert(!vq_want_kick(&vq, false));
+    cr_assert(!vq_interrupt_due(&vq));
+    cr_assert_arr_eq(rings, before, sizeof(before));
+}
+
 /* --- telling each other --- */
 
 static void complete_one(void)
@@ -443,6 +461,31 @@ Test(virtqueue, without_event_idx_the_flag_decides)
     cr_assert_eq(guest.queue[0].used->flags, 0);
     fake_add(&guest, 0, 0);
     cr_assert(vq_want_kick(&vq, true), "one is there already");
+}
+
+Test(virtqueue, without_event_idx_used_event_means_nothing)
+{
+    fake_set_used_event(&guest, 0, 1000);
+    for (int i = 0; i < 3; i++) {
+        complete_one();
+        cr_assert(vq_interrupt_due(&vq));
+    }
+    guest.queue[0].avail->flags = VIRTQ_AVAIL_F_NO_INTERRUPT;
+    fake_set_used_event(&guest, 0, 3);
+    complete_one();
+    cr_assert(!vq_interrupt_due(&vq));
+}
+
+Test(virtqueue, with_event_idx_the_flag_means_nothing)
+{
+    teardown();
+    setup_with(true, true);
+    guest.queue[0].avail->flags = VIRTQ_AVAIL_F_NO_INTERRUPT;
+    complete_one();
+    cr_assert(vq_interrupt_due(&vq));
+    guest.queue[0].avail->flags = 0;
+    complete_one();
+    cr_assert(!vq_interrupt_due(&vq));
 }
 
 Test(virtqueue, the_used_rings_flags_are_those_agreed_upon)

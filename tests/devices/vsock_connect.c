@@ -465,6 +465,36 @@ Test(vsock_connect, clients_wait_while_the_device_is_not_started)
     close(client);
 }
 
+Test(vsock_connect, nothing_is_said_before_driver_ok)
+{
+    const struct virtio_vsock_hdr hdr = vg_hdr(&guest, VIRTIO_VSOCK_OP_REQUEST, 81, 1000);
+    int client;
+
+    fake_prepare(&guest.fake, 0, VIRTIO_VSOCK_QUEUES, VG_QUEUE);
+    guest.fake.irqs = 0;
+    for (uint16_t i = 0; i < 4; i++)
+        vg_offer(&guest, i);
+    client = vg_client(&guest, "CONNECT 52\n");
+    vg_queue(&guest, 0, &hdr, NULL, 0);
+    fake_kick(&guest.fake, TX);
+    fake_kick(&guest.fake, RX);
+    for (unsigned i = 0; i < 5; i++)
+        loop_turn(&guest.loop, 0, NULL);
+    cr_assert_eq(guest.fake.queue[RX].used->idx, 0);
+    cr_assert_eq(guest.fake.queue[TX].used->idx, 0);
+    cr_assert_eq(guest.fake.irqs, 0);
+    fake_set_reg(&guest.fake, VIRTIO_MMIO_STATUS, 15);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RST);
+    vg_expect(&guest, VIRTIO_VSOCK_OP_REQUEST);
+    close(client);
+}
+
+Test(vsock_connect, the_guest_is_told_its_cid)
+{
+    cr_assert_eq(fake_reg(&guest.fake, VIRTIO_MMIO_CONFIG), CID);
+    cr_assert_eq(fake_reg(&guest.fake, VIRTIO_MMIO_CONFIG + 4), 0);
+}
+
 Test(vsock_connect, a_reset_ends_every_connection)
 {
     int client;

@@ -83,6 +83,46 @@ Test(vsock_stream, packets_are_as_large_as_the_guests_buffers)
     cr_assert_eq(vg_expect(&guest, VIRTIO_VSOCK_OP_RW).hdr.len, 5000 - (4096 - 44));
 }
 
+/* A byte each, from `at` on; what is left of len behind them. */
+static void divide(unsigned queue, uint64_t at, unsigned parts, uint32_t len, uint16_t flags)
+{
+    for (uint16_t i = 0; i < parts; i++)
+        fake_desc(&guest.fake, queue, i, at + i, 1, (uint16_t)(flags | VIRTQ_DESC_F_NEXT),
+                  (uint16_t)(i + 1));
+    fake_desc(&guest.fake, queue, (uint16_t)parts, at + parts, len - parts, flags, 0);
+    fake_add(&guest.fake, queue, 0);
+}
+
+Test(vsock_stream, packets_may_be_divided_anywhere)
+{
+    enum { BYTES = 20, TO = FAKE_DATA, FROM = FAKE_DATA + 0x1000 };
+    struct virtio_vsock_hdr hdr = vg_hdr(&guest, VIRTIO_VSOCK_OP_REQUEST, PORT, MINE);
+    struct virtq_used_elem used;
+    char text[BYTES];
+
+    vg_start(&guest, 0, 1);
+    cr_assert(vg_send_raw(&guest, &hdr, NULL, 0));
+    vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
+    peer = accept(server, NULL, NULL);
+    hdr.op = VIRTIO_VSOCK_OP_RW;
+    hdr.len = BYTES;
+    memcpy(fake_at(&guest.fake, FROM), &hdr, sizeof(hdr));
+    memcpy(fake_at(&guest.fake, FROM + sizeof(hdr)), block, BYTES);
+    divide(TX, FROM, sizeof(hdr) + 5, sizeof(hdr) + BYTES, 0);
+    fake_kick(&guest.fake, TX);
+    vg_read_host(&guest, peer, text, BYTES);
+    cr_assert_arr_eq(text, block, BYTES);
+
+    vg_start(&guest, 0, 0);
+    divide(RX, TO, sizeof(hdr) + 5, 4096, VIRTQ_DESC_F_WRITE);
+    cr_assert(vg_send(&guest, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 9999, 7));
+    cr_assert(fake_used(&guest.fake, RX, &used));
+    memcpy(&hdr, fake_at(&guest.fake, TO), sizeof(hdr));
+    cr_assert_eq(used.len, sizeof(hdr));
+    cr_assert_eq(hdr.op, VIRTIO_VSOCK_OP_RST);
+    cr_assert_eq(hdr.dst_port, 7);
+}
+
 Test(vsock_stream, consuming_what_was_never_sent_is_a_reset)
 {
     cr_assert_eq(write(peer, block, 10), 10);
