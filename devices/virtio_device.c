@@ -48,11 +48,18 @@ void virtio_signal(struct virtio_device *dev, unsigned queue_mask)
         interrupt(dev, VIRTIO_MMIO_INT_QUEUE);
 }
 
-/* Before DRIVER_OK there is nobody to tell: the driver reads the configuration as it begins. */
+/* Before DRIVER_OK there is nobody to tell, but the driver may have read already what it was. */
 static void tell_configuration(struct virtio_device *dev)
 {
-    if (dev->state.status & VIRTIO_STATUS_DRIVER_OK)
+    dev->untold = !(dev->state.status & VIRTIO_STATUS_DRIVER_OK);
+    if (!dev->untold)
         interrupt(dev, VIRTIO_MMIO_INT_CONFIG);
+}
+
+void virtio_driver_ok(struct virtio_device *dev)
+{
+    if (dev->untold)
+        tell_configuration(dev);
 }
 
 void virtio_config_changed(struct virtio_device *dev)

@@ -172,6 +172,7 @@ static void reset_device(struct virtio_device *dev)
     for (unsigned i = 0; i < dev->ops->queues; i++)
         vq_reset(&dev->queues[i]);
     dev->state = (struct virtio_state){.config_generation = dev->state.config_generation};
+    dev->untold = false;
     if (dev->ops->reset != NULL)
         dev->ops->reset(dev);
 }
@@ -204,6 +205,7 @@ static void write_status(struct virtio_device *dev, uint32_t value)
     dev->state.status |= VIRTIO_STATUS_DRIVER_OK;
     if (virtio_active(dev))
         dev->ops->activate(dev);
+    virtio_driver_ok(dev);
 }
 
 /* One half of an address of the selected queue: field is its offset in struct vq_state. */

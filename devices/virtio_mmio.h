@@ -62,6 +62,7 @@ struct virtio_device {
     const struct virtio_ops *ops;
     struct virtio_host host;
     struct virtio_state state;
+    bool untold; /* the configuration changed after the reset and before DRIVER_OK */
     unsigned lines_logged;
     struct virtqueue queues[VIRTIO_MAX_QUEUES];
 };
@@ -82,9 +83,12 @@ void virtio_notify(struct virtio_device *dev, unsigned queue);
 /* At most one interrupt for all the queues in the mask (1 << queue), if any of them is due one. */
 void virtio_signal(struct virtio_device *dev, unsigned queue_mask);
 
-/* What config_read tells is not what it was: a new generation, and an interrupt once DRIVER_OK is
- * set. */
+/* What config_read tells is not what it was: a new generation, and an interrupt, if need be as soon
+ * as DRIVER_OK is set. */
 void virtio_config_changed(struct virtio_device *dev);
+
+/* The transport's: DRIVER_OK was set, and the driver hears of what it may have missed. */
+void virtio_driver_ok(struct virtio_device *dev);
 
 /* Logs one line that begins with the device's name; at most 16 per VM, faults included. */
 void device_log(struct virtio_device *dev, const char *format, ...)

@@ -397,6 +397,32 @@ Test(virtio_mmio, a_changed_configuration_is_told_and_has_a_new_generation)
     cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_CONFIG_GENERATION), before + 2);
 }
 
+/* The driver reads its configuration before it sets DRIVER_OK, and may keep what it read. */
+Test(virtio_mmio, a_change_before_driver_ok_is_told_then)
+{
+    fake_prepare(&guest, 0, 2, 8);
+    virtio_config_changed(&dev);
+    cr_assert_eq(guest.irqs, 0);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+    set(VIRTIO_MMIO_STATUS, 15);
+    cr_assert_eq(guest.irqs, 1);
+    cr_assert_eq(fake_reg(&guest, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
+    set(VIRTIO_MMIO_STATUS, 15 | VIRTIO_STATUS_FAILED);
+    cr_assert_eq(guest.irqs, 1, "once");
+}
+
+Test(virtio_mmio, a_fault_before_driver_ok_is_told_then)
+{
+    fake_prepare(&guest, 0, 2, 8);
+    device_fault(&dev, "early");
+    cr_assert_eq(guest.irqs, 0);
+    set(VIRTIO_MMIO_STATUS, 15);
+    cr_assert_eq(guest.irqs, 1);
+    cr_assert_eq(activated, 0);
+    fake_start(&guest, 0, 2, 8);
+    cr_assert_eq(guest.irqs, 1, "a reset forgets it");
+}
+
 Test(virtio_mmio, halves_of_features_that_do_not_exist_take_nothing)
 {
     set(VIRTIO_MMIO_STATUS, 0);

@@ -31,6 +31,7 @@ struct queue {
 
 static struct {
     uint32_t status, device_half, driver_half, queue, interrupts, generation;
+    bool untold; /* a change before DRIVER_OK */
     uint64_t features;
     struct queue queues[QUEUES];
     unsigned activated, reset, notified[QUEUES];
@@ -111,13 +112,21 @@ static bool is_active(void)
            VIRTIO_STATUS_DRIVER_OK;
 }
 
+/* Told now, or as DRIVER_OK comes. */
+static void expect_change(void)
+{
+    if (model.status & VIRTIO_STATUS_DRIVER_OK)
+        model.interrupts |= VIRTIO_MMIO_INT_CONFIG;
+    else
+        model.untold = true;
+}
+
 static void fault(void)
 {
     if (model.status & VIRTIO_STATUS_NEEDS_RESET)
         return;
     model.status |= VIRTIO_STATUS_NEEDS_RESET;
-    if (model.status & VIRTIO_STATUS_DRIVER_OK)
-        model.interrupts |= VIRTIO_MMIO_INT_CONFIG;
+    expect_change();
 }
 
 static void expect_reset(void)
@@ -126,6 +135,7 @@ static void expect_reset(void)
 
     model.status = model.device_half = model.driver_half = model.queue = model.interrupts = 0;
     model.features = 0;
+    model.untold = false;
     for (unsigned i = 0; i < QUEUES; i++)
         model.queues[i] = (struct queue){.size = MAX};
     model.generation = generation;
@@ -151,6 +161,9 @@ static void expect_status(uint32_t value)
     }
     model.status |= VIRTIO_STATUS_DRIVER_OK;
     model.activated += is_active();
+    if (model.untold)
+        expect_change();
+    model.untold = false;
 }
 
 static bool in_ram(uint64_t at, uint64_t bytes, uint64_t align)
@@ -423,8 +436,7 @@ static void act(const struct record *record)
     case 3:
         virtio_config_changed(&dev);
         model.generation++;
-        if (model.status & VIRTIO_STATUS_DRIVER_OK)
-            model.interrupts |= VIRTIO_MMIO_INT_CONFIG;
+        expect_change();
         break;
     case 4:
         device_fault(&dev, "as the device likes");
