@@ -201,18 +201,20 @@ static void room_came(void)
 }
 
 /* An interrupt that has nothing else to tell is about the configuration. Under samara
- * InterruptStatus is not read, an exit each time. */
+ * InterruptStatus is not read, an exit each time. What was used of the tx ring is told only where
+ * that was full. Frames may hide a change; that a link came up has to be seen. */
 static void attend(void *arg)
 {
     struct net_device *d = arg;
-    bool any;
+    bool told;
 
     virtio_ack(&d->device);
     reap_control(d);
-    any = vq_pending(&d->tx.queue);
+    told = d->tx.full && vq_pending(&d->tx.queue);
     if (net_tx_reap(&d->tx))
         room_came();
-    if (!receive(d) && !any)
+    told |= receive(d);
+    if (!told || !netif_is_link_up(d->netif))
         look_at_status(d);
 }
 

@@ -164,11 +164,12 @@ static int ask(const char *address, const char *port)
 
 /* --- again and again --- */
 
-static int link_is_up(void)
+static int link_is_up(const char *interface)
 {
-    struct ifreq r = {.ifr_name = "eth0"};
+    struct ifreq r;
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
+    snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", interface);
     need(fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &r) == 0, "SIOCGIFFLAGS");
     close(fd);
     return (r.ifr_flags & IFF_RUNNING) != 0;
@@ -203,7 +204,18 @@ static int again(const char *address, const char *port)
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     while (fgets(line, sizeof(line), stdin))
-        puts(link_is_up() ? there_and_back_once(address, port) : "down");
+        puts(link_is_up("eth0") ? there_and_back_once(address, port) : "down");
+    return 0;
+}
+
+/* For each line, how it is. */
+static int tell_link(const char *interface)
+{
+    char line[16];
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    while (fgets(line, sizeof(line), stdin))
+        puts(link_is_up(interface) ? "up" : "down");
     return 0;
 }
 
@@ -303,6 +315,8 @@ int main(int argc, char **argv)
         return datagrams(argv[2], argv[3], (unsigned)atoi(argv[4]), strtoul(argv[5], NULL, 10));
     if (strcmp(mode, "again") == 0 && argc == 4)
         return again(argv[2], argv[3]);
+    if (strcmp(mode, "link") == 0)
+        return tell_link(argv[2]);
     if (strcmp(mode, "pour") == 0 && argc == 5)
         return pour(argv[2], argv[3], strtoul(argv[4], NULL, 10));
     if (strcmp(mode, "ask") == 0 && argc == 4)

@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -203,6 +204,54 @@ static void what_a_guest_gets_is_limited(void)
     job_finish(&r, &o);
     STATUS(&o, 0);
     outcome_free(&o);
+}
+
+/* --- a stream's peer --- */
+
+static int listen_at(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(listen(fd, 1) == 0);
+    return fd;
+}
+
+/* What the guest sends beyond the limit is used later, of which no interrupt tells it. The one that
+ * tells of the link then finds that, and is of the link nevertheless. */
+static void a_link_is_down_for_who_has_just_sent(void)
+{
+    enum { FRAMES = 3 };
+    static char frames[1 << 12], net[300];
+    const char *path = scratch("peer.sock");
+    struct job job = {
+        .argv = {samara(), "run", "--net", net, program("traffic-musl"), "link", "eth0"},
+        .keep_input_open = true};
+    struct asked a;
+    struct outcome o;
+    int listener = listen_at(path), peer;
+
+    snprintf(net, sizeof(net), "passt=%s,iops=5,burst=200ms,ip=%s/24,ip=%s/64,gw=%s", path,
+             LAN_GUEST4, LAN_GUEST6, LAN_HOST4);
+    job_start(&job, &a.r);
+    peer = lan_accept(listener);
+    CHECK(strcmp(ask(&a), "up") == 0);
+    for (int i = 0; i < FRAMES; i++) /* its first ones are more than the limit lets through */
+        CHECK(lan_readable(peer, 60000) && read(peer, frames, sizeof(frames)) > 0);
+    close(listener);
+    CHECK(unlink(path) == 0);
+    close(peer);
+    becomes(&a, "down");
+    listener = listen_at(path);
+    peer = lan_accept(listener);
+    becomes(&a, "up");
+    stop_asking(&a, &o);
+    ERROR_HAS(&o, "samara: net 0: the link is down: ");
+    outcome_free(&o);
+    close(peer);
+    close(listener);
 }
 
 /* --- passt --- */
@@ -429,6 +478,7 @@ const struct vm_test traffic_link_tests[] = {
     {"traffic_link/a_tap_goes_down_and_up", a_tap_goes_down_and_up},
     {"traffic_link/what_a_guest_sends_is_limited", what_a_guest_sends_is_limited},
     {"traffic_link/what_a_guest_gets_is_limited", what_a_guest_gets_is_limited},
+    {"traffic_link/a_link_is_down_for_who_has_just_sent", a_link_is_down_for_who_has_just_sent},
     {"traffic_link/through_passt", through_passt},
     {"traffic_link/passt_dies_and_is_started_again", passt_dies_and_is_started_again},
     {"traffic_link/passts_socket_comes_and_goes", passts_socket_comes_and_goes},
