@@ -112,11 +112,16 @@ static int own_name(struct socket *s, struct socket_address *out)
     return 0;
 }
 
+static bool has_peer(const struct tcp_conn *c)
+{
+    return c && c->remote_port != 0 && (c->phase == TCP_OPEN || c->ended);
+}
+
 static int peer_name(struct socket *s, struct socket_address *out)
 {
     const struct tcp_conn *c = of(s)->conn;
 
-    if (!c || c->remote_port == 0 || (c->phase != TCP_OPEN && !c->ended))
+    if (!has_peer(c))
         return -ENOTCONN;
     inet_tell(s, &c->remote_ip, c->remote_port, out);
     return 0;
@@ -275,6 +280,8 @@ static void drop_conn(struct tcp_socket *t)
     t->conn = NULL;
 }
 
+/* Asked by connect(2) alone. Whoever asks SO_ERROR, or reads, has the reason; the socket stays as
+ * it failed, with all that poll says of it, until connect is called again. */
 static int connected(struct socket *s)
 {
     struct tcp_socket *t = of(s);
@@ -282,11 +289,11 @@ static int connected(struct socket *s)
 
     if (t->conn->phase == TCP_CONNECTING)
         return -EAGAIN;
-    if (t->conn->phase == TCP_OPEN || t->conn->error == 0)
+    if (t->conn->phase == TCP_OPEN)
         return 0;
-    err = -t->conn->error;
     drop_conn(t);
-    return err;
+    err = socket_take_error(s);
+    return err ? err : -ECONNABORTED;
 }
 
 static void give_up(struct socket *s)
@@ -296,21 +303,13 @@ static void give_up(struct socket *s)
 
 /* --- data --- */
 
-static long take_error(struct socket *s, long otherwise)
-{
-    long error = s->error;
-
-    s->error = 0;
-    return error ? -error : otherwise;
-}
-
 static long send_bytes(struct socket *s, const void *from, size_t len, struct socket_message *m)
 {
     struct tcp_socket *t = of(s);
 
     (void)m; /* an address is ignored once there is a connection */
     if (s->error)
-        return take_error(s, 0);
+        return socket_take_error(s);
     if (!t->conn || t->conn->phase == TCP_BOUND)
         return -EPIPE;
     if (t->conn->phase == TCP_CONNECTING)
@@ -326,7 +325,7 @@ static long receive_bytes(struct socket *s, void *to, size_t len, struct socket_
     if (!t->conn || t->conn->phase == TCP_BOUND)
         return -ENOTCONN;
     n = tcp_conn_receive(t->conn, to, len, m);
-    return n == 0 ? take_error(s, 0) : n;
+    return n == 0 ? socket_take_error(s) : n;
 }
 
 static u32 poll_events(struct socket *s)
@@ -337,8 +336,6 @@ static u32 poll_events(struct socket *s)
         return t->first ? POLLIN | POLLRDNORM : 0;
     if (!t->conn)
         return POLLOUT | POLLWRNORM | POLLHUP;
-    if (s->connecting && t->conn->phase == TCP_OVER)
-        return tcp_conn_poll(t->conn) | POLLERR;
     return tcp_conn_poll(t->conn);
 }
 
@@ -352,7 +349,7 @@ static int shut_down(struct socket *s, bool receive, bool send)
         socket_wake(s, UINT32_MAX);
         return err;
     }
-    if (!c || (c->phase != TCP_OPEN && !c->ended))
+    if (!has_peer(c))
         return -ENOTCONN;
     if (receive)
         c->deaf = true;
@@ -491,6 +488,8 @@ static int get_option(struct socket *s, u64 level, u64 name, void *value, u32 *l
 {
     const struct tcp_socket *t = of(s);
 
+    if (level == SOL_SOCKET && name == SO_ERROR)
+        return give_number(value, len, -socket_take_error(s));
     if (level == SOL_SOCKET && name == SO_LINGER) {
         memcpy(value, &t->linger, sizeof(t->linger));
         *len = sizeof(t->linger);

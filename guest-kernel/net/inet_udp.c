@@ -144,14 +144,6 @@ static int peer_name(struct socket *s, struct socket_address *out)
 
 /* --- data --- */
 
-static int take_error(struct socket *s)
-{
-    int error = s->error;
-
-    s->error = 0;
-    return -error;
-}
-
 static int choose_destination(const struct udp_socket *u, const struct socket_address *to,
                               ip_addr_t *ip, u16 *port)
 {
@@ -195,7 +187,7 @@ static long send_message(struct socket *s, const void *from, size_t len, struct 
     if (len > (IP_IS_V4(&ip) ? PAYLOAD_MOST_V4 : PAYLOAD_MOST_V6))
         return -EMSGSIZE;
     if (s->error)
-        return take_error(s);
+        return socket_take_error(s);
     p = pbuf_alloc(PBUF_TRANSPORT, (u16)len, PBUF_RAM);
     if (!p)
         return -ENOBUFS;
@@ -210,7 +202,7 @@ static long receive_message(struct socket *s, void *to, size_t len, struct socke
     struct udp_socket *u = of(s);
 
     if (s->error)
-        return take_error(s);
+        return socket_take_error(s);
     if (!u->in.first) /* the end is for who would wait */
         return u->deaf && !m->at_once ? 0 : -EAGAIN;
     return messages_receive(&u->in, to, len, m);

@@ -146,6 +146,14 @@ void socket_wake(struct socket *s, u32 events)
     file_wake_for(&s->wait, events);
 }
 
+int socket_take_error(struct socket *s)
+{
+    int error = s->error;
+
+    s->error = 0;
+    return -error;
+}
+
 /* --- what the calls share --- */
 
 /* The socket's file with a reference, or NULL and *error. */

@@ -174,6 +174,9 @@ static inline bool socket_switch(const struct socket *s, unsigned option)
 /* The readiness changed in these POLL* events. */
 void socket_wake(struct socket *s, u32 events);
 
+/* What went wrong meanwhile, told once: 0 or -errno. */
+int socket_take_error(struct socket *s);
+
 /* --- what the system calls share --- */
 
 /* As file_ops.vector. */

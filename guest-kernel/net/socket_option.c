@@ -28,7 +28,7 @@ long sys_getsockname(const u64 a[6])
 static long peer_name(struct socket *s, const u64 a[6])
 {
     struct socket_address name = {.length = 0};
-    int err = s->connecting ? -ENOTCONN : s->ops->peer(s, &name);
+    int err = s->ops->peer(s, &name);
 
     return err ? err : give_address(a[1], a[2], &name);
 }
@@ -119,17 +119,13 @@ long sys_setsockopt(const u64 a[6])
 
 static int take_error(struct socket *s)
 {
-    int error;
-
     if (s->connecting) {
         int outcome = socket_outcome(s);
 
         if (outcome != -EAGAIN)
             s->error = -outcome;
     }
-    error = s->error;
-    s->error = 0;
-    return error;
+    return -socket_take_error(s);
 }
 
 static int number(struct socket *s, u64 name, int *out)

@@ -99,8 +99,10 @@ static void on_error(void *arg, err_t err)
     bool refused = c->phase == TCP_CONNECTING && err == ERR_RST;
     int error = refused ? ECONNREFUSED : err == ERR_CLSD ? 0 : -inet_error(err);
 
-    if (c->phase == TCP_OPEN && c->owner)
+    if (c->owner)
         c->owner->error = error;
+    if (c->phase == TCP_CONNECTING)
+        c->remote_port = 0; /* there was no peer */
     c->error = error;
     c->pcb = NULL;
     c->phase = TCP_OVER;

@@ -93,7 +93,7 @@ static int peer_name(struct socket *s, struct socket_address *out)
 {
     const struct vsock_socket *v = of(s);
 
-    if (v->stream == NULL)
+    if (v->stream == NULL || (s->connecting && vsock_state(v->stream) != 0))
         return -ENOTCONN;
     return write_address(out, VSOCK_CID_HOST, vsock_peer_port(v->stream));
 }

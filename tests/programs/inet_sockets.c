@@ -21,6 +21,15 @@ static void say(const char *what, long result)
     printf("%s: %ld%s%s\n", what, result, result < 0 ? " " : "", result < 0 ? strerror(errno) : "");
 }
 
+static void say_number(const char *what, int fd, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+
+    getsockopt(fd, SOL_SOCKET, option, &value, &len);
+    say(what, value);
+}
+
 static void events(const char *what, int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP | POLLPRI};
@@ -230,6 +239,84 @@ static void endings(int family)
     close(fd[0]);
 }
 
+/* What is left of a connect() that failed while nobody waited for it. */
+static void failed(int family)
+{
+    char byte;
+    int port, closed = socket(family, SOCK_STREAM, 0);
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    bind_to(closed, family, 0);
+    port = port_of(closed);
+    say("begun", connect_to(fd, family, port));
+    await(fd, POLLHUP);
+    events("failed", fd);
+    show("no peer", fd, getpeername);
+    say_number("error", fd, SO_ERROR);
+    events("told", fd);
+    say_number("error", fd, SO_ERROR);
+    say("read", read(fd, &byte, 1));
+    say("write", send(fd, &byte, 1, MSG_NOSIGNAL));
+    say("connect", connect_to(fd, family, port));
+    events("as new", fd);
+    say("begun", connect_to(fd, family, port));
+    await(fd, POLLHUP);
+    say("read", read(fd, &byte, 1));
+    say("read", read(fd, &byte, 1));
+    events("told", fd);
+    close(fd);
+    fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    say("begun", connect_to(fd, family, port));
+    await(fd, POLLHUP);
+    say("write", send(fd, &byte, 1, MSG_NOSIGNAL));
+    say("write", send(fd, &byte, 1, MSG_NOSIGNAL));
+    say("no peer", shutdown(fd, SHUT_RDWR));
+    close(fd);
+    close(closed);
+}
+
+/* connect() says once more that it is done, although SO_ERROR was asked. */
+static void succeeded(int family)
+{
+    int listener = socket(family, SOCK_STREAM, 0);
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    bind_to(listener, family, 0);
+    listen(listener, 1);
+    say("begun", connect_to(fd, family, port_of(listener)));
+    await(fd, POLLOUT);
+    show("peer", fd, getpeername);
+    say_number("error", fd, SO_ERROR);
+    say("connect", connect_to(fd, family, port_of(listener)));
+    say("connect", connect_to(fd, family, port_of(listener)));
+    close(fd);
+    close(listener);
+}
+
+/* A socket that connects to its own port is a connection with itself. */
+static void itself(int family, int flags)
+{
+    char buf[64] = "";
+    int fd = socket(family, SOCK_STREAM | flags, 0);
+
+    bind_to(fd, family, 0);
+    say("to itself", connect_to(fd, family, port_of(fd)));
+    await(fd, POLLOUT);
+    say_number("error", fd, SO_ERROR);
+    show("name", fd, getsockname);
+    show("peer", fd, getpeername);
+    events("connected", fd);
+    say("send", send(fd, "an echo", 7, 0));
+    await(fd, POLLIN);
+    say("receive", recv(fd, buf, sizeof(buf), 0));
+    puts(buf);
+    say("end", shutdown(fd, SHUT_WR));
+    await(fd, POLLIN);
+    say("receive", recv(fd, buf, sizeof(buf), 0));
+    events("over", fd);
+    close(fd);
+}
+
 enum { BULK = 8 << 20 };
 
 static unsigned char pattern(size_t at)
@@ -365,15 +452,6 @@ static void *shut_soon(void *arg)
     usleep(20000);
     s->result = shutdown(s->fd, s->how) == 0 ? 0 : errno;
     return NULL;
-}
-
-static void say_number(const char *what, int fd, int option)
-{
-    int value = -1;
-    socklen_t len = sizeof(value);
-
-    getsockopt(fd, SOL_SOCKET, option, &value, &len);
-    say(what, value);
 }
 
 static void shut_listener(int family, int how)
@@ -670,6 +748,10 @@ int main(void)
         tcp(families[i]);
         conversation(families[i]);
         endings(families[i]);
+        failed(families[i]);
+        succeeded(families[i]);
+        itself(families[i], 0);
+        itself(families[i], SOCK_NONBLOCK);
         bulk(families[i]);
         pressure(families[i]);
         bad_addresses(families[i]);

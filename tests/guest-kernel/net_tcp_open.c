@@ -1,0 +1,139 @@
+/* A SYN of the other side's that crosses ours on its way. */
+#include <criterion/criterion.h>
+#include <string.h>
+#include "guest-kernel/net/interface.h"
+#include "lwip/inet_chksum.h"
+#include "lwip/priv/tcp_priv.h"
+#include "tests/guest-kernel/net_fake.h"
+
+enum { ETHERNET = 14, IP4 = ETHERNET, TCP = IP4 + 20, SIZE = TCP + 20 };
+enum { OUR_PORT = 0x1234, THEIR_PORT = 0x5678, THEIR_SEQUENCE = 0x01020304 };
+enum { SYN = 2, RST = 4, ACK = 16 };
+
+static const u8 ours[4] = {10, 0, 0, 2}, theirs[4] = {10, 0, 0, 1};
+static struct tcp_pcb *pcb;
+static u32 our_sequence;
+
+static u32 get32(const u8 *at)
+{
+    return (u32)at[0] << 24 | (u32)at[1] << 16 | (u32)at[2] << 8 | at[3];
+}
+
+static void put32(u8 *at, u32 value)
+{
+    for (unsigned i = 0; i < 4; i++)
+        at[i] = (u8)(value >> (24 - 8 * i));
+}
+
+/* 10.0.0.1 has the address 02:00:00:00:00:09. */
+static void answer_arp(void)
+{
+    static const u8 frame[42] = {2, 0, 0, 0, 0, 1, 2, 0,  0, 0, 0, 9, 8, 6, 0, 1, 8, 0,  6, 4, 0,
+                                 2, 2, 0, 0, 0, 0, 9, 10, 0, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 2};
+
+    fake_arrive(frame, sizeof(frame));
+}
+
+static err_t on_connected(void *arg, struct tcp_pcb *connected, err_t err)
+{
+    (void)arg;
+    (void)connected;
+    return err;
+}
+
+static void setup(void)
+{
+    const ip_addr_t to = IPADDR4_INIT_BYTES(10, 0, 0, 1);
+
+    fake_addresses = "ip=10.0.0.2/24";
+    net_start();
+    pcb = tcp_new();
+    cr_assert_eq(tcp_bind(pcb, IP4_ADDR_ANY, OUR_PORT), ERR_OK);
+    cr_assert_eq(tcp_connect(pcb, &to, THEIR_PORT, on_connected), ERR_OK);
+    answer_arp();
+    cr_assert_eq(fake_last[TCP + 13], SYN);
+    our_sequence = get32(fake_last + TCP + 4);
+}
+
+TestSuite(net_tcp_open, .init = setup);
+
+static u16 tcp_sum(const u8 *tcp)
+{
+    struct pbuf *p = pbuf_alloc(PBUF_RAW, SIZE - TCP, PBUF_RAM);
+    ip4_addr_t from, to;
+    u16 sum;
+
+    memcpy(&from, theirs, 4);
+    memcpy(&to, ours, 4);
+    memcpy(p->payload, tcp, SIZE - TCP);
+    sum = inet_chksum_pseudo(p, IP_PROTO_TCP, SIZE - TCP, &from, &to);
+    pbuf_free(p);
+    return sum;
+}
+
+static void arrive(u8 flags, u32 acknowledged)
+{
+    u8 frame[SIZE] = {2,
+                      0,
+                      0,
+                      0,
+                      0,
+                      1,
+                      2,
+                      0,
+                      0,
+                      0,
+                      0,
+                      9,
+                      8,
+                      0,
+                      [IP4] = 0x45,
+                      [IP4 + 3] = SIZE - IP4,
+                      [IP4 + 8] = 64,
+                      [IP4 + 9] = IP_PROTO_TCP};
+    u16 sum;
+
+    memcpy(frame + IP4 + 12, theirs, 4);
+    memcpy(frame + IP4 + 16, ours, 4);
+    sum = inet_chksum(frame + IP4, 20);
+    memcpy(frame + IP4 + 10, &sum, 2);
+    put32(frame + TCP, (u32)THEIR_PORT << 16 | OUR_PORT);
+    put32(frame + TCP + 4, THEIR_SEQUENCE);
+    put32(frame + TCP + 8, acknowledged);
+    put32(frame + TCP + 12, 5u << 28 | (u32)flags << 16 | 1000);
+    sum = tcp_sum(frame + TCP);
+    memcpy(frame + TCP + 16, &sum, 2);
+    memset(fake_last, 0, sizeof(fake_last));
+    fake_arrive(frame, sizeof(frame));
+}
+
+Test(net_tcp_open, a_syn_that_crosses_ours_is_acknowledged)
+{
+    arrive(SYN, 0);
+    cr_expect_eq(fake_last[TCP + 13], SYN | ACK);
+    cr_expect_eq(get32(fake_last + TCP + 4), our_sequence);
+    cr_expect_eq(get32(fake_last + TCP + 8), THEIR_SEQUENCE + 1);
+    cr_expect_eq(pcb->state, SYN_SENT);
+    arrive(SYN | ACK, our_sequence + 1);
+    cr_expect_eq(pcb->state, ESTABLISHED);
+    cr_expect_eq(fake_last[TCP + 13], ACK);
+    cr_expect_eq(get32(fake_last + TCP + 4), our_sequence + 1);
+    cr_expect_eq(get32(fake_last + TCP + 8), THEIR_SEQUENCE + 1);
+}
+
+/* The other side has not seen ours, or its acknowledgement is lost. */
+Test(net_tcp_open, it_is_acknowledged_as_often_as_it_comes)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        arrive(SYN, 0);
+        cr_expect_eq(fake_last[TCP + 13], SYN | ACK);
+    }
+}
+
+Test(net_tcp_open, neither_a_reset_nor_an_answer_is_such_a_syn)
+{
+    arrive(SYN | RST, 0);
+    cr_expect_eq(fake_last[TCP + 13], 0);
+    arrive(SYN | ACK, our_sequence + 1);
+    cr_expect_eq(pcb->state, ESTABLISHED);
+}
