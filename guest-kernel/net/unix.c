@@ -199,8 +199,33 @@ int unix_create(struct socket *s)
     return 0;
 }
 
-void unix_forget(struct unix_socket *u)
+void unix_join(struct unix_socket *a, struct unix_socket *b)
 {
+    a->other = b;
+    b->other = a;
+}
+
+/* What was sent is lost: the sender is told (unix(7)). */
+static void reset(struct unix_socket *u)
+{
+    u->socket.error = ECONNRESET;
+    socket_wake(&u->socket, UINT32_MAX);
+}
+
+static void part(struct unix_socket *u, bool unread)
+{
+    if (u->pending)
+        u->pending->client = NULL;
+    if (!u->other)
+        return;
+    u->other->other = NULL;
+    if (unread)
+        reset(u->other);
+}
+
+void unix_forget(struct unix_socket *u, bool unread)
+{
+    part(u, unread);
     if (u->next)
         u->next->prev = u->prev;
     if (u->prev)
@@ -288,6 +313,8 @@ struct unix_socket *unix_listener(struct unix_socket *u, const struct socket_add
 
 void unix_offer(struct unix_socket *listener, struct unix_socket *u, struct unix_pending *p)
 {
+    p->client = u;
+    u->pending = p;
     p->peer = unix_name_get(u->name);
     if (listener->last)
         listener->last->next = p;
@@ -325,6 +352,36 @@ struct unix_pending *unix_accept(struct unix_socket *listener, int *error)
     if (!p && !listener->deaf)
         *error = -EAGAIN;
     return p;
+}
+
+/* It waits no longer. */
+static struct unix_socket *client_of(struct unix_pending *p)
+{
+    if (p->client)
+        p->client->pending = NULL;
+    return p->client;
+}
+
+void unix_accepted(struct unix_socket *fresh, const struct unix_socket *listener,
+                   struct unix_pending *p)
+{
+    struct unix_socket *client = client_of(p);
+
+    if (client)
+        unix_join(client, fresh);
+    fresh->peer = p->peer;
+    fresh->name = unix_name_get(listener->name);
+    kfree(p);
+}
+
+void unix_refuse(struct unix_pending *p)
+{
+    struct unix_socket *client = client_of(p);
+
+    if (client)
+        reset(client);
+    unix_name_put(p->peer);
+    kfree(p);
 }
 
 u32 unix_listener_poll(const struct unix_socket *listener)

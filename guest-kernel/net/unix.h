@@ -39,6 +39,10 @@ struct unix_socket {
     bool deaf, mute;      /* one that is shut down for receiving, for sending */
     struct unix_pending *first, *last;
 
+    /* Of a connection, while both ends are there; instead of it, until it is accepted: pending. */
+    struct unix_socket *other;
+    struct unix_pending *pending;
+
     struct file *in, *out;          /* streams: pipes' ends, NULL once shut down */
     struct mailbox *inbox, *outbox; /* others */
 };
@@ -65,7 +69,9 @@ int unix_bind(struct socket *s, const struct socket_address *at);
 int unix_own_name(struct socket *s, struct socket_address *out);
 int unix_peer_name(struct socket *s, struct socket_address *out);
 int unix_get_option(struct socket *s, u64 level, u64 name, void *value, u32 *len);
-void unix_forget(struct unix_socket *u); /* the first thing of a release */
+/* The first thing of a release. unread: the other end is reset. */
+void unix_forget(struct unix_socket *u, bool unread);
+void unix_join(struct unix_socket *a, struct unix_socket *b);
 
 /* For want of room at another; somebody has made some: those that are blocked try again. */
 void unix_block(struct unix_socket *u);
@@ -75,6 +81,7 @@ void unix_unblock(void);
 
 struct unix_pending {
     struct unix_pending *next;
+    struct unix_socket *client; /* NULL: it has left */
     struct unix_name *peer;
     struct file *in, *out;
     struct mailbox *inbox, *outbox;
@@ -86,10 +93,14 @@ struct unix_socket *unix_listener(struct unix_socket *u, const struct socket_add
                                   int *error);
 /* Takes p over; u is the one that connects. */
 void unix_offer(struct unix_socket *listener, struct unix_socket *u, struct unix_pending *p);
-/* The longest waiting, the caller's (kfree); NULL. */
-struct unix_pending *unix_take(struct unix_socket *listener);
-/* As unix_take, for accept: NULL and *error. */
+/* For accept: the longest waiting, whose ends the caller takes over, and then calls one of the two
+ * below; NULL and *error. */
 struct unix_pending *unix_accept(struct unix_socket *listener, int *error);
+void unix_accepted(struct unix_socket *fresh, const struct unix_socket *listener,
+                   struct unix_pending *p);
+/* Of a listener that goes, as unix_accept: NULL if nobody waits any more. */
+struct unix_pending *unix_take(struct unix_socket *listener);
+void unix_refuse(struct unix_pending *p);
 u32 unix_listener_poll(const struct unix_socket *listener);
 int unix_listener_shutdown(struct unix_socket *listener, bool receive, bool send);
 

@@ -115,6 +115,8 @@ static int message_pair(struct socket *first, struct socket *second)
         return -ENOMEM;
     use_boxes(a, a->inbox, mailbox_get(b->inbox));
     use_boxes(b, b->inbox, mailbox_get(a->inbox));
+    if (is_sequence(first))
+        unix_join(a, b);
     return 0;
 }
 
@@ -181,9 +183,7 @@ static int message_accept(struct socket *s, struct socket *fresh)
     if (!p)
         return err;
     use_boxes(u, p->inbox, p->outbox);
-    u->peer = p->peer;
-    u->name = unix_name_get(unix_of(s)->name);
-    kfree(p);
+    unix_accepted(u, unix_of(s), p);
     return 0;
 }
 
@@ -210,9 +210,12 @@ static long message_send(struct socket *s, const void *from, size_t len, struct 
 {
     struct unix_socket *u = unix_of(s);
     int error;
-    struct mailbox *box = destination(u, &m->address, &error);
+    struct mailbox *box;
     long n;
 
+    if (s->error)
+        return socket_take_error(s);
+    box = destination(u, &m->address, &error);
     if (!box)
         return error;
     if (box->closed) {
@@ -234,6 +237,8 @@ static long message_receive(struct socket *s, void *to, size_t len, struct socke
 
     if (is_sequence(s) && !u->connected)
         return -ENOTCONN;
+    if (s->error)
+        return socket_take_error(s);
     if (!u->inbox) {
         n = own_inbox(u);
         return n ? n : -EAGAIN;
@@ -311,11 +316,10 @@ static void message_release(struct socket *s)
     struct unix_pending *p;
 
     s->listening = false;
-    unix_forget(u);
+    unix_forget(u, u->inbox && u->inbox->messages.first);
     while ((p = unix_take(u)) != NULL) {
         leave(true, p->inbox, p->outbox);
-        unix_name_put(p->peer);
-        kfree(p);
+        unix_refuse(p);
     }
     leave(is_sequence(s), u->inbox, u->outbox);
 }

@@ -38,6 +38,7 @@ static int stream_pair(struct socket *a, struct socket *b)
         return err;
     use_ways(unix_of(a), in[0], out[0]);
     use_ways(unix_of(b), in[1], out[1]);
+    unix_join(unix_of(a), unix_of(b));
     return 0;
 }
 
@@ -71,9 +72,7 @@ static int stream_accept(struct socket *s, struct socket *fresh)
     if (!p)
         return err;
     use_ways(u, p->in, p->out);
-    u->peer = p->peer;
-    u->name = unix_name_get(unix_of(s)->name);
-    kfree(p);
+    unix_accepted(u, unix_of(s), p);
     return 0;
 }
 
@@ -83,12 +82,14 @@ static long stream_receive(struct socket *s, void *to, size_t len, struct socket
 {
     const struct unix_socket *u = unix_of(s);
     u64 pos = 0;
+    long n;
 
     if (!u->connected)
         return -EINVAL;
     if (!u->in)
         return 0;
-    return m->peek ? pipe_peek(u->in, m->skip, to, len) : u->in->ops->read(u->in, to, len, &pos);
+    n = m->peek ? pipe_peek(u->in, m->skip, to, len) : u->in->ops->read(u->in, to, len, &pos);
+    return n == 0 ? socket_take_error(s) : n;
 }
 
 static long stream_send(struct socket *s, const void *from, size_t len, struct socket_message *m)
@@ -161,12 +162,11 @@ static void stream_release(struct socket *s)
     struct unix_pending *p;
 
     s->listening = false;
-    unix_forget(u);
+    unix_forget(u, u->in && file_poll(u->in) & POLLIN);
     while ((p = unix_take(u)) != NULL) {
         file_put(p->in);
         file_put(p->out);
-        unix_name_put(p->peer);
-        kfree(p);
+        unix_refuse(p);
     }
     file_put(u->in);
     file_put(u->out);

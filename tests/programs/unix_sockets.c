@@ -32,6 +32,15 @@ static void events(const char *what, int fd)
     printf("%s: %x\n", what, (unsigned)p.revents);
 }
 
+static void say_number(const char *what, int fd, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+
+    getsockopt(fd, SOL_SOCKET, option, &value, &len);
+    say(what, value);
+}
+
 /* name "@x": abstract. Its length in *len. */
 static struct sockaddr_un address(const char *name, socklen_t *len)
 {
@@ -118,7 +127,7 @@ static void streams(void)
     d = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     say("too many", connect_to(d, "stream"));
     close(listener);
-    say("not accepted", recv(c, buf, 1, 0) <= 0);
+    say("not accepted", recv(c, buf, 1, 0));
     events("a after the listener", a);
     close(b);
     events("a after b", a);
@@ -130,6 +139,74 @@ static void streams(void)
     close(a);
     close(c);
     close(d);
+}
+
+/* Who was not accepted before the listener closed is told, once, by whatever asks first. */
+static void abandoned(int type)
+{
+    char byte;
+
+    for (int first = 0; first < 3; first++) {
+        int listener = bound("@abandoned", type), fd = socket(AF_UNIX, type, 0);
+
+        listen(listener, 1);
+        say("connect", connect_to(fd, "@abandoned"));
+        close(listener);
+        events("abandoned", fd);
+        if (first == 0)
+            say("read", read(fd, &byte, 1));
+        else if (first == 1)
+            say("send", send(fd, "x", 1, MSG_NOSIGNAL));
+        else
+            say_number("error", fd, SO_ERROR);
+        events("told", fd);
+        say("read", read(fd, &byte, 1));
+        say("read", read(fd, &byte, 1));
+        say("send", send(fd, "x", 1, MSG_NOSIGNAL));
+        close(fd);
+    }
+}
+
+/* So is who sent something that was not read. */
+static void unread(int type)
+{
+    char buf[16];
+    int pair[2], listener = bound("@unread", type);
+
+    socketpair(AF_UNIX, type, 0, pair);
+    send(pair[0], "unread", 6, 0);
+    send(pair[1], "last", 4, 0);
+    close(pair[1]);
+    events("reset", pair[0]);
+    for (int i = 0; i < 4; i++)
+        say("read", read(pair[0], buf, 2));
+    events("told", pair[0]);
+    close(pair[0]);
+    listen(listener, 1);
+    pair[0] = socket(AF_UNIX, type, 0);
+    connect_to(pair[0], "@unread");
+    send(pair[0], "unread", 6, 0);
+    pair[1] = accept(listener, NULL, NULL);
+    close(pair[0]); /* first: nobody is left to be told */
+    say("read", read(pair[1], buf, sizeof(buf)));
+    events("at the end", pair[1]);
+    close(pair[1]);
+    pair[0] = socket(AF_UNIX, type, 0);
+    connect_to(pair[0], "@unread");
+    pair[1] = accept(listener, NULL, NULL);
+    send(pair[1], "unread", 6, 0);
+    close(pair[0]);
+    say_number("error", pair[1], SO_ERROR);
+    close(pair[1]);
+    pair[0] = socket(AF_UNIX, type, 0);
+    connect_to(pair[0], "@unread");
+    send(pair[0], "early", 5, 0);
+    close(pair[0]);
+    pair[1] = accept(listener, NULL, NULL);
+    say("early", read(pair[1], buf, sizeof(buf)));
+    say("end", read(pair[1], buf, sizeof(buf)));
+    close(pair[1]);
+    close(listener);
 }
 
 static void *blocked(void *arg)
@@ -422,6 +499,10 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     mkdtemp(folder);
     streams();
+    abandoned(SOCK_STREAM);
+    abandoned(SOCK_SEQPACKET);
+    unread(SOCK_STREAM);
+    unread(SOCK_SEQPACKET);
     backlog();
     datagrams();
     sequence();
