@@ -1,4 +1,4 @@
-/* Addresses, errors and options of IP sockets. */
+/* Addresses and errors of IP sockets. */
 #include "guest-kernel/net/inet.h"
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/lib/string.h"
@@ -6,15 +6,6 @@
 #include "guest-kernel/net/lwip/hooks.h"
 #include "lwip/nd6.h"
 #include "lwip/netif.h"
-
-enum { IP_TOS = 1, IP_TTL = 2, IP_MTU_DISCOVER = 10, IP_RECVERR = 11, IP_FREEBIND = 15 };
-enum {
-    IPV6_UNICAST_HOPS = 16,
-    IPV6_MTU_DISCOVER = 23,
-    IPV6_RECVERR = 25,
-    IPV6_V6ONLY = 26,
-    IPV6_TCLASS = 67,
-};
 
 int inet_create(struct socket *s)
 {
@@ -241,121 +232,4 @@ int inet_error(err_t err)
             return errors[i].ours;
     }
     return -EIO;
-}
-
-/* --- options --- */
-
-int option_number(const void *value, u32 len, int *out)
-{
-    if (len < sizeof(*out))
-        return -EINVAL;
-    memcpy(out, value, sizeof(*out));
-    return 0;
-}
-
-int give_number(void *value, u32 *len, int number)
-{
-    memcpy(value, &number, sizeof(number));
-    *len = sizeof(number);
-    return 0;
-}
-
-void inet_apply(const struct inet_socket *s, struct ip_pcb *pcb)
-{
-    static const struct {
-        unsigned option;
-        u8 flag;
-    } flags[] = {{SO_REUSEADDR, SOF_REUSEADDR},
-                 {SO_REUSEPORT, SOF_REUSEADDR},
-                 {SO_KEEPALIVE, SOF_KEEPALIVE},
-                 {SO_BROADCAST, SOF_BROADCAST}};
-    u8 set = 0;
-
-    for (unsigned i = 0; i < ARRAY_LEN(flags); i++)
-        set |= socket_switch(&s->socket, flags[i].option) ? flags[i].flag : 0;
-    pcb->so_options =
-        (u8)((pcb->so_options & ~(SOF_REUSEADDR | SOF_KEEPALIVE | SOF_BROADCAST)) | set);
-    pcb->tos = s->tos;
-    if (s->ttl)
-        pcb->ttl = s->ttl;
-}
-
-static int set_byte(u8 *to, const void *value, u32 len, int least)
-{
-    int number, err = len == 1 ? 0 : option_number(value, len, &number);
-
-    if (len == 1)
-        number = *(const u8 *)value;
-    if (err == 0 && number == -1)
-        number = 0; /* the default again */
-    else if (err == 0 && (number < least || number > UINT8_MAX))
-        err = -EINVAL;
-    if (err == 0)
-        *to = (u8)number;
-    return err;
-}
-
-/* Once bound it stays as it is: lwIP's control block is of one kind. */
-static int set_v6only(struct inet_socket *s, const void *value, u32 len)
-{
-    int number, err = option_number(value, len, &number);
-
-    if (err == 0)
-        s->v6only = number != 0;
-    return err;
-}
-
-static int set_v4_option(struct inet_socket *s, u64 name, const void *value, u32 len)
-{
-    switch (name) {
-    case IP_TOS:
-        return set_byte(&s->tos, value, len, 0);
-    case IP_TTL:
-        return set_byte(&s->ttl, value, len, 1);
-    case IP_RECVERR: /* none come */
-    case IP_MTU_DISCOVER:
-    case IP_FREEBIND:
-        return 0;
-    default:
-        return -ENOPROTOOPT;
-    }
-}
-
-static int set_v6_option(struct inet_socket *s, u64 name, const void *value, u32 len)
-{
-    if (s->socket.family != AF_INET6)
-        return -ENOPROTOOPT;
-    switch (name) {
-    case IPV6_V6ONLY:
-        return set_v6only(s, value, len);
-    case IPV6_UNICAST_HOPS:
-        return set_byte(&s->ttl, value, len, 0);
-    case IPV6_TCLASS:
-        return set_byte(&s->tos, value, len, 0);
-    case IPV6_RECVERR:
-    case IPV6_MTU_DISCOVER:
-        return 0;
-    default:
-        return -ENOPROTOOPT;
-    }
-}
-
-int inet_set_option(struct inet_socket *s, u64 level, u64 name, const void *value, u32 len)
-{
-    if (level == IPPROTO_IP)
-        return set_v4_option(s, name, value, len);
-    return level == IPPROTO_IPV6 ? set_v6_option(s, name, value, len) : -ENOPROTOOPT;
-}
-
-int inet_get_option(const struct inet_socket *s, u64 level, u64 name, void *value, u32 *len)
-{
-    bool v6 = level == IPPROTO_IPV6 && s->socket.family == AF_INET6;
-
-    if ((level == IPPROTO_IP && name == IP_TTL) || (v6 && name == IPV6_UNICAST_HOPS))
-        return give_number(value, len, s->ttl ? s->ttl : 64);
-    if ((level == IPPROTO_IP && name == IP_TOS) || (v6 && name == IPV6_TCLASS))
-        return give_number(value, len, s->tos);
-    if (v6 && name == IPV6_V6ONLY)
-        return give_number(value, len, s->v6only);
-    return -ENOPROTOOPT;
 }

@@ -1,7 +1,7 @@
 /*
- * AF_INET and AF_INET6 from inside (ip(7), ipv6(7)): inet.c has addresses and what both transports
- * share, inet_tcp.c and tcp_conn.c TCP, inet_udp.c UDP; below them is lwIP's raw interface. A
- * socket of AF_INET6 speaks IPv4, too, unless IPV6_V6ONLY forbids it.
+ * AF_INET and AF_INET6 from inside (ip(7), ipv6(7)): inet.c and inet_option.c have what both
+ * transports share, inet_tcp.c, tcp_option.c and tcp_conn.c TCP, inet_udp.c UDP; below them is
+ * lwIP's raw interface. A socket of AF_INET6 speaks IPv4, too, unless IPV6_V6ONLY forbids it.
  */
 #ifndef GUEST_KERNEL_NET_INET_H
 #define GUEST_KERNEL_NET_INET_H
@@ -10,6 +10,7 @@
 #include "lwip/ip.h"
 
 enum { IPPROTO_IP = 0, IPPROTO_TCP = 6, IPPROTO_UDP = 17, IPPROTO_IPV6 = 41 };
+enum { IPV6_V6ONLY = 26 };
 
 struct sockaddr_in {
     u16 family, port; /* big-endian, as are all addresses */
@@ -28,8 +29,12 @@ _Static_assert(sizeof(struct sockaddr_in6) == 28, "in6.h");
 
 struct inet_socket {
     struct socket socket;
-    bool v6only;
+    bool v6only, free_bind;
     u8 ttl, tos; /* 0: lwIP's own */
+    struct inet_hints {
+        bool errors;
+        u8 discovery; /* IP_PMTUDISC_*, inverted by IP_PMTUDISC_WANT */
+    } v4, v6;         /* do nothing here but stay as they were set */
 };
 
 static inline struct inet_socket *inet_of(struct socket *s)

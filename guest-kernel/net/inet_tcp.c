@@ -1,28 +1,12 @@
 /* SOCK_STREAM of AF_INET and AF_INET6 (tcp(7)). */
 #include "guest-kernel/fs/linux.h"
 #include "guest-kernel/lib/errno.h"
-#include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/user.h"
 #include "guest-kernel/net/stack.h"
 #include "guest-kernel/net/tcp_conn.h"
+#include "guest-kernel/net/tcp_option.h"
 
-enum {
-    TCP_OPT_NODELAY = 1,
-    TCP_OPT_MAXSEG = 2,
-    TCP_OPT_CORK = 3,
-    TCP_OPT_KEEPIDLE = 4,
-    TCP_OPT_KEEPINTVL = 5,
-    TCP_OPT_KEEPCNT = 6,
-    TCP_OPT_SYNCNT = 7,
-    TCP_OPT_LINGER2 = 8,
-    TCP_OPT_DEFER_ACCEPT = 9,
-    TCP_OPT_WINDOW_CLAMP = 10,
-    TCP_OPT_INFO = 11,
-    TCP_OPT_QUICKACK = 12,
-    TCP_OPT_CONGESTION = 13,
-    TCP_OPT_USER_TIMEOUT = 18,
-};
-enum { TCP_INFO_BYTES = 104, BACKLOG_MOST = 255 /* lwIP counts in a byte */ };
+enum { BACKLOG_MOST = 255 /* lwIP counts in a byte */ };
 enum { IOCTL_SIOCOUTQ = 0x5411 };
 
 struct tcp_socket {
@@ -30,11 +14,7 @@ struct tcp_socket {
     struct tcp_conn *conn;         /* NULL: fresh, or listening */
     struct tcp_pcb *listener;      /* NULL: does not listen */
     struct tcp_conn *first, *last; /* wait to be accepted */
-    bool nodelay, corked;
-    int keep_idle, keep_interval, keep_count; /* s, s, probes; 0: lwIP's own */
-    struct {
-        int on, seconds;
-    } linger;
+    struct tcp_options options;
 };
 
 static struct tcp_socket *of(struct socket *s)
@@ -53,16 +33,7 @@ static void apply_options(const struct tcp_socket *t)
     if (!pcb)
         return;
     inet_apply(&t->inet, (struct ip_pcb *)pcb);
-    if (t->nodelay)
-        tcp_nagle_disable(pcb);
-    else
-        tcp_nagle_enable(pcb);
-    if (t->keep_idle)
-        pcb->keep_idle = (u32)t->keep_idle * 1000;
-    if (t->keep_interval)
-        pcb->keep_intvl = (u32)t->keep_interval * 1000;
-    if (t->keep_count)
-        pcb->keep_cnt = (u32)t->keep_count;
+    tcp_options_apply(&t->options, pcb);
 }
 
 static int need_conn(struct tcp_socket *t)
@@ -185,13 +156,12 @@ static int listen_at(struct socket *s, u32 backlog)
 static void inherit(struct tcp_socket *to, const struct tcp_socket *from)
 {
     to->inet.v6only = from->inet.v6only;
+    to->inet.free_bind = from->inet.free_bind;
     to->inet.ttl = from->inet.ttl;
     to->inet.tos = from->inet.tos;
-    to->nodelay = from->nodelay;
-    to->keep_idle = from->keep_idle;
-    to->keep_interval = from->keep_interval;
-    to->keep_count = from->keep_count;
-    to->linger = from->linger;
+    to->inet.v4 = from->inet.v4;
+    to->inet.v6 = from->inet.v6;
+    to->options = from->options;
 }
 
 static struct tcp_conn *take_first(struct tcp_socket *t)
@@ -275,8 +245,10 @@ static int connect_to(struct socket *s, const struct socket_address *to)
 
 static void drop_conn(struct tcp_socket *t)
 {
+    const struct socket_linger *linger = &t->inet.socket.linger;
+
     if (t->conn)
-        tcp_conn_close(t->conn, t->linger.on && t->linger.seconds == 0);
+        tcp_conn_close(t->conn, linger->on && linger->seconds == 0);
     t->conn = NULL;
 }
 
@@ -314,7 +286,7 @@ static long send_bytes(struct socket *s, const void *from, size_t len, struct so
         return -EPIPE;
     if (t->conn->phase == TCP_CONNECTING)
         return -EAGAIN;
-    return tcp_conn_send(t->conn, from, len, t->corked);
+    return tcp_conn_send(t->conn, from, len, t->options.corked);
 }
 
 static long receive_bytes(struct socket *s, void *to, size_t len, struct socket_message *m)
@@ -377,63 +349,25 @@ static long control(struct socket *s, u32 request, u64 arg)
 
 static int set_tcp_option(struct tcp_socket *t, u64 name, const void *value, u32 len)
 {
-    int number, err = option_number(value, len, &number);
+    bool corked = t->options.corked;
+    int err = tcp_options_set(&t->options, name, value, len);
 
-    if (name == TCP_OPT_CONGESTION) /* there is one */
-        return len >= 4 && memcmp(value, "reno", 4) == 0 ? 0 : -ENOENT;
-    if (err)
-        return err;
-    switch (name) {
-    case TCP_OPT_NODELAY:
-        t->nodelay = number != 0;
-        return 0;
-    case TCP_OPT_CORK:
-        t->corked = number != 0;
-        if (!t->corked && t->conn)
-            tcp_conn_push(t->conn);
-        return 0;
-    case TCP_OPT_KEEPIDLE:
-    case TCP_OPT_KEEPINTVL:
-    case TCP_OPT_KEEPCNT:
-        if (number < 1 || number > (name == TCP_OPT_KEEPCNT ? 127 : 32767))
-            return -EINVAL;
-        *(name == TCP_OPT_KEEPIDLE    ? &t->keep_idle
-          : name == TCP_OPT_KEEPINTVL ? &t->keep_interval
-                                      : &t->keep_count) = number;
-        return 0;
-    case TCP_OPT_SYNCNT: /* hints */
-    case TCP_OPT_LINGER2:
-    case TCP_OPT_DEFER_ACCEPT:
-    case TCP_OPT_WINDOW_CLAMP:
-    case TCP_OPT_QUICKACK:
-    case TCP_OPT_USER_TIMEOUT:
-    case TCP_OPT_MAXSEG:
-        return 0;
-    default:
-        return -ENOPROTOOPT;
-    }
+    if (corked && !t->options.corked && t->conn)
+        tcp_conn_push(t->conn);
+    return err;
 }
 
-/* SOL_SOCKET's switches are kept by the caller after this: they count from the next bind on, but
- * those of a living connection at once. */
-static int set_socket_option(struct tcp_socket *t, u64 name, const void *value, u32 len)
-{
-    if (name != SO_LINGER)
-        return -ENOPROTOOPT;
-    if (len < sizeof(t->linger))
-        return -EINVAL;
-    memcpy(&t->linger, value, sizeof(t->linger));
-    return 0;
-}
-
+/* SOL_SOCKET's are kept by the caller: its switches count from the next bind on, but those of a
+ * living connection at once. */
 static int set_option(struct socket *s, u64 level, u64 name, const void *value, u32 len)
 {
     struct tcp_socket *t = of(s);
     int err;
 
     if (level == SOL_SOCKET)
-        return set_socket_option(t, name, value, len);
-    if (level == IPPROTO_IPV6 && t->conn && t->conn->local_port)
+        return -ENOPROTOOPT;
+    /* Once bound it stays as it is: lwIP's control block is of one kind. */
+    if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && t->conn && t->conn->local_port)
         return -EINVAL;
     err = level == IPPROTO_TCP ? set_tcp_option(t, name, value, len)
                                : inet_set_option(&t->inet, level, name, value, len);
@@ -447,56 +381,15 @@ static void options_changed(struct socket *s)
     apply_options(of(s));
 }
 
-static int get_mss(const struct tcp_socket *t)
-{
-    return t->conn && t->conn->pcb ? t->conn->pcb->mss : 536;
-}
-
-static int get_tcp_option(const struct tcp_socket *t, u64 name, void *value, u32 *len)
-{
-    static const char congestion[16] = "reno";
-    const bool open = t->conn && t->conn->phase == TCP_OPEN;
-
-    switch (name) {
-    case TCP_OPT_NODELAY:
-        return give_number(value, len, t->nodelay);
-    case TCP_OPT_CORK:
-        return give_number(value, len, t->corked);
-    case TCP_OPT_MAXSEG:
-        return give_number(value, len, get_mss(t));
-    case TCP_OPT_KEEPIDLE:
-        return give_number(value, len, t->keep_idle ? t->keep_idle : 7200);
-    case TCP_OPT_KEEPINTVL:
-        return give_number(value, len, t->keep_interval ? t->keep_interval : 75);
-    case TCP_OPT_KEEPCNT:
-        return give_number(value, len, t->keep_count ? t->keep_count : 9);
-    case TCP_OPT_CONGESTION:
-        memcpy(value, congestion, sizeof(congestion));
-        *len = sizeof(congestion);
-        return 0;
-    case TCP_OPT_INFO: /* nothing but the state: ESTABLISHED or CLOSE */
-        memset(value, 0, TCP_INFO_BYTES);
-        *(u8 *)value = open ? 1 : 7;
-        *len = TCP_INFO_BYTES;
-        return 0;
-    default:
-        return -ENOPROTOOPT;
-    }
-}
-
 static int get_option(struct socket *s, u64 level, u64 name, void *value, u32 *len)
 {
     const struct tcp_socket *t = of(s);
+    bool open = t->conn && t->conn->phase == TCP_OPEN;
 
     if (level == SOL_SOCKET && name == SO_ERROR)
         return give_number(value, len, -socket_take_error(s));
-    if (level == SOL_SOCKET && name == SO_LINGER) {
-        memcpy(value, &t->linger, sizeof(t->linger));
-        *len = sizeof(t->linger);
-        return 0;
-    }
     if (level == IPPROTO_TCP)
-        return get_tcp_option(t, name, value, len);
+        return tcp_options_get(&t->options, open ? t->conn->pcb : NULL, name, value, len);
     return inet_get_option(&t->inet, level, name, value, len);
 }
 

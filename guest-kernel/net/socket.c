@@ -136,7 +136,11 @@ struct file *socket_like(const struct socket *s, u32 flags, int *error)
                                    .family = s->family,
                                    .type = s->type,
                                    .protocol = s->protocol,
-                                   .switches = s->switches};
+                                   .switches = s->switches,
+                                   .linger = s->linger,
+                                   .receive_least = s->receive_least,
+                                   .send_buffer = s->send_buffer,
+                                   .receive_buffer = s->receive_buffer};
 
     return socket_make(&pattern, flags, error);
 }

@@ -131,6 +131,10 @@ struct socket_ops {
     u64 connect_timeout;               /* ns, unless SO_SNDTIMEO or the socket says */
 };
 
+struct socket_linger {
+    int on, seconds;
+};
+
 struct socket {
     const struct socket_ops *ops;
     struct file *file; /* to which it belongs */
@@ -138,6 +142,9 @@ struct socket {
     bool connecting, listening;
     int error;                         /* for SO_ERROR, positive */
     u64 switches;                      /* 1 << SO_*: those that are on or off */
+    struct socket_linger linger;       /* heeded by TCP */
+    int priority, receive_least;       /* what was set is told; 0: nothing was */
+    int send_buffer, receive_buffer;   /* as those */
     u64 receive_timeout, send_timeout; /* ns, 0 for none */
     u64 connect_timeout;               /* ns, 0: the family's, or none */
     struct wait_queue wait;            /* where file->wait points, unless the family moves it */

@@ -4,8 +4,11 @@
 #include "guest-kernel/mm/user.h"
 #include "guest-kernel/net/socket.h"
 
-#define BUFFER_BYTES (1 << 18) /* what SO_SNDBUF and SO_RCVBUF answer */
+#define BUFFER_BYTES (1 << 18) /* what SO_SNDBUF and SO_RCVBUF answer unless they were set */
 #define OPTION_MOST  128
+
+/* Of Linux: what setting those is brought to. */
+enum { BUFFER_MOST = 4 << 20, SEND_BUFFER_LEAST = 4608, RECEIVE_BUFFER_LEAST = 2304 };
 
 /* Options of SOL_SOCKET that are on or off, and do nothing here but stay as they were set. */
 static const u64 switches = 1ull << SO_REUSEADDR | 1ull << SO_REUSEPORT | 1ull << SO_KEEPALIVE |
@@ -70,6 +73,45 @@ static int set_switch(struct socket *s, u64 name, const void *value, u32 len)
     return 0;
 }
 
+/* As Linux tells it afterwards: twice as much, for its own needs. What is waited for, and how much
+ * of it, does not depend on these here. */
+static int set_number(struct socket *s, u64 name, const void *value, u32 len)
+{
+    int number;
+
+    if (len < sizeof(number))
+        return -EINVAL;
+    number = *(const int *)value;
+    switch (name) {
+    case SO_SNDBUF:
+    case SO_SNDBUFFORCE:
+        s->send_buffer = MAX((int)MIN((u32)number, BUFFER_MOST) * 2, SEND_BUFFER_LEAST);
+        return 0;
+    case SO_RCVBUF:
+    case SO_RCVBUFFORCE:
+        s->receive_buffer = MAX((int)MIN((u32)number, BUFFER_MOST) * 2, RECEIVE_BUFFER_LEAST);
+        return 0;
+    case SO_PRIORITY:
+        s->priority = number;
+        return 0;
+    default: /* SO_RCVLOWAT */
+        s->receive_least = number < 0 ? INT32_MAX : number;
+        return 0;
+    }
+}
+
+static int set_linger(struct socket *s, const void *value, u32 len)
+{
+    const struct socket_linger *given = value;
+
+    if (len < sizeof(*given))
+        return -EINVAL;
+    s->linger.on = given->on != 0;
+    if (given->on)
+        s->linger.seconds = given->seconds;
+    return 0;
+}
+
 static int set_common(struct socket *s, u64 name, const void *value, u32 len)
 {
     switch (name) {
@@ -85,9 +127,9 @@ static int set_common(struct socket *s, u64 name, const void *value, u32 len)
     case SO_RCVBUFFORCE:
     case SO_PRIORITY:
     case SO_RCVLOWAT:
-        return len < sizeof(int) ? -EINVAL : 0;
+        return set_number(s, name, value, len);
     case SO_LINGER:
-        return len < 2 * sizeof(int) ? -EINVAL : 0;
+        return set_linger(s, value, len);
     default:
         return name < 64 && switches >> name & 1 ? set_switch(s, name, value, len) : -ENOPROTOOPT;
     }
@@ -144,18 +186,22 @@ static int number(struct socket *s, u64 name, int *out)
         *out = s->protocol;
         return 0;
     case SO_SNDBUF:
+        *out = s->send_buffer ? s->send_buffer : BUFFER_BYTES;
+        return 0;
     case SO_RCVBUF:
-        *out = BUFFER_BYTES;
+        *out = s->receive_buffer ? s->receive_buffer : BUFFER_BYTES;
         return 0;
     case SO_ACCEPTCONN:
         *out = s->listening;
         return 0;
     case SO_RCVLOWAT:
+        *out = s->receive_least ? s->receive_least : 1;
+        return 0;
     case SO_SNDLOWAT:
         *out = 1;
         return 0;
     case SO_PRIORITY:
-        *out = 0;
+        *out = s->priority;
         return 0;
     default:
         *out = name < 64 && socket_switch(s, (unsigned)name);
@@ -175,8 +221,13 @@ static int get_common(struct socket *s, u64 name, void *value, u32 *len)
         *len = sizeof(struct linux_timeval);
         return 0;
     }
-    *len = name == SO_LINGER ? 2 * sizeof(int) : sizeof(int);
-    return name == SO_LINGER ? 0 : number(s, name, value); /* off */
+    if (name == SO_LINGER) {
+        *(struct socket_linger *)value = s->linger;
+        *len = sizeof(s->linger);
+        return 0;
+    }
+    *len = sizeof(int);
+    return number(s, name, value);
 }
 
 static long get_option(struct socket *s, const u64 a[6])

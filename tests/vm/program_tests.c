@@ -142,6 +142,7 @@ VARIANTS(epoll, all)
 VARIANTS(socketpair, all)
 VARIANTS(unix_sockets, all)
 VARIANTS(inet_sockets, all)
+VARIANTS(socket_options, all)
 VARIANTS(timerfd, all)
 VARIANTS(clock, all)
 VARIANTS(timers, all)
@@ -184,6 +185,7 @@ const struct vm_test program_tests[] = {
     {"program/socketpair_does_as_on_the_host", socketpair_does_as_on_the_host},
     {"program/unix_sockets_does_as_on_the_host", unix_sockets_does_as_on_the_host},
     {"program/inet_sockets_does_as_on_the_host", inet_sockets_does_as_on_the_host},
+    {"program/socket_options_does_as_on_the_host", socket_options_does_as_on_the_host},
     {"program/timerfd_does_as_on_the_host", timerfd_does_as_on_the_host},
     {"program/clock_does_as_on_the_host", clock_does_as_on_the_host},
     {"program/timers_does_as_on_the_host", timers_does_as_on_the_host},
