@@ -336,6 +336,23 @@ int overlay_create(int fd, const struct overlay_base *base, struct err *err)
     return -1;
 }
 
+/* The header's block but for the header itself. */
+static int check_reserved(int fd, struct err *err)
+{
+    uint8_t reserved[OVERLAY_BITMAP - sizeof(struct overlay_header)];
+
+    if (file_get(fd, reserved, sizeof(struct overlay_header), sizeof(reserved)) != 0)
+        return err_sys(err, "read the header");
+    for (size_t i = 0; i < sizeof(reserved); i++) {
+        if (reserved[i] != 0)
+            return err_set(err,
+                           "an overlay that has something at %zu, where version %u has zeroes: "
+                           "damaged, or a newer samara's",
+                           sizeof(struct overlay_header) + i, OVERLAY_VERSION);
+    }
+    return 0;
+}
+
 static int check_header(int fd, const struct overlay_base *base, struct err *err)
 {
     const struct overlay_header want = header_of(base);
@@ -355,7 +372,7 @@ static int check_header(int fd, const struct overlay_base *base, struct err *err
                             "of its last change is another)");
     if (fstat(fd, &st) != 0 || (uint64_t)st.st_size < data_offset(base->size) + base->size)
         return err_set(err, "shorter than an overlay of this base is: a part is missing");
-    return 0;
+    return check_reserved(fd, err);
 }
 
 /* Bits beyond the end are nobody's. What is a hole in the file stays untouched memory. */

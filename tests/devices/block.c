@@ -731,6 +731,13 @@ Test(block_overlay, another_bases_is_refused)
     cr_assert_null(overlay_load(overlay, file, &base, &err));
     cr_assert(strstr(err.text, "was changed since"), "%s", err.text);
     base = the_base();
+    for (off_t at = 32; at < OVERLAY_BITMAP; at += 4063) { /* the first, the last */
+        cr_assert_eq(pwrite(overlay, "x", 1, at), 1);
+        cr_assert_null(overlay_load(overlay, file, &base, &err));
+        cr_assert(strstr(err.text, "where version 1 has zeroes"), "%s", err.text);
+        cr_assert_eq(pwrite(overlay, "", 1, at), 1);
+    }
+    overlay_free(overlay_load(overlay, file, &base, &err));
     cr_assert_eq(ftruncate(overlay, 8192), 0);
     cr_assert_null(overlay_load(overlay, file, &base, &err));
     cr_assert(strstr(err.text, "a part is missing"), "%s", err.text);

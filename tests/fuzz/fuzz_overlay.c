@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { SIZE = 1 << 20, HEADER = 4096, MOST = 2 * 4096, HEADER_USED = 32 };
+enum { SIZE = 1 << 20, HEADER = 4096, MOST = 2 * HEADER };
 
 static int file = -1, base_fd = -1;
 
@@ -25,7 +25,7 @@ static void __attribute__((noinline)) must(bool fact)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct overlay_base base = {.size = SIZE, .changed_ns = 1234567};
-    uint8_t good[HEADER_USED], now[HEADER_USED];
+    static uint8_t good[HEADER], now[HEADER];
     struct overlay *overlay;
     uint16_t cut = 0;
     bool sound;
