@@ -145,3 +145,51 @@ int disk_open(struct disk *disk, const struct disk_config *c, struct err *err)
     disk_close(disk);
     return -1;
 }
+
+/* --- disks of one machine --- */
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat one, other;
+
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+/* Of a disk's files: NULL after the last. */
+static const char *file_of(const struct disk_config *c, unsigned number, bool *written)
+{
+    *written = number > 0 || !only_reads(c);
+    return number == 0 ? c->path : number == 1 ? c->overlay : NULL;
+}
+
+static int check_pair(const struct disk_config *c, const struct disk_config *other, unsigned number,
+                      struct err *err)
+{
+    const char *mine, *its;
+    bool i_write, it_writes;
+
+    for (unsigned i = 0; (mine = file_of(c, i, &i_write)) != NULL; i++) {
+        for (unsigned k = 0; (its = file_of(other, k, &it_writes)) != NULL; k++) {
+            if ((i_write || it_writes) && same_file(mine, its))
+                return err_set(err,
+                               "%s: disk %u has this file (two may have one that both read: with "
+                               "',ro', or each below an overlay of its own)",
+                               mine, number);
+        }
+    }
+    return 0;
+}
+
+int disk_check_apart(const struct disk_config *disks, unsigned number, struct err *err)
+{
+    const struct disk_config *c = &disks[number];
+
+    if (c->overlay && same_file(c->path, c->overlay))
+        return err_set(err, "%s: the overlay is the disk's own file (it takes a new one)", c->path);
+    for (unsigned i = 0; i < number; i++) {
+        if (check_pair(c, &disks[i], i, err) != 0)
+            return -1;
+    }
+    return 0;
+}

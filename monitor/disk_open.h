@@ -12,4 +12,8 @@
  */
 int disk_open(struct disk *disk, const struct disk_config *config, struct err *err);
 
+/* Whether disks[number] is to be written where it or one before it is read, or written, too; those
+ * are open. Locks would tell of another virtual machine. -1 with err. */
+int disk_check_apart(const struct disk_config *disks, unsigned number, struct err *err);
+
 #endif

@@ -141,7 +141,8 @@ static int open_disks(struct vm *vm, struct err *err)
     for (unsigned i = 0; i < vm->config->disk_count; i++) {
         struct disk *disk = &vm->opened.disks[i];
 
-        if (disk_open(disk, &vm->config->disks[i], err) != 0)
+        if (disk_check_apart(vm->config->disks, i, err) != 0 ||
+            disk_open(disk, &vm->config->disks[i], err) != 0)
             return err_in(err, "disk %u", i);
         vm->opened.files_grow |= !disk->read_only; /* the limit is for writing at all */
     }

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -113,6 +114,41 @@ Test(disk_open, what_is_no_file_is_refused)
     cr_assert_eq(mkfifo(path, 0600), 0);
     config.path = path;
     assert_refused("neither a file nor a block device");
+}
+
+static void assert_too_near(struct disk_config first, struct disk_config second, const char *why)
+{
+    const struct disk_config both[] = {first, second};
+
+    cr_assert_eq(disk_check_apart(both, 0, &err), 0);
+    cr_assert_eq(disk_check_apart(both, 1, &err), why ? -1 : 0);
+    cr_assert(!why || strstr(err.text, why), "%s", err.text);
+}
+
+Test(disk_open, disks_of_one_machine_share_what_is_read)
+{
+    const struct disk_config raw = {.path = path}, read = {.path = path, .read_only = true};
+    const struct disk_config upon = {.path = path, .overlay = "/no/such"};
+    const struct disk_config below = {.path = "/no/such", .overlay = path};
+    const struct disk_config itself = {.path = path, .overlay = path};
+    char link[sizeof(path) + 5];
+
+    assert_too_near(raw, raw, "disk 0 has this file");
+    assert_too_near(raw, read, "disk 0 has this file");
+    assert_too_near(raw, upon, "disk 0 has this file");
+    assert_too_near(upon, raw, "disk 0 has this file");
+    assert_too_near(below, read, "disk 0 has this file");
+    assert_too_near(read, below, "disk 0 has this file");
+    assert_too_near(below, below, "disk 0 has this file");
+    assert_too_near(read, read, NULL);
+    assert_too_near(read, upon, NULL);
+    assert_too_near(upon, upon, NULL);
+    cr_assert_eq(disk_check_apart(&itself, 0, &err), -1);
+    cr_assert(strstr(err.text, "the overlay is the disk's own file"), "%s", err.text);
+    snprintf(link, sizeof(link), "%s.link", path);
+    cr_assert_eq(symlink(path, link), 0);
+    assert_too_near(raw, (struct disk_config){.path = link}, "disk 0 has this file");
+    unlink(link);
 }
 
 Test(disk_open, one_writes_or_many_read)
