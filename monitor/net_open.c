@@ -177,13 +177,25 @@ int net_open_tap(struct net_opened *net, const char *name, struct err *err)
 
 /* --- what was inherited --- */
 
+/* Its flags are its opener's: changed here, he would find others. */
+static int check_flags(const struct ifreq *r, struct err *err)
+{
+    if (!(r->ifr_flags & IFF_TAP))
+        return err_set(err, "%s: a tun, without Ethernet (a tap has IFF_TAP)", r->ifr_name);
+    if ((r->ifr_flags & TAP_FLAGS) == TAP_FLAGS)
+        return 0;
+    return err_set(err,
+                   "%s: opened without IFF_VNET_HDR or IFF_NO_PI (TUNSETIFF takes IFF_TAP | "
+                   "IFF_NO_PI | IFF_VNET_HDR; with --net tap=%s, samara opens it so)",
+                   r->ifr_name, r->ifr_name);
+}
+
 static int adopt_tap(struct net_opened *net, const struct ifreq *r, struct err *err)
 {
     int flags = fcntl(net->port.fd, F_GETFL), control;
 
-    if ((r->ifr_flags & TAP_FLAGS) != TAP_FLAGS)
-        return err_set(err, "%s: its flags are not IFF_TAP, IFF_NO_PI and IFF_VNET_HDR",
-                       r->ifr_name);
+    if (check_flags(r, err) != 0)
+        return -1;
     if (set_up_tap(net, r->ifr_name, err) != 0)
         return -1;
     if (fcntl(net->port.fd, F_SETFL, flags | O_NONBLOCK) != 0)

@@ -194,9 +194,11 @@ static void other_descriptors_are_refused(void)
     refused("fd=100", "of /dev/net/tun, but without an interface");
     CHECK(unshare(CLONE_NEWNET) == 0);
     CHECK(dup2(make_tap("tap7", IFF_TAP | IFF_NO_PI), AT) == AT);
-    refused("fd=100", "samara: net 0: fd 100: tap7: its flags are not IFF_TAP");
+    refused("fd=100",
+            "samara: net 0: fd 100: tap7: opened without IFF_VNET_HDR or IFF_NO_PI (TUNSETIFF "
+            "takes IFF_TAP | IFF_NO_PI | IFF_VNET_HDR; with --net tap=tap7, samara opens it so)");
     CHECK(dup2(make_tap("tun7", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR), AT) == AT);
-    refused("fd=100", "samara: net 0: fd 100: tun7: its flags are not IFF_TAP");
+    refused("fd=100", "samara: net 0: fd 100: tun7: a tun, without Ethernet (a tap has IFF_TAP)");
 }
 
 /* --- passt by the path of its socket --- */
