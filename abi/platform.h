@@ -127,9 +127,9 @@ enum {
 
 /*
  * Property of a network interface's virtio_mmio node: its addresses, if they are not to be asked
- * for (DHCP, router advertisements): "ip=10.0.0.2/24,gw=10.0.0.1,dns=10.0.0.1", each word any
- * number of times and of either family, in any order; checked by the monitor. A string, shorter
- * than SAMARA_NET_MAX; absent if there are none.
+ * for (DHCP, router advertisements): "ip=10.0.0.2/24,gw=10.0.0.1,dns=10.0.0.1", in any order and
+ * of either family, one ip of IPv4, three of IPv6, a gw of each, three dns; checked by the monitor.
+ * A string, shorter than SAMARA_NET_MAX; absent if there are none.
  */
 #define SAMARA_PROP_NET "samara,net"
 #define SAMARA_NET_MAX  1024

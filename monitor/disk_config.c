@@ -50,9 +50,12 @@ static int take_burst(void *config, const char *value, struct err *err)
     return list_take_burst(&((struct disk_config *)config)->rate, value, err);
 }
 
-static const struct list_word words[] = {
-    {"ro", false, take_ro},    {"id", true, take_id},     {"overlay", true, take_overlay},
-    {"rate", true, take_rate}, {"iops", true, take_iops}, {"burst", true, take_burst}};
+static const struct list_word words[] = {{"ro", LIST_BARE, take_ro},
+                                         {"id", LIST_VALUE, take_id},
+                                         {"overlay", LIST_VALUE, take_overlay},
+                                         {"rate", LIST_VALUE, take_rate},
+                                         {"iops", LIST_VALUE, take_iops},
+                                         {"burst", LIST_VALUE, take_burst}};
 static const struct list_words all_words = {
     words, sizeof(words) / sizeof(words[0]),
     "ro, id=, overlay=, rate=, iops= and burst= (a comma in FILE is written twice)"};

@@ -1,23 +1,19 @@
 /* See net_config.h. */
 #include "monitor/net_config.h"
 
-#include <arpa/inet.h>
 #include <net/if.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "abi/platform.h"
+#include "monitor/net_addresses.h"
 #include "monitor/option_list.h"
 #include "monitor/unix_socket.h"
 
-enum { FD_MOST = 1 << 20, V4_BITS = 32, V6_BITS = 128 };
+enum { FD_MOST = 1 << 20 };
 
 struct parse {
     struct net_interface *out;
-    char addresses[SAMARA_NET_MAX];
-    bool has_v4, has_v6; /* ip= of that family */
-    bool gate_v4, gate_v6;
+    struct net_addresses addresses;
 };
 
 /* --- numbers --- */
@@ -95,80 +91,19 @@ static int take_mac(void *arg, const char *value, struct err *err)
 
 /* --- Internet addresses --- */
 
-/* 4 or 6, or 0 for what is no host's address. */
-static int family_of(const char *text)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-
-    if (inet_pton(AF_INET, text, &v4) == 1)
-        return v4.s_addr != INADDR_ANY && !IN_MULTICAST(ntohl(v4.s_addr)) &&
-                       v4.s_addr != INADDR_BROADCAST
-                   ? 4
-                   : 0;
-    if (inet_pton(AF_INET6, text, &v6) == 1)
-        return !IN6_IS_ADDR_UNSPECIFIED(&v6) && !IN6_IS_ADDR_MULTICAST(&v6) ? 6 : 0;
-    return 0;
-}
-
-static int add_address(struct parse *p, const char *name, const char *value, struct err *err)
-{
-    size_t used = strlen(p->addresses), room = sizeof(p->addresses) - used;
-
-    if ((size_t)snprintf(p->addresses + used, room, "%s%s=%s", used ? "," : "", name, value) >=
-        room)
-        return err_set(err, "ip, gw and dns together are longer than %d characters",
-                       SAMARA_NET_MAX - 1);
-    return 0;
-}
-
 static int take_ip(void *arg, const char *value, struct err *err)
 {
-    const char *slash = strchr(value, '/');
-    char address[INET6_ADDRSTRLEN];
-    struct parse *p = arg;
-    int family;
-
-    if (!slash)
-        return err_set(err, "ip: '%.64s' has no length of the prefix (as in 10.0.0.2/24)", value);
-    snprintf(address, sizeof(address), "%.*s", (int)(slash - value), value);
-    family = (size_t)(slash - value) < sizeof(address) ? family_of(address) : 0;
-    if (family == 0)
-        return err_set(err, "ip: '%.64s' is not a host's address of IPv4 or IPv6", value);
-    if (whole_number(slash + 1, family == 4 ? V4_BITS : V6_BITS) < 1)
-        return err_set(err, "ip: '%.64s': the prefix has a length of 1 to %d", value,
-                       family == 4 ? V4_BITS : V6_BITS);
-    p->has_v4 |= family == 4;
-    p->has_v6 |= family == 6;
-    return add_address(p, "ip", value, err);
+    return net_addresses_take_ip(&((struct parse *)arg)->addresses, value, err);
 }
 
 static int take_gw(void *arg, const char *value, struct err *err)
 {
-    struct parse *p = arg;
-    int family = family_of(value);
-
-    if (family == 0)
-        return err_set(err, "gw: '%.64s' is not a host's address of IPv4 or IPv6", value);
-    p->gate_v4 |= family == 4;
-    p->gate_v6 |= family == 6;
-    return add_address(p, "gw", value, err);
+    return net_addresses_take_gw(&((struct parse *)arg)->addresses, value, err);
 }
 
 static int take_dns(void *arg, const char *value, struct err *err)
 {
-    if (family_of(value) == 0)
-        return err_set(err, "dns: '%.64s' is not a host's address of IPv4 or IPv6", value);
-    return add_address(arg, "dns", value, err);
-}
-
-static int check_gateways(const struct parse *p, struct err *err)
-{
-    if ((p->gate_v4 && !p->has_v4) || (p->gate_v6 && !p->has_v6))
-        return err_set(err,
-                       "gw goes with an ip= of its family (without ip= both are asked for: DHCP, "
-                       "router advertisements)");
-    return 0;
+    return net_addresses_take_dns(&((struct parse *)arg)->addresses, value, err);
 }
 
 /* --- limits --- */
@@ -188,10 +123,12 @@ static int take_burst(void *arg, const char *value, struct err *err)
     return list_take_burst(&((struct parse *)arg)->out->rate, value, err);
 }
 
-static const struct list_word words[] = {{"mac", true, take_mac},     {"mtu", true, take_mtu},
-                                         {"rate", true, take_rate},   {"iops", true, take_iops},
-                                         {"burst", true, take_burst}, {"ip", true, take_ip},
-                                         {"gw", true, take_gw},       {"dns", true, take_dns}};
+static const struct list_word words[] = {
+    {"mac", LIST_VALUE, take_mac},     {"mtu", LIST_VALUE, take_mtu},
+    {"rate", LIST_VALUE, take_rate},   {"iops", LIST_VALUE, take_iops},
+    {"burst", LIST_VALUE, take_burst}, {"ip", LIST_VALUES, take_ip},
+    {"gw", LIST_VALUES, take_gw},      {"dns", LIST_VALUES, take_dns},
+};
 static const struct list_words all_words = {
     words, sizeof(words) / sizeof(words[0]),
     "mac=, mtu=, rate=, iops=, burst=, ip=, gw= and dns= (a comma in a name is written twice)"};
@@ -254,8 +191,8 @@ int net_config_parse(struct net_interface *c, const char *text, struct err *err)
         return err_sys(err, "options");
     *c = (struct net_interface){.fd = -1};
     if (take_backend(c, list_next(&rest), err) != 0 || list_take(rest, &all_words, &p, err) != 0 ||
-        check_gateways(&p, err) != 0 || list_check_rate(&c->rate, err) != 0)
+        net_addresses_check(&p.addresses, c->mtu, err) != 0 || list_check_rate(&c->rate, err) != 0)
         return -1;
-    c->addresses = strdup(p.addresses);
+    c->addresses = strdup(p.addresses.text);
     return c->addresses ? 0 : err_sys(err, "options");
 }

@@ -25,8 +25,8 @@ struct net_interface {
     uint8_t mac[VIRTIO_NET_MAC_BYTES];
     uint16_t mtu; /* 0: the tap's own, or passt's default */
     struct rate_config rate;
-    /* For the guest kernel: "ip=10.0.0.2/24,gw=10.0.0.1,dns=10.0.0.1", each word any number of
-     * times, of either family; checked. "": DHCP and router advertisements. */
+    /* For the guest kernel, as SAMARA_PROP_NET has them; checked. "": DHCP and router
+     * advertisements. */
     const char *addresses;
 };
 

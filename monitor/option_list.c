@@ -31,7 +31,9 @@ char *list_value(char *part)
     return value;
 }
 
-static int take_part(char *part, const struct list_words *words, void *config, struct err *err)
+/* seen: a bit for each word there has been. */
+static int take_part(char *part, const struct list_words *words, uint32_t *seen, void *config,
+                     struct err *err)
 {
     const char *value = list_value(part);
 
@@ -40,8 +42,11 @@ static int take_part(char *part, const struct list_words *words, void *config, s
 
         if (strcmp(word->name, part) != 0)
             continue;
-        if (word->has_value != (value != NULL))
+        if ((word->kind == LIST_BARE) != (value == NULL))
             return err_set(err, "%s %s", part, value ? "takes no value" : "needs a value");
+        if (*seen & 1u << i && word->kind != LIST_VALUES)
+            return err_set(err, "%s is there twice", part);
+        *seen |= 1u << i;
         return word->take(config, value, err);
     }
     return err_set(err, "'%.64s' is none of %s", part, words->all);
@@ -49,8 +54,10 @@ static int take_part(char *part, const struct list_words *words, void *config, s
 
 int list_take(char *rest, const struct list_words *words, void *config, struct err *err)
 {
+    uint32_t seen = 0;
+
     while (rest) {
-        if (take_part(list_next(&rest), words, config, err) != 0)
+        if (take_part(list_next(&rest), words, &seen, config, err) != 0)
             return -1;
     }
     return 0;

@@ -3,15 +3,15 @@
 #ifndef SAMARA_MONITOR_OPTION_LIST_H
 #define SAMARA_MONITOR_OPTION_LIST_H
 
-#include <stdbool.h>
-
 #include "devices/rate.h"
 #include "monitor/err.h"
+
+enum list_kind { LIST_BARE, LIST_VALUE, LIST_VALUES /* may be there more than once */ };
 
 /* One word of a list: take puts it into config, with its value or NULL. -1 with err. */
 struct list_word {
     const char *name;
-    bool has_value;
+    enum list_kind kind;
     int (*take)(void *config, const char *value, struct err *err);
 };
 
@@ -28,7 +28,7 @@ char *list_next(char **at);
 /* Cuts NAME=VALUE into two. The value, or NULL if there is none. */
 char *list_value(char *part);
 
-/* Takes all that is left of a list. */
+/* Takes all that is left of a list; up to 32 words are known. */
 int list_take(char *rest, const struct list_words *words, void *config, struct err *err);
 
 /* The words rate=, iops= and burst=; and, once all are taken, whether they go together. */

@@ -43,6 +43,8 @@ Test(disk, nonsense_is_refused)
         {"a,rw", "'rw' is none of"},
         {"a,ro=1", "ro takes no value"},
         {"a,id", "id needs a value"},
+        {"a,id=b,id=c", "id is there twice"},
+        {"a,ro,ro", "ro is there twice"},
         {"a,overlay=", "overlay: which FILE?"},
         {"a,rate=10", "rate, bytes a second: '10' is not a size"},
         {"a,rate=1", "is not a size from 1K"},

@@ -52,6 +52,9 @@ static void nonsense_is_refused_at_the_door(void)
     refused("tap=t,mtu=67", "samara: --net: mtu: '67' is not a number from 68");
     refused("tap=t,ip=10.0.0.256/24", "samara: --net: ip: '10.0.0.256/24' is not");
     refused("tap=t,ip=10.0.0.1", "samara: --net: ip: '10.0.0.1' has no length");
+    refused("tap=t,ip=10.0.0.0/24", "samara: --net: ip: '10.0.0.0/24' is the network");
+    refused("tap=t,mtu=68", "samara: --net: mtu: DHCP needs 576");
+    refused("tap=t,mtu=1500,mtu=1500", "samara: --net: mtu is there twice");
     refused("tap=t,gw=gateway", "samara: --net: gw: 'gateway' is not");
     refused("tap=t,dns=8.8", "samara: --net: dns: '8.8' is not");
     refused("tap=t,rate=1", "samara: --net: rate");
