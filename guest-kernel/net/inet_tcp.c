@@ -240,7 +240,11 @@ static int connect_to(struct socket *s, const struct socket_address *to)
     if (port == 0)
         return -ECONNREFUSED;
     err = need_conn(t);
-    return err ? err : tcp_conn_connect(t->conn, &ip, port);
+    if (err)
+        return err;
+    err = tcp_conn_connect(t->conn, &ip, port);
+    apply_options(t); /* now that it is known where to */
+    return err;
 }
 
 static void drop_conn(struct tcp_socket *t)

@@ -44,7 +44,9 @@ void tcp_options_apply(const struct tcp_options *o, struct tcp_pcb *pcb)
 {
     const int *set = o->numbers;
 
-    if (o->nodelay)
+    /* Within the machine a packet is cheaper than waiting for the other side's acknowledgement,
+     * which comes late if it has nothing to send. Linux acknowledges at once there. */
+    if (o->nodelay || inet_is_ours(&pcb->remote_ip))
         tcp_nagle_disable(pcb);
     else
         tcp_nagle_enable(pcb);

@@ -27,6 +27,7 @@ struct tcp_options {
     int numbers[TCP_NUMBERS]; /* 0: as at first */
 };
 
+/* Again, once it is known whom it is connected to. */
 void tcp_options_apply(const struct tcp_options *o, struct tcp_pcb *pcb);
 
 /* As socket_ops have them. pcb: of an open connection; NULL: there is none. */

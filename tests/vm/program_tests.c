@@ -155,6 +155,17 @@ VARIANTS(div0, all)
 VARIANTS(illegal, all)
 VARIANTS(stack_overflow, all)
 
+static void small_writes_within_the_machine_are_not_held(void)
+{
+    struct job job = {.argv = {samara(), "run", program("inet_sockets"), "small"}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, "1 2 3 4 1 2 3 4 \n1 2 3 4 1 2 3 4 \n");
+    outcome_free(&o);
+}
+
 static void stdin_is_read_by_edges(void)
 {
     static char input[3000000];
@@ -185,6 +196,8 @@ const struct vm_test program_tests[] = {
     {"program/socketpair_does_as_on_the_host", socketpair_does_as_on_the_host},
     {"program/unix_sockets_does_as_on_the_host", unix_sockets_does_as_on_the_host},
     {"program/inet_sockets_does_as_on_the_host", inet_sockets_does_as_on_the_host},
+    {"program/small_writes_within_the_machine_are_not_held",
+     small_writes_within_the_machine_are_not_held},
     {"program/socket_options_does_as_on_the_host", socket_options_does_as_on_the_host},
     {"program/timerfd_does_as_on_the_host", timerfd_does_as_on_the_host},
     {"program/clock_does_as_on_the_host", clock_does_as_on_the_host},
