@@ -60,8 +60,8 @@ struct file_ops {
     u64 (*timeout)(const struct file *f, bool write);
     /* The last reference is gone. */
     void (*release)(struct file *f);
-    /* For types whose writes are messages: readv or writev of the program's list, as one. An empty
-     * write is a message, too: the length may be 0. NULL: one segment after the other. */
+    /* Sockets: readv or writev of the program's list, as one. Where a write is a message an empty
+     * one is, too: the length may be 0. NULL: one segment after the other. */
     long (*vector)(struct file *f, u64 iov, u64 count, bool write);
     /* A stream: a short writev is one write, so that others' data does not come between. */
     bool gathers;

@@ -52,6 +52,10 @@ void target_drop(struct target *t);
 struct inode *target_inode(const struct target *t);
 void target_attr(const struct target *t, struct file_attr *out);
 
+/* One of readv's or writev's, and of those of sockets: whether its length and place are possible. 0
+ * or -errno. */
+int sys_check_segment(const struct linux_iovec *part);
+
 /* Time arguments. 0 or -errno; EINVAL if not normalized or negative. */
 int timespec_to_ns(const struct linux_timespec *ts, u64 *ns);
 /* The same for a file's time, which may be before 1970; what is centuries away is cut. */

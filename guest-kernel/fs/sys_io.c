@@ -80,18 +80,25 @@ long sys_pwrite64(const u64 a[6])
 
 /* --- vectors --- */
 
-/* Lengths must be positive as signed numbers, and every segment where a program's may be: as on
- * Linux that is looked at before anything is moved. The total is capped. */
-static int check_segments(struct linux_iovec *iov, u64 count)
+int sys_check_segment(const struct linux_iovec *part)
 {
     const u64 end = (1ull << 47) - 4096;
+
+    if ((i64)part->len < 0)
+        return -EINVAL;
+    return part->len > end || part->base > end - part->len ? -EFAULT : 0;
+}
+
+/* As on Linux all are looked at before anything is moved. The total is capped. */
+static int check_segments(struct linux_iovec *iov, u64 count)
+{
     u64 room = FS_IO_MAX;
 
     for (u64 i = 0; i < count; i++) {
-        if ((i64)iov[i].len < 0)
-            return -EINVAL;
-        if (iov[i].len > end || iov[i].base > end - iov[i].len)
-            return -EFAULT;
+        int err = sys_check_segment(&iov[i]);
+
+        if (err)
+            return err;
         iov[i].len = MIN(iov[i].len, room);
         room -= iov[i].len;
     }

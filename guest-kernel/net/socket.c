@@ -81,7 +81,7 @@ static const struct file_ops stream_file_ops = {
     .attr = socket_attr,
     .timeout = socket_timeout,
     .release = socket_release,
-    .gathers = true,
+    .vector = socket_vector,
 };
 
 static const struct file_ops message_file_ops = {

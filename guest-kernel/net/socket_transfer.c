@@ -1,7 +1,8 @@
 /*
  * send and receive, with one buffer and with several. A stream's bytes go straight from and to the
  * program's memory, piece by piece; a message is put together in a buffer of the kernel's first,
- * since it goes as a whole or not at all.
+ * since it goes as a whole or not at all. So does a stream's short list: one packet for others,
+ * and nothing moved if one of its buffers is none.
  */
 #include "guest-kernel/arch/clock.h"
 #include "guest-kernel/fs/sys.h"
@@ -9,7 +10,8 @@
 #include "guest-kernel/net/socket.h"
 #include "guest-kernel/task/signal.h"
 
-#define PIECE (1u << 20)
+#define PIECE       (1u << 20)
+#define GATHER_MOST 4096u
 
 enum {
     MSG_KNOWN = MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_EOR | MSG_WAITALL | MSG_NOSIGNAL |
@@ -75,7 +77,7 @@ static int take_part(const struct buffers *b, u64 number, struct linux_iovec *ou
         *out = *b->one;
     else if (copy_from_user(out, b->list + number * sizeof(*out), sizeof(*out)) != 0)
         return -EFAULT;
-    return out->len > INT64_MAX ? -EINVAL : 0;
+    return sys_check_segment(out);
 }
 
 static bool may_wait(const struct transfer *t)
@@ -91,62 +93,7 @@ static long operate(struct transfer *t, void *at, size_t len)
                    : s->ops->receive(s, at, len, &t->message);
 }
 
-/* --- streams --- */
-
-static long move_once(struct transfer *t, u64 at, size_t len)
-{
-    if (user_prepare(at, len, !t->send) != 0)
-        return -EFAULT;
-    t->message.skip = t->done;
-    return operate(t, user_pointer(at), len);
-}
-
-static long move_piece(struct transfer *t, u64 at, size_t len)
-{
-    bool wait = may_wait(t) && (t->all || t->done == 0);
-    long n;
-
-    do {
-        n = move_once(t, at, len);
-        if (n != -EAGAIN || !wait)
-            return n;
-        n = socket_wait(t->socket, t->deadline);
-    } while (n == 0);
-    return n;
-}
-
-/* Sends all; receives what there is, or with MSG_WAITALL until the end of the stream. 1 when the
- * range is done and the transfer may go on, else 0 or why not. */
-static long move(struct transfer *t, u64 at, size_t len)
-{
-    while (len > 0) {
-        long n = move_piece(t, at, MIN(len, (size_t)PIECE));
-
-        if (n <= 0)
-            return n;
-        t->done += (size_t)n;
-        at += (u64)n;
-        len -= (size_t)n;
-        if (len > 0 && !t->all)
-            return 0;
-    }
-    return 1;
-}
-
-static long move_stream(struct transfer *t, const struct buffers *b)
-{
-    struct linux_iovec part;
-    long n = 1;
-
-    for (u64 i = 0; i < b->count && n > 0; i++) {
-        n = take_part(b, i, &part);
-        if (n == 0)
-            n = move(t, part.base, MIN(part.len, FS_IO_MAX - t->done));
-    }
-    return t->done > 0 ? (long)t->done : n < 0 ? n : 0;
-}
-
-/* --- messages --- */
+/* --- lists --- */
 
 static int total_length(const struct buffers *b, size_t *total)
 {
@@ -196,6 +143,108 @@ static long operate_waiting(struct transfer *t, void *at, size_t len)
             return err;
     }
 }
+
+/* --- streams --- */
+
+static long move_once(struct transfer *t, u64 at, size_t len)
+{
+    if (user_prepare(at, len, !t->send) != 0)
+        return -EFAULT;
+    t->message.skip = t->done;
+    return operate(t, user_pointer(at), len);
+}
+
+static long move_piece(struct transfer *t, u64 at, size_t len)
+{
+    bool wait = may_wait(t) && (t->all || t->done == 0);
+    long n;
+
+    do {
+        n = move_once(t, at, len);
+        if (n != -EAGAIN || !wait)
+            return n;
+        n = socket_wait(t->socket, t->deadline);
+    } while (n == 0);
+    return n;
+}
+
+/* Sends all; receives what there is, or with MSG_WAITALL until the end of the stream. 1 when the
+ * range is done and the transfer may go on, else 0 or why not. */
+static long move(struct transfer *t, u64 at, size_t len)
+{
+    while (len > 0) {
+        long n = move_piece(t, at, MIN(len, (size_t)PIECE));
+
+        if (n <= 0)
+            return n;
+        t->done += (size_t)n;
+        at += (u64)n;
+        len -= (size_t)n;
+        if (len > 0 && !t->all)
+            return 0;
+    }
+    return 1;
+}
+
+static long send_gathered(struct transfer *t, const struct buffers *b, u8 *ours, size_t len)
+{
+    long n = copy_parts(b, ours, len, true);
+
+    while (n >= 0 && t->done < len) {
+        n = operate_waiting(t, ours + t->done, len - t->done);
+        if (n > 0)
+            t->done += (size_t)n;
+    }
+    return t->done > 0 ? (long)t->done : n;
+}
+
+/* Seen first, and gone from the stream only when the program has it. */
+static long receive_scattered(struct transfer *t, const struct buffers *b, u8 *ours, size_t len)
+{
+    const bool peek = t->message.peek;
+    long n;
+
+    t->message.peek = true;
+    n = operate_waiting(t, ours, len);
+    t->message.peek = peek;
+    if (n <= 0)
+        return n;
+    if (copy_parts(b, ours, (size_t)n, false) != 0)
+        return -EFAULT;
+    return peek ? n : operate(t, ours, (size_t)n);
+}
+
+static long move_parts(struct transfer *t, const struct buffers *b)
+{
+    struct linux_iovec part;
+    long n = 1;
+
+    for (u64 i = 0; i < b->count && n > 0; i++) {
+        n = take_part(b, i, &part);
+        if (n == 0)
+            n = move(t, part.base, MIN(part.len, FS_IO_MAX - t->done));
+    }
+    return t->done > 0 ? (long)t->done : n < 0 ? n : 0;
+}
+
+static long move_stream(struct transfer *t, const struct buffers *b)
+{
+    size_t len;
+    u8 *ours = NULL;
+    long n = b->one ? 0 : total_length(b, &len);
+
+    if (n < 0)
+        return n;
+    if (!b->one && b->count > 1 && len > 0 && len <= GATHER_MOST && (t->send || !t->all))
+        ours = kmalloc(len);
+    if (!ours) /* or no memory is left for it: rather torn than lost */
+        return move_parts(t, b);
+    n = t->send ? send_gathered(t, b, ours, len) : receive_scattered(t, b, ours, len);
+    kfree(ours);
+    return n;
+}
+
+/* --- messages --- */
 
 static long move_whole(struct transfer *t, const struct buffers *b, u8 *ours, size_t len)
 {

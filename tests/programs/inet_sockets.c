@@ -408,6 +408,42 @@ static void bad_addresses(int family)
     close(fd[1]);
 }
 
+/* A list with a bad buffer moves nothing, unless the bytes there are do not get so far. */
+static void bad_lists(int family)
+{
+    char buf[16] = "abc", *volatile nowhere = (char *)8;
+    struct iovec parts[2] = {{buf, 3}, {nowhere, 8}}, first[2] = {{nowhere, 3}, {buf, 8}};
+    struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
+    int fd[2];
+
+    join(family, fd);
+    say("sendmsg", sendmsg(fd[0], &m, 0));
+    say("writev", writev(fd[0], parts, 2));
+    say("writev", writev(fd[0], first, 2));
+    say("nothing", recv(fd[1], buf, sizeof(buf), MSG_DONTWAIT));
+    send(fd[0], "whole", 5, 0);
+    await(fd[1], POLLIN);
+    say("readv", readv(fd[1], parts, 2));
+    say("readv", readv(fd[1], first, 2));
+    say("recvmsg", recvmsg(fd[1], &m, 0));
+    say("peek", recvmsg(fd[1], &m, MSG_PEEK));
+    say("whole", recv(fd[1], buf, sizeof(buf), MSG_DONTWAIT));
+    send(fd[0], "abc", 3, 0);
+    await(fd[1], POLLIN);
+    say("readv", readv(fd[1], parts, 2));
+    send(fd[0], "abc", 3, 0);
+    await(fd[1], POLLIN);
+    say("recvmsg", recvmsg(fd[1], &m, 0));
+    parts[1].iov_base = (char *)-8l;
+    send(fd[0], "abc", 3, 0);
+    await(fd[1], POLLIN);
+    say("readv", readv(fd[1], parts, 2));
+    say("recvmsg", recvmsg(fd[1], &m, 0));
+    say("whole", recv(fd[1], buf, sizeof(buf), MSG_DONTWAIT));
+    close(fd[0]);
+    close(fd[1]);
+}
+
 /* SO_RCVTIMEO and SO_SNDTIMEO bound every call that waits. */
 static void timeouts(int family)
 {
@@ -780,6 +816,7 @@ int main(int argc, char **argv)
         bulk(families[i]);
         pressure(families[i]);
         bad_addresses(families[i]);
+        bad_lists(families[i]);
         timeouts(families[i]);
         udp(families[i]);
         refused_datagrams(families[i]);

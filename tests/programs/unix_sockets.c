@@ -428,6 +428,30 @@ static void shut_listener(int type, int how)
     close(fd);
 }
 
+/* A stream's short list is moved as a whole, or not at all. */
+static void stream_vectors(void)
+{
+    char buf[16] = "abc";
+    struct iovec bad[2] = {{buf, 3}, {(void *)8, 8}}, in[2] = {{buf, 3}, {buf + 8, 8}};
+    struct msghdr m = {.msg_iov = bad, .msg_iovlen = 2};
+    int pair[2];
+
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    say("sendmsg", sendmsg(pair[0], &m, 0));
+    say("writev", writev(pair[0], bad, 2));
+    say("nothing", recv(pair[1], buf, sizeof(buf), MSG_DONTWAIT));
+    send(pair[0], "whole", 5, 0);
+    say("readv", readv(pair[1], bad, 2));
+    say("recvmsg", recvmsg(pair[1], &m, 0));
+    say("readv", readv(pair[1], in, 2));
+    printf("%.3s %.2s\n", buf, buf + 8);
+    send(pair[0], "abc", 3, 0);
+    say("so far", readv(pair[1], bad, 2));
+    close(pair[0]);
+    say("end", readv(pair[1], in, 2));
+    close(pair[1]);
+}
+
 /* readv and writev move one message; so does a write of nothing. */
 static void vectors(int type)
 {
@@ -511,6 +535,7 @@ int main(void)
     timeouts(SOCK_DGRAM);
     vectors(SOCK_DGRAM);
     vectors(SOCK_SEQPACKET);
+    stream_vectors();
     shut_listener(SOCK_STREAM, SHUT_RD);
     shut_listener(SOCK_STREAM, SHUT_RDWR);
     shut_listener(SOCK_SEQPACKET, SHUT_RD);
