@@ -232,9 +232,16 @@ struct incoming {
     unsigned buffers;
 };
 
+static bool is_tagged(const struct incoming *in)
+{
+    return (in->data[12] == 0x81 && in->data[13] == 0) ||
+           (in->data[12] == 0x88 && in->data[13] == 0xa8);
+}
+
 static bool exceeds_mtu(const struct incoming *in)
 {
-    return has(HAS_MTU) && in->header.gso_type == 0 && in->len > 1500 + 18;
+    return has(HAS_MTU) && in->header.gso_type == 0 && in->len > 1514 &&
+           (in->len > 1518 || !is_tagged(in));
 }
 
 static enum verdict parse(struct incoming *in)
@@ -513,6 +520,8 @@ static uint32_t frame_length(const struct record *record)
 {
     if (record->shape & 2)
         return 65535 + 18 - 4 + record->len % 8;
+    if (record->shape & 16) /* at the MTU's edge, with a tag or without */
+        return 1514 - 4 + record->len % 16;
     return record->shape & 4 ? record->len % 65000 : record->len % 2000;
 }
 
@@ -570,6 +579,8 @@ static void peer_sends_frame(const struct record *record)
 
     memcpy(scratch, has(IS_TAP) ? (const void *)&header : &length, before);
     fill(scratch + before, record->seed, len);
+    if (record->seed % 4 == 0 && len > 18) /* the tag of a VLAN */
+        memcpy(scratch + before + 12, (const uint8_t[]){0x81, 0}, 2);
     if (has(IS_TAP) || !(record->shape & 8)) {
         peer_says(scratch, before + len);
         return;
