@@ -34,8 +34,8 @@ if(NOT samara_sanitizers)
 endif()
 
 # --- musl ---
-# Debian's gcc with musl's specs. Those take /usr/include away, so the kernel's own headers and libfdt,
-# which do not care about the C library, come back through a folder of links.
+# Debian's gcc with musl's specs. Those take /usr/include away, so the kernel's own headers, libfdt and
+# xxhash (a header alone), which do not care about the C library, come back through a folder of links.
 # _FORTIFY_SOURCE does nothing with musl's headers and is not set.
 if(NOT SAMARA_FUZZ)
     find_file(SAMARA_MUSL_SPECS musl-gcc.specs
@@ -45,7 +45,7 @@ if(NOT SAMARA_FUZZ)
     file(MAKE_DIRECTORY ${musl_include})
     foreach(link linux:/usr/include/linux asm-generic:/usr/include/asm-generic
             asm:/usr/include/x86_64-linux-gnu/asm fdt.h:/usr/include/fdt.h
-            libfdt.h:/usr/include/libfdt.h libfdt_env.h:/usr/include/libfdt_env.h)
+            libfdt.h:/usr/include/libfdt.h libfdt_env.h:/usr/include/libfdt_env.h xxhash.h:/usr/include/xxhash.h)
         string(REPLACE ":" ";" link ${link})
         list(GET link 0 name)
         list(GET link 1 target)

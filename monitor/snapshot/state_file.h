@@ -25,13 +25,15 @@ enum {
     SNAPSHOT_RECORDS_MOST = 256,
     SNAPSHOT_STATE_MOST = 64 << 20, /* bytes of the file */
 };
+#define SNAPSHOT_MEMORY_MOST (UINT64_C(1) << 40) /* bytes of RAM */
 
 enum {
     SNAPSHOT_DIFF = 1 << 0,       /* memory holds only what has changed since the parent */
     SNAPSHOT_SINGLE_USE = 1 << 1, /* a second restore is refused */
+    SNAPSHOT_FLAGS = SNAPSHOT_DIFF | SNAPSHOT_SINGLE_USE,
 };
 
-/* Fields are only ever added at the end: header_size says how many there are. */
+/* Fields are only ever added at the end, in every version: header_size says how many there are. */
 struct snapshot_header {
     char magic[8];
     uint32_t version;     /* of everything behind this header */
@@ -39,11 +41,11 @@ struct snapshot_header {
     uint64_t file_size;
     uint32_t records;
     uint32_t flags;              /* SNAPSHOT_* */
-    uint8_t id[SNAPSHOT_ID];     /* random */
-    uint8_t parent[SNAPSHOT_ID]; /* zero: none */
+    uint8_t id[SNAPSHOT_ID];     /* random, not zero */
+    uint8_t parent[SNAPSHOT_ID]; /* zero: none; a diff has one */
     uint64_t memory;             /* bytes of guest RAM, a multiple of 4096 */
     uint64_t created_ns;         /* CLOCK_REALTIME */
-    uint64_t checksum;           /* XXH3-64 of the header with this field zero */
+    uint64_t checksum;           /* XXH3-64 of all header_size bytes, with this field zero */
 };
 _Static_assert(sizeof(struct snapshot_header) == 88, "saved layout");
 
@@ -51,8 +53,7 @@ struct snapshot_record_header {
     uint32_t kind;
     uint32_t version;
     uint64_t size;     /* bytes of the payload, without padding */
-    uint64_t checksum; /* XXH3-64 of the two fields before... see state_file.c: kind to size, then
-                          payload */
+    uint64_t checksum; /* XXH3-64 of the fields before it and the payload */
 };
 _Static_assert(sizeof(struct snapshot_record_header) == 24, "saved layout");
 
@@ -60,6 +61,7 @@ _Static_assert(sizeof(struct snapshot_record_header) == 24, "saved layout");
 
 struct snapshot_record {
     uint32_t kind, version;
+    size_t at; /* of its header in the file, for errors */
     size_t size;
     const uint8_t *payload; /* 8-aligned, within the bytes that were parsed */
 };
@@ -71,12 +73,14 @@ struct snapshot_state {
 };
 
 /* The first bytes of any version's file; -1 with err if it is none, is damaged, or (naming both
- * versions) is of another one. *header is filled in for another version, too, as far as it goes. */
+ * versions) is of another one. *header is filled in for another version, too, as far as it goes.
+ * Errors here and below begin with "state: ". */
 int snapshot_header_parse(const uint8_t *bytes, size_t size, struct snapshot_header *header,
                           struct err *err);
 
 /* The whole file; bytes are 8-aligned and have to outlive state. -1 with err, which says where (the
- * offset in the file) and what. */
+ * offset in the file) and what. What parses is exactly what the builder makes of the same header
+ * and records. */
 int snapshot_state_parse(const uint8_t *bytes, size_t size, struct snapshot_state *state,
                          struct err *err);
 
