@@ -1,7 +1,8 @@
 /*
  * A snapshot on its way to a directory: written under a temporary name beside the final one, synced
  * and renamed. Runs in the `samara snapshot` command, with the caller's rights; what it is given
- * comes from a monitor that may be broken, and is checked.
+ * comes from a monitor that may be broken, and is checked: what readers would refuse is not
+ * written. The caller ignores SIGXFSZ, so that a limit is an error like a full disk.
  *
  *     open ── pages, zeroes, records ──┬── commit: OUT exists, whole
  *                                      └── abort:  nothing is left
@@ -12,7 +13,9 @@
 #include "monitor/snapshot/state_file.h"
 
 struct snapshot_writer {
-    char path[4096], temporary[4096 + 16];
+    char path[4096];         /* OUT */
+    size_t name;             /* where its last component begins */
+    char temporary[256];     /* beside it; "" while there is none */
     int parent, dir, memory; /* descriptors */
     uint64_t ram;            /* bytes */
     uint8_t *present;        /* bits: the page is in `memory` and not zero */
@@ -28,7 +31,8 @@ struct snapshot_writer {
     }
 
 /* `out` must not exist. header: flags, id, parent and created_ns are the caller's; memory is the
- * bytes of RAM. -1 with err: nothing was made. */
+ * bytes of RAM. Pages that are never given are zero; in a diff, its parent's. -1 with err: nothing
+ * was made. */
 int snapshot_writer_open(struct snapshot_writer *w, const char *out,
                          const struct snapshot_header *header, struct err *err);
 
@@ -42,7 +46,8 @@ int snapshot_writer_record(struct snapshot_writer *w, uint32_t kind, uint32_t ve
                            const void *payload, size_t size, struct err *err);
 
 /* Writes state and manifest.json, syncs all of it if `sync`, and gives it its name, which fails if
- * somebody else has taken that meanwhile. -1 with err: abort is to follow. */
+ * somebody else has taken that meanwhile. -1 with err: there is no OUT of ours, and abort is to
+ * follow. */
 int snapshot_writer_commit(struct snapshot_writer *w, bool sync, struct err *err);
 
 /* Removes what there is; after a commit: only closes. */

@@ -1,0 +1,410 @@
+/* See snapshot_writer.h. All names are relative to descriptors, so that nobody who renames a
+ * directory above leads us astray. */
+#include "monitor/snapshot/snapshot_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "monitor/fd_close.h"
+#include "monitor/snapshot/extents.h"
+#include "monitor/snapshot/memory_digest.h"
+#include "monitor/snapshot/records_check.h"
+
+enum { PAGE = 4096, TRIES = 16, NAME_KEPT = 200 /* of NAME in the temporary one */ };
+
+static const char *const files[] = {"memory", "state", "manifest.json"};
+enum { FILES = sizeof(files) / sizeof(files[0]) };
+
+static const char *name_of(const struct snapshot_writer *w)
+{
+    return w->path + w->name;
+}
+
+/* --- opening --- */
+
+/* The last component of the path begins at w->name; a slash behind it is dropped. */
+static int take_path(struct snapshot_writer *w, const char *out, struct err *err)
+{
+    size_t len = strlen(out);
+    const char *slash;
+
+    while (len > 1 && out[len - 1] == '/')
+        len--;
+    if (len >= sizeof(w->path))
+        return err_set(err, "%.64s...: %s", out, strerror(ENAMETOOLONG));
+    memcpy(w->path, out, len);
+    w->path[len] = '\0';
+    slash = strrchr(w->path, '/');
+    w->name = slash ? (size_t)(slash + 1 - w->path) : 0;
+    if (!*name_of(w) || strcmp(name_of(w), ".") == 0 || strcmp(name_of(w), "..") == 0)
+        return err_set(err, "'%s' is no name for a snapshot", out);
+    return 0;
+}
+
+static int open_parent(struct snapshot_writer *w, struct err *err)
+{
+    char parent[sizeof(w->path)];
+    struct stat st;
+
+    snprintf(parent, sizeof(parent), "%.*s", (int)w->name, w->path);
+    w->parent = open(w->name > 0 ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (w->parent < 0)
+        return err_sys(err, "%s: its directory", w->path);
+    if (fstatat(w->parent, name_of(w), &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return err_set(err, "%s: it exists already (a snapshot is never modified)", w->path);
+    return errno == ENOENT ? 0 : err_sys(err, "%s", w->path);
+}
+
+/* .NAME.XXXXXX; "" if it cannot be made. */
+static int make_directory(struct snapshot_writer *w, struct err *err)
+{
+    static const char letters[] = "0123456789abcdefghijklmnopqrstuv";
+    uint8_t random[6];
+
+    for (unsigned i = 0; i < TRIES; i++) {
+        if (getrandom(random, sizeof(random), 0) != sizeof(random))
+            return err_sys(err, "getrandom");
+        snprintf(w->temporary, sizeof(w->temporary), ".%.*s.%c%c%c%c%c%c", NAME_KEPT, name_of(w),
+                 letters[random[0] % 32], letters[random[1] % 32], letters[random[2] % 32],
+                 letters[random[3] % 32], letters[random[4] % 32], letters[random[5] % 32]);
+        if (mkdirat(w->parent, w->temporary, 0700) == 0)
+            return 0;
+        if (errno != EEXIST)
+            break;
+    }
+    w->temporary[0] = '\0';
+    return err_sys(err, "%s: make a directory", w->path);
+}
+
+static int make_file(const struct snapshot_writer *w, const char *file, struct err *err)
+{
+    int fd = openat(w->dir, file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    return fd >= 0 ? fd : err_sys(err, "%s/%s", w->path, file);
+}
+
+/* A header that no reader would take is refused now rather than when all is written. */
+static int check_header(const struct snapshot_header *header, struct err *err)
+{
+    struct snapshot_builder b = {0};
+    struct snapshot_header parsed;
+    int result = snapshot_finish(&b, header, err);
+
+    if (result == 0)
+        result = snapshot_header_parse(b.bytes, b.size, &parsed, err);
+    snapshot_builder_free(&b);
+    return result;
+}
+
+static int make_bits(struct snapshot_writer *w, struct err *err)
+{
+    size_t bytes = (size_t)((w->ram / PAGE + 7) / 8);
+
+    w->present = calloc(bytes, 1);
+    w->known = calloc(bytes, 1);
+    return w->present && w->known ? 0 : err_set(err, "%s: no memory", w->path);
+}
+
+static int open_all(struct snapshot_writer *w, const char *out, struct err *err)
+{
+    if (check_header(&w->header, err) != 0 || take_path(w, out, err) != 0 ||
+        make_bits(w, err) != 0 || open_parent(w, err) != 0 || make_directory(w, err) != 0)
+        return -1;
+    w->dir = openat(w->parent, w->temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (w->dir < 0)
+        return err_sys(err, "%s", w->path);
+    w->memory = make_file(w, "memory", err);
+    if (w->memory < 0)
+        return -1;
+    return ftruncate(w->memory, (off_t)w->ram) == 0
+               ? 0
+               : err_sys(err, "%s/memory: %llu bytes", w->path, (unsigned long long)w->ram);
+}
+
+int snapshot_writer_open(struct snapshot_writer *w, const char *out,
+                         const struct snapshot_header *header, struct err *err)
+{
+    *w = (struct snapshot_writer)SNAPSHOT_WRITER_CLOSED;
+    w->header = *header;
+    w->ram = header->memory;
+    w->diff = header->flags & SNAPSHOT_DIFF;
+    if (open_all(w, out, err) == 0)
+        return 0;
+    snapshot_writer_abort(w);
+    return -1;
+}
+
+/* --- files --- */
+
+static int write_all(int fd, const void *bytes, size_t size, uint64_t at)
+{
+    const uint8_t *from = bytes;
+
+    while (size > 0) {
+        ssize_t n = pwrite(fd, from, size, (off_t)at);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0)
+            errno = EIO;
+        if (n <= 0)
+            return -1;
+        from += n;
+        at += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+static int sync_fd(const struct snapshot_writer *w, int fd, const char *file, struct err *err)
+{
+    return fsync(fd) == 0 ? 0 : err_sys(err, "%s/%s: sync", w->path, file);
+}
+
+static int write_file(const struct snapshot_writer *w, const char *file, const void *bytes,
+                      size_t size, bool sync, struct err *err)
+{
+    int fd = make_file(w, file, err), result;
+
+    if (fd < 0)
+        return -1;
+    result = write_all(fd, bytes, size, 0);
+    if (result != 0)
+        err_sys(err, "%s/%s: write", w->path, file);
+    else if (sync)
+        result = sync_fd(w, fd, file, err);
+    if (close(fd) != 0 && result == 0) /* where a network's file system tells a full disk */
+        result = err_sys(err, "%s/%s: close", w->path, file);
+    return result;
+}
+
+/* --- memory --- */
+
+static bool page_is_zero(const uint8_t *page)
+{
+    for (size_t i = 0; i < PAGE; i += 64) {
+        uint64_t w[8];
+
+        memcpy(w, page + i, sizeof(w));
+        if ((w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7]) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool is_present(const struct snapshot_writer *w, uint64_t page)
+{
+    return w->present[page / 8] >> (page % 8) & 1;
+}
+
+static void set_pages(struct snapshot_writer *w, uint64_t at, uint64_t size, bool present)
+{
+    for (uint64_t page = at / PAGE; page < (at + size) / PAGE; page++) {
+        uint8_t mask = (uint8_t)(1u << (page % 8));
+
+        w->known[page / 8] |= mask;
+        if (present)
+            w->present[page / 8] |= mask;
+        else
+            w->present[page / 8] &= (uint8_t)~mask;
+    }
+}
+
+static int put_data(struct snapshot_writer *w, uint64_t at, const uint8_t *bytes, uint64_t size,
+                    struct err *err)
+{
+    if (write_all(w->memory, bytes, (size_t)size, at) != 0)
+        return err_sys(err, "%s/memory: write", w->path);
+    set_pages(w, at, size, true);
+    return 0;
+}
+
+/* One page that is in the file: not every file system can make holes. */
+static int clear_page(struct snapshot_writer *w, uint64_t at, struct err *err)
+{
+    static const uint8_t zeroes[PAGE];
+
+    if (fallocate(w->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, PAGE) == 0)
+        return 0;
+    if (errno != EOPNOTSUPP && errno != ENOSYS)
+        return err_sys(err, "%s/memory: make a hole", w->path);
+    return write_all(w->memory, zeroes, sizeof(zeroes), at) == 0
+               ? 0
+               : err_sys(err, "%s/memory: write", w->path);
+}
+
+static int put_zeroes(struct snapshot_writer *w, uint64_t at, uint64_t size, struct err *err)
+{
+    for (uint64_t done = 0; done < size; done += PAGE) {
+        if (is_present(w, (at + done) / PAGE) && clear_page(w, at + done, err) != 0)
+            return -1;
+    }
+    set_pages(w, at, size, false);
+    return 0;
+}
+
+int snapshot_writer_pages(struct snapshot_writer *w, uint64_t offset, const void *bytes,
+                          uint64_t size, struct err *err)
+{
+    const uint8_t *from = bytes;
+    uint64_t len;
+
+    if (offset % PAGE != 0 || size % PAGE != 0 || offset > w->ram || size > w->ram - offset)
+        return err_set(err, "%s/memory: %#llx bytes at %#llx are no pages of it", w->path,
+                       (unsigned long long)size, (unsigned long long)offset);
+    for (uint64_t done = 0; done < size; done += len) {
+        bool zero = page_is_zero(from + done);
+
+        len = PAGE;
+        while (done + len < size && page_is_zero(from + done + len) == zero)
+            len += PAGE;
+        if (zero ? put_zeroes(w, offset + done, len, err) != 0
+                 : put_data(w, offset + done, from + done, len, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- records --- */
+
+int snapshot_writer_record(struct snapshot_writer *w, uint32_t kind, uint32_t version,
+                           const void *payload, size_t size, struct err *err)
+{
+    if (kind == RECORD_MEMORY || kind == RECORD_DIGESTS)
+        return err_set(err, "%s: record of kind %u is for nobody else to write", w->path, kind);
+    return snapshot_put(&w->state, kind, version, payload, size, err) == 0
+               ? 0
+               : err_in(err, "%s", w->path);
+}
+
+/* Memory in more pieces than a reader takes has small gaps of zeroes filled with data, which takes
+ * nothing but a digest's time; a diff's gaps may be its parent's. */
+static int put_extents(struct snapshot_writer *w, struct saved_extent *extents, size_t *count,
+                       struct err *err)
+{
+    const struct page_bits bits = {
+        .present = w->present, .known = w->diff ? w->known : NULL, .pages = w->ram / PAGE};
+    uint64_t absorb = 0;
+
+    *count = extents_from_bits(&bits, absorb, extents, SNAPSHOT_EXTENTS_MOST);
+    while (*count > SNAPSHOT_EXTENTS_MOST && absorb < bits.pages) {
+        absorb = 2 * absorb + 1;
+        *count = extents_from_bits(&bits, absorb, extents, SNAPSHOT_EXTENTS_MOST);
+    }
+    if (*count > SNAPSHOT_EXTENTS_MOST)
+        return err_set(err, "its changes are in %zu pieces, more than %d (without --diff it works)",
+                       *count, SNAPSHOT_EXTENTS_MOST);
+    return snapshot_put(&w->state, RECORD_MEMORY, 1, extents, *count * sizeof(*extents), err);
+}
+
+static int put_digests(struct snapshot_writer *w, const struct saved_extent *extents, size_t count,
+                       struct err *err)
+{
+    const size_t room = sizeof(struct saved_digests) + (w->ram / SNAPSHOT_CHUNK + 1) * DIGEST_SIZE;
+    struct saved_digests head = {.chunk = SNAPSHOT_CHUNK};
+    uint8_t *record = malloc(room), *to;
+    uint64_t chunk = 0;
+    size_t extent = 0;
+    int result = 0;
+
+    if (record == NULL)
+        return err_set(err, "no memory");
+    to = record + sizeof(head);
+    while (result == 0 && snapshot_next_chunk(extents, count, head.chunk, &extent, &chunk)) {
+        result = memory_digest(w->memory, extents, count, head.chunk, extent, chunk++, to, err);
+        to += DIGEST_SIZE;
+        head.count++;
+    }
+    memcpy(record, &head, sizeof(head));
+    if (result == 0)
+        result = snapshot_put(&w->state, RECORD_DIGESTS, 1, record, (size_t)(to - record), err);
+    free(record);
+    return result;
+}
+
+static int put_memory(struct snapshot_writer *w, struct err *err)
+{
+    struct saved_extent *extents = malloc(SNAPSHOT_EXTENTS_MOST * sizeof(*extents));
+    size_t count;
+    int result;
+
+    if (extents == NULL)
+        return err_set(err, "no memory");
+    result = put_extents(w, extents, &count, err);
+    if (result == 0)
+        result = put_digests(w, extents, count, err);
+    free(extents);
+    return result;
+}
+
+/* --- the end --- */
+
+/* Whoever will read it is asked before it is written. */
+static int complete(struct snapshot_writer *w, struct snapshot_state *state, struct err *err)
+{
+    if (put_memory(w, err) == 0 && snapshot_finish(&w->state, &w->header, err) == 0 &&
+        snapshot_state_parse(w->state.bytes, w->state.size, state, err) == 0 &&
+        snapshot_records_check(state, err) == 0)
+        return 0;
+    return err_in(err, "%s", w->path);
+}
+
+static int rename_to(const struct snapshot_writer *w, const char *from, const char *to)
+{
+    if (syscall(SYS_renameat2, w->parent, from, w->parent, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    /* Some file systems have no such flag. Without it a directory replaces at most an empty one. */
+    return errno == EINVAL || errno == ENOSYS ? renameat(w->parent, from, w->parent, to) : -1;
+}
+
+static int give_name(struct snapshot_writer *w, bool sync, struct err *err)
+{
+    if (rename_to(w, w->temporary, name_of(w)) != 0)
+        return errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR
+                   ? err_set(err, "%s: somebody else has made it meanwhile", w->path)
+                   : err_sys(err, "%s: rename", w->path);
+    if (!sync || fsync(w->parent) == 0) {
+        w->temporary[0] = '\0';
+        return 0;
+    }
+    err_sys(err, "%s: sync its directory", w->path);
+    if (rename_to(w, name_of(w), w->temporary) != 0) /* then it stays, whole but not safe */
+        w->temporary[0] = '\0';
+    return -1;
+}
+
+int snapshot_writer_commit(struct snapshot_writer *w, bool sync, struct err *err)
+{
+    struct snapshot_state state;
+
+    if (complete(w, &state, err) != 0 ||
+        write_file(w, "state", w->state.bytes, w->state.size, sync, err) != 0)
+        return -1;
+    if (sync && (sync_fd(w, w->memory, "memory", err) != 0 || sync_fd(w, w->dir, "", err) != 0))
+        return -1;
+    return give_name(w, sync, err);
+}
+
+void snapshot_writer_abort(struct snapshot_writer *w)
+{
+    if (w->temporary[0]) {
+        for (unsigned i = 0; i < FILES && w->dir >= 0; i++)
+            unlinkat(w->dir, files[i], 0);
+        unlinkat(w->parent, w->temporary, AT_REMOVEDIR);
+    }
+    fd_close(&w->memory);
+    fd_close(&w->dir);
+    fd_close(&w->parent);
+    free(w->present);
+    free(w->known);
+    snapshot_builder_free(&w->state);
+    *w = (struct snapshot_writer)SNAPSHOT_WRITER_CLOSED;
+}
