@@ -40,14 +40,22 @@ static void put_text(struct json *j, const char *text)
     put(j, "\"");
 }
 
+static void put_line(struct json *j)
+{
+    if (j->lines)
+        put(j, "\n%*s", (int)(2 * j->depth), "");
+}
+
 static void put_key(struct json *j, const char *key)
 {
     if (j->comma)
         put(j, ",");
+    if (j->depth > 0)
+        put_line(j);
     j->comma = true;
     if (key != NULL) {
         put_text(j, key);
-        put(j, ":");
+        put(j, j->lines ? ": " : ":");
     }
 }
 
@@ -56,10 +64,14 @@ void json_begin(struct json *j, const char *key, char bracket)
     put_key(j, key);
     put(j, "%c", bracket);
     j->comma = false;
+    j->depth++;
 }
 
 void json_end(struct json *j, char bracket)
 {
+    j->depth--;
+    if (j->comma)
+        put_line(j);
     put(j, "%c", bracket);
     j->comma = true;
 }
@@ -80,4 +92,10 @@ void json_bool(struct json *j, const char *key, bool value)
 {
     put_key(j, key);
     put(j, value ? "true" : "false");
+}
+
+void json_null(struct json *j, const char *key)
+{
+    put_key(j, key);
+    put(j, "null");
 }

@@ -11,6 +11,8 @@ struct json {
     size_t size, length;
     bool comma; /* before the next member or element */
     bool full;  /* something did not fit: the text is of no use */
+    bool lines; /* set by who wants a line for each member and element, indented */
+    unsigned depth;
 };
 
 #define JSON_INTO(buffer)                                                                          \
@@ -24,5 +26,6 @@ void json_end(struct json *j, char bracket);                          /* '}' or 
 void json_string(struct json *j, const char *key, const char *value); /* any bytes */
 void json_number(struct json *j, const char *key, uint64_t value);
 void json_bool(struct json *j, const char *key, bool value);
+void json_null(struct json *j, const char *key);
 
 #endif

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "abi/memory_map.h"
 #include "abi/virtio_vsock.h"
 
 enum { PAGE = 4096, PATH_MOST = 4096, CHUNK_LEAST = PAGE };
@@ -31,7 +30,7 @@ static const struct rule rules[] = {
     {RECORD_DEBUGREGS, "DEBUGREGS", 1, sizeof(struct kvm_debugregs), 0, 0, 1, 1},
     {RECORD_MP_STATE, "MP_STATE", 1, sizeof(struct kvm_mp_state), 0, 0, 1, 1},
     {RECORD_CLOCK, "CLOCK", 1, sizeof(struct saved_clock), 0, 0, 1, 1},
-    {RECORD_VIRTIO, "VIRTIO", 1, sizeof(struct saved_virtio), 0, 0, 0, SAMARA_VIRTIO_SLOTS},
+    {RECORD_VIRTIO, "VIRTIO", 1, sizeof(struct saved_virtio), 0, 0, 0, SNAPSHOT_DEVICES_MOST},
     {RECORD_VSOCK, "VSOCK", 1, 0, sizeof(struct saved_vsock_conn), 4096, 0, 1},
     {RECORD_MEMORY, "MEMORY", 1, 0, sizeof(struct saved_extent), SNAPSHOT_EXTENTS_MOST, 1, 1},
     {RECORD_DIGESTS, "DIGESTS", 1, sizeof(struct saved_digests), 16, 1 << 21, 1, 1},
@@ -133,8 +132,8 @@ static int check_virtio(const struct snapshot_record *record, struct err *err)
     struct saved_virtio v;
 
     memcpy(&v, record->payload, sizeof(v));
-    if (v.slot >= SAMARA_VIRTIO_SLOTS)
-        return err_set(err, "slot %u is not below %u", v.slot, SAMARA_VIRTIO_SLOTS);
+    if (v.slot >= SNAPSHOT_DEVICES_MOST)
+        return err_set(err, "slot %u is not below %u", v.slot, SNAPSHOT_DEVICES_MOST);
     if (v.device_id == 0)
         return err_set(err, "slot %u: device 0 is none", v.slot);
     if (v.queue_count > VIRTIO_MAX_QUEUES)

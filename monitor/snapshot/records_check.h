@@ -8,12 +8,14 @@
 #ifndef SAMARA_MONITOR_SNAPSHOT_RECORDS_CHECK_H
 #define SAMARA_MONITOR_SNAPSHOT_RECORDS_CHECK_H
 
+#include "abi/memory_map.h"
 #include "monitor/snapshot/records.h"
 #include "monitor/snapshot/state_file.h"
 
 enum {
     SNAPSHOT_EXTENTS_MOST = 65536, /* a mapping each, of which Linux allows a process 65530 */
     SNAPSHOT_CHUNK = 2 << 20,      /* what we write; readers take others */
+    SNAPSHOT_DEVICES_MOST = SAMARA_VIRTIO_SLOTS,
 };
 
 /* Of a parsed state. -1 with err, which begins with "state: " and names the record. */

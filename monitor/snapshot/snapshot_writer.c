@@ -15,6 +15,7 @@
 
 #include "monitor/fd_close.h"
 #include "monitor/snapshot/extents.h"
+#include "monitor/snapshot/manifest.h"
 #include "monitor/snapshot/memory_digest.h"
 #include "monitor/snapshot/records_check.h"
 
@@ -357,6 +358,26 @@ static int complete(struct snapshot_writer *w, struct snapshot_state *state, str
     return err_in(err, "%s", w->path);
 }
 
+static int write_manifest(const struct snapshot_writer *w, const struct snapshot_state *state,
+                          bool sync, struct err *err)
+{
+    struct snapshot_facts *facts = malloc(sizeof(*facts));
+    char *text = malloc(MANIFEST_MOST);
+    size_t length;
+    int result;
+
+    if (facts == NULL || text == NULL) {
+        result = err_set(err, "%s: no memory", w->path);
+    } else {
+        snapshot_facts(facts, state, w->state.bytes, w->state.size);
+        manifest_make(text, &length, facts);
+        result = write_file(w, "manifest.json", text, length, sync, err);
+    }
+    free(facts);
+    free(text);
+    return result;
+}
+
 static int rename_to(const struct snapshot_writer *w, const char *from, const char *to)
 {
     if (syscall(SYS_renameat2, w->parent, from, w->parent, to, RENAME_NOREPLACE) == 0)
@@ -386,7 +407,8 @@ int snapshot_writer_commit(struct snapshot_writer *w, bool sync, struct err *err
     struct snapshot_state state;
 
     if (complete(w, &state, err) != 0 ||
-        write_file(w, "state", w->state.bytes, w->state.size, sync, err) != 0)
+        write_file(w, "state", w->state.bytes, w->state.size, sync, err) != 0 ||
+        write_manifest(w, &state, sync, err) != 0)
         return -1;
     if (sync && (sync_fd(w, w->memory, "memory", err) != 0 || sync_fd(w, w->dir, "", err) != 0))
         return -1;

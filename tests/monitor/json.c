@@ -28,6 +28,24 @@ Test(json, members_and_elements_are_separated)
     cr_assert_not(j.full);
 }
 
+Test(json, lines_are_for_people)
+{
+    char text[200] = "";
+    struct json j = {.to = text, .size = sizeof(text), .lines = true};
+
+    json_begin(&j, NULL, '{');
+    json_number(&j, "n", 1);
+    json_null(&j, "none");
+    json_begin(&j, "list", '[');
+    json_begin(&j, NULL, '{');
+    json_end(&j, '}');
+    json_string(&j, NULL, "a");
+    json_end(&j, ']');
+    json_end(&j, '}');
+    cr_assert_str_eq(text, "{\n  \"n\": 1,\n  \"none\": null,\n  \"list\": [\n    {},\n"
+                           "    \"a\"\n  ]\n}");
+}
+
 Test(json, no_text_breaks_out_of_its_quotes)
 {
     char text[200] = "";
