@@ -7,6 +7,7 @@
 #include "monitor/control_commands.h"
 #include "monitor/report.h"
 #include "monitor/run.h"
+#include "monitor/snapshot/snapshot_commands.h"
 
 struct command {
     const char *name;
@@ -25,6 +26,8 @@ static const struct command commands[] = {
     {"resume", "let it go on", resume_command},
     {"shutdown", "ask its program to end (SIGTERM)", shutdown_command},
     {"kill", "end it at once", kill_command},
+    {"inspect", "say what a snapshot is", inspect_command},
+    {"verify", "check a snapshot to the last byte", verify_command},
     {"version", "print the version", version_command},
     {"help", "this text", help_command},
 };

@@ -81,6 +81,22 @@ int parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *out, stru
     return parse(text, sizes, min, max, out, err);
 }
 
+void print_size(char to[32], uint64_t bytes)
+{
+    static const char *const names[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    unsigned unit = 0;
+    uint64_t tenths;
+
+    while (unit < 4 && bytes >> (10 * (unit + 1)) > 0)
+        unit++;
+    tenths = unit > 0 ? ((bytes >> (10 * (unit - 1))) * 10 + 512) >> 10 : bytes * 10;
+    if (bytes % (UINT64_C(1) << (10 * unit)) == 0)
+        snprintf(to, 32, "%llu %s", (unsigned long long)(bytes >> (10 * unit)), names[unit]);
+    else
+        snprintf(to, 32, "%llu.%llu %s", (unsigned long long)(tenths / 10),
+                 (unsigned long long)(tenths % 10), names[unit]);
+}
+
 int parse_duration(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct err *err)
 {
     return parse(text, durations, min, max, out, err);

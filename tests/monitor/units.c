@@ -124,3 +124,27 @@ Test(units, durations_without_sense_are_refused_with_the_range)
         cr_assert(strstr(err.text, "1ms") && strstr(err.text, "1h"), "%s", err.text);
     }
 }
+
+Test(units, sizes_are_printed_for_people)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } sizes[] = {{0, "0 bytes"},
+                 {1000, "1000 bytes"},
+                 {1024, "1 KiB"},
+                 {1536, "1.5 KiB"},
+                 {128 << 20, "128 MiB"},
+                 {16986931, "16.2 MiB"},
+                 {(1 << 20) - 1, "1024.0 KiB"},
+                 {3ull << 40, "3 TiB"},
+                 {(3ull << 40) + (1ull << 38), "3.3 TiB"},
+                 {UINT64_MAX, "16777216.0 TiB"}};
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        char text[32];
+
+        print_size(text, sizes[i].bytes);
+        cr_assert_str_eq(text, sizes[i].text);
+    }
+}
