@@ -1,0 +1,247 @@
+/*
+ * libFuzzer: the file `state` of a snapshot. Input: a byte that says whether checksums are made
+ * right first, then the file. What parses is what a judge of few lines takes, and is written again
+ * as the same bytes; what the check of records lets pass is what its readers rely on.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "monitor/snapshot/checksum.h"
+#include "monitor/snapshot/manifest.h"
+#include "monitor/snapshot/records_check.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { PAGE = 4096, HEADER = 88, RECORD = 24, CHECKSUM_AT = 80, COUNTED = 64 << 20 };
+
+static struct snapshot_state state;
+static struct snapshot_facts facts;
+static struct err err;
+
+static void __attribute__((noinline)) must(bool fact)
+{
+    if (!fact)
+        abort();
+}
+
+static uint64_t get(const uint8_t *at, size_t bytes)
+{
+    uint64_t value = 0;
+
+    memcpy(&value, at, bytes);
+    return value;
+}
+
+static bool all_zero(const uint8_t *at, uint64_t bytes)
+{
+    for (uint64_t i = 0; i < bytes; i++) {
+        if (at[i] != 0)
+            return false;
+    }
+    return true;
+}
+
+/* --- the judge --- */
+
+/* The record at `at` fits; *next is where another one would be. */
+static bool walk(const uint8_t *file, size_t size, size_t at, size_t *next)
+{
+    uint64_t payload;
+
+    if (size - at < RECORD)
+        return false;
+    payload = get(file + at + 8, 8);
+    if (payload > size - at - RECORD || (payload + 7) / 8 * 8 > size - at - RECORD)
+        return false;
+    *next = at + RECORD + (size_t)(payload + 7) / 8 * 8;
+    return true;
+}
+
+static bool good_header(const uint8_t *file, size_t size)
+{
+    uint64_t flags = get(file + 28, 4), memory = get(file + 64, 8);
+
+    return memcmp(file, "samarasn", 8) == 0 && get(file + 8, 4) == 1 &&
+           get(file + 12, 4) == HEADER && get(file + 16, 8) == size && get(file + 24, 4) <= 256 &&
+           flags <= 3 && !all_zero(file + 32, 16) && (!(flags & 1) || !all_zero(file + 48, 16)) &&
+           memory > 0 && memory % PAGE == 0 && memory <= UINT64_C(1) << 40;
+}
+
+/* Whatever the checksums are. */
+static bool good_file(const uint8_t *file, size_t size)
+{
+    size_t at = HEADER, next;
+
+    if (size < HEADER || !good_header(file, size))
+        return false;
+    for (uint64_t i = get(file + 24, 4); i > 0; i--) {
+        if (!walk(file, size, at, &next))
+            return false;
+        at += RECORD + (size_t)get(file + at + 8, 8);
+        if (!all_zero(file + at, next - at))
+            return false;
+        at = next;
+    }
+    return at == size;
+}
+
+/* Makes checksums right, as far as there are records. */
+static void seal(uint8_t *file, size_t size)
+{
+    static const uint8_t zero[8];
+    struct checksum c;
+    uint64_t sum;
+
+    if (size < HEADER)
+        return;
+    checksum_begin(&c);
+    checksum_add(&c, file, CHECKSUM_AT);
+    checksum_add(&c, zero, sizeof(zero));
+    sum = checksum_64(&c);
+    memcpy(file + CHECKSUM_AT, &sum, sizeof(sum));
+    for (size_t at = HEADER, next; walk(file, size, at, &next); at = next) {
+        checksum_begin(&c);
+        checksum_add(&c, file + at, 16);
+        checksum_add(&c, file + at + RECORD, (size_t)get(file + at + 8, 8));
+        sum = checksum_64(&c);
+        memcpy(file + at + 16, &sum, sizeof(sum));
+    }
+}
+
+/* --- what is relied on --- */
+
+static void written_again(const uint8_t *file, size_t size)
+{
+    struct snapshot_builder b = {0};
+
+    for (unsigned i = 0; i < state.count; i++) {
+        const struct snapshot_record *r = &state.records[i];
+
+        must(snapshot_put(&b, r->kind, r->version, r->payload, r->size, NULL) == 0);
+    }
+    must(snapshot_finish(&b, &state.header, NULL) == 0);
+    must(b.size == size && memcmp(b.bytes, file, size) == 0);
+    snapshot_builder_free(&b);
+}
+
+static unsigned count(uint32_t kind)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < state.count; i++)
+        n += state.records[i].kind == kind;
+    return n;
+}
+
+/* Extents lie in memory, one behind the other, and as many chunks have data as there are digests.
+ */
+static void memory_is_sound(void)
+{
+    struct saved_digests head;
+    size_t extents;
+    const struct saved_extent *e = snapshot_extents(&state, &extents);
+    uint64_t end = 0, last = UINT64_MAX, chunks = 0, data = 0;
+
+    snapshot_digests(&state, &head);
+    must(head.chunk >= PAGE);
+    for (size_t i = 0; i < extents; i++) {
+        must(e[i].offset >= end && e[i].size > 0 && (e[i].offset | e[i].size) % PAGE == 0);
+        must(e[i].kind == EXTENT_DATA || (e[i].kind == EXTENT_ZERO && state.header.flags & 1));
+        end = e[i].offset + e[i].size;
+        must(end > e[i].offset && end <= state.header.memory);
+        if (e[i].kind != EXTENT_DATA)
+            continue;
+        data += e[i].size;
+        for (uint64_t at = e[i].offset; at < end && end <= COUNTED; at += PAGE) {
+            chunks += at / head.chunk != last;
+            last = at / head.chunk;
+        }
+    }
+    must(data == snapshot_data_size(e, extents));
+    must(end > COUNTED || chunks == head.count);
+}
+
+static void devices_are_sound(void)
+{
+    const struct snapshot_record *record;
+    struct saved_virtio v;
+    int64_t last = -1;
+
+    for (unsigned i = 0; (record = snapshot_find(&state, RECORD_VIRTIO, i)) != NULL; i++) {
+        must(record->size == sizeof(v));
+        memcpy(&v, record->payload, sizeof(v));
+        must(v.slot < SNAPSHOT_DEVICES_MOST && (int64_t)v.slot > last);
+        must(v.queue_count <= VIRTIO_MAX_QUEUES && v.config_size <= sizeof(v.config));
+        last = v.slot;
+    }
+}
+
+static void records_are_sound(void)
+{
+    static const uint32_t wanted[] = {
+        RECORD_CONFIG,    RECORD_CPUID,    RECORD_REGS,   RECORD_SREGS,  RECORD_XSAVE,
+        RECORD_XCRS,      RECORD_MSRS,     RECORD_EVENTS, RECORD_LAPIC,  RECORD_CLOCK,
+        RECORD_DEBUGREGS, RECORD_MP_STATE, RECORD_MEMORY, RECORD_DIGESTS};
+
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        must(count(wanted[i]) == 1);
+    for (unsigned i = 0; i < state.count; i++)
+        must(snapshot_record_name(state.records[i].kind) && state.records[i].version == 1);
+    must(snapshot_find(&state, RECORD_SREGS, 0)->size == sizeof(struct kvm_sregs));
+    must(snapshot_find(&state, RECORD_LAPIC, 0)->size == sizeof(struct kvm_lapic_state));
+    devices_are_sound();
+    memory_is_sound();
+}
+
+/* Whatever text it holds, the manifest has lines of ASCII alone. */
+static void manifest_is_harmless(const uint8_t *file, size_t size)
+{
+    static char text[MANIFEST_MOST];
+    size_t length;
+
+    snapshot_facts(&facts, &state, file, size);
+    manifest_make(text, &length, &facts);
+    must(length > 2 && memcmp(text + length - 3, "\n}\n", 3) == 0);
+    for (size_t i = 0; i < length; i++)
+        must(text[i] == '\n' || (text[i] >= ' ' && text[i] < 127));
+}
+
+static void error_is_a_line(void)
+{
+    must(strncmp(err.text, "state: ", 7) == 0 && !strchr(err.text, '\n'));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    uint8_t *file, *sealed;
+    bool good;
+
+    if (size == 0)
+        return 0;
+    size--;
+    file = malloc(size + 1); /* malloc gives 16-aligned memory, and its end is watched */
+    sealed = malloc(size + 1);
+    must(file && sealed);
+    memcpy(file, data + 1, size);
+    memcpy(sealed, file, size);
+    seal(sealed, size);
+    if (data[0] & 1)
+        memcpy(file, sealed, size);
+    good = good_file(file, size) && memcmp(file, sealed, size) == 0;
+    free(sealed);
+    file = realloc(file, size > 0 ? size : 1);
+    must((snapshot_state_parse(file, size, &state, &err) == 0) == good);
+    if (!good) {
+        error_is_a_line();
+    } else {
+        written_again(file, size);
+        if (snapshot_records_check(&state, &err) == 0) {
+            records_are_sound();
+            manifest_is_harmless(file, size);
+        } else {
+            error_is_a_line();
+        }
+    }
+    free(file);
+    return 0;
+}
