@@ -346,4 +346,61 @@ static void mmio_write(void *opaque, uint64_t offset, unsigned size, uint64_t va
         device_fault(dev, "%u-byte write of %s", size, reg->name);
 }
 
+/* --- from a snapshot --- */
+
+static int load_queue(struct virtio_device *dev, uint32_t index, const struct vq_state *from,
+                      struct err *err)
+{
+    struct virtqueue *vq = &dev->queues[index];
+
+    if (from->ready > 1)
+        return err_set(err, "queue %u: neither ready nor not", index);
+    dev->state.queue_sel = index;
+    write_queue_num(dev, from->size);
+    vq->state.desc = from->desc;
+    vq->state.avail = from->avail;
+    vq->state.used = from->used;
+    if (!from->ready)
+        return 0;
+    if (!vq_make_ready(vq, negotiated(dev, VIRTIO_F_EVENT_IDX),
+                       negotiated(dev, VIRTIO_F_INDIRECT_DESC)))
+        return err_set(err, "queue %u: %s", index, vq->broken);
+    vq->state.next_avail = from->next_avail;
+    vq->state.next_used = from->next_used;
+    vq->state.signalled = from->signalled;
+    return 0;
+}
+
+int virtio_load(struct virtio_device *dev, const struct virtio_state *state,
+                const struct vq_state *queues, struct err *err)
+{
+    const uint32_t before_queues = state->status & ~(uint32_t)VIRTIO_STATUS_DRIVER_OK & 0xff;
+
+    write_status(dev, 0);
+    dev->state.driver_features = state->driver_features;
+    write_status(dev, before_queues);
+    if ((dev->state.status ^ state->status) & VIRTIO_STATUS_FEATURES_OK)
+        return err_set(err, "%s: features 0x%llx were agreed upon, this one has 0x%llx",
+                       dev->ops->name, (unsigned long long)state->driver_features,
+                       (unsigned long long)offered_features(dev));
+    for (uint32_t i = 0; i < dev->ops->queues; i++) {
+        if (load_queue(dev, i, &queues[i], err) != 0)
+            return err_in(err, "%s", dev->ops->name);
+    }
+    if (state->status & VIRTIO_STATUS_DRIVER_OK && !(state->status & VIRTIO_STATUS_FEATURES_OK))
+        return err_set(err, "%s: DRIVER_OK without FEATURES_OK", dev->ops->name);
+    dev->state = *state;
+    dev->state.status &= 0xff;
+    return 0;
+}
+
+void virtio_go_on(struct virtio_device *dev)
+{
+    if (!virtio_active(dev))
+        return;
+    dev->ops->activate(dev);
+    for (unsigned i = 0; i < dev->ops->queues; i++)
+        virtio_notify(dev, i);
+}
+
 const struct mmio_ops virtio_mmio_ops = {.read = mmio_read, .write = mmio_write};

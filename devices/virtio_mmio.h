@@ -90,6 +90,17 @@ void virtio_config_changed(struct virtio_device *dev);
 /* The transport's: DRIVER_OK was set, and the driver hears of what it may have missed. */
 void virtio_driver_ok(struct virtio_device *dev);
 
+/*
+ * Puts a new device where another was when a snapshot of it was taken, by the registers that the
+ * guest used then: features, queues, status. Nothing moves before virtio_go_on. -1 with err if the
+ * device would not have taken it: it does not offer a feature, a queue lies elsewhere.
+ */
+int virtio_load(struct virtio_device *dev, const struct virtio_state *state,
+                const struct vq_state *queues, struct err *err);
+
+/* Activates it, if it was active, and takes up what waits in its queues. */
+void virtio_go_on(struct virtio_device *dev);
+
 /* Logs one line that begins with the device's name; at most 16 per VM, faults included. */
 void device_log(struct virtio_device *dev, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
