@@ -72,6 +72,35 @@ void vsock_dialled(struct vsock *vsock, uint64_t ticket, int answer);
 /* The device behind it, for the bus. */
 struct virtio_device *vsock_device(struct vsock *vsock);
 
+/* What a snapshot keeps of the device beside the transport. Version 1. */
+struct vsock_saved {
+    uint32_t next_port; /* of the host's, for connections to the guest */
+    uint32_t count;     /* of the connections that follow */
+};
+_Static_assert(sizeof(struct vsock_saved) == 8, "saved layout");
+
+/* A connection that the guest knows of. */
+struct vsock_saved_conn {
+    uint32_t host_port, guest_port;
+    uint16_t type; /* VIRTIO_VSOCK_TYPE_* */
+    uint8_t guest_shut, our_shut;
+    uint32_t pending; /* control packets still to be sent: vsock_state.h */
+    uint32_t received, told, sent, peer_alloc, peer_forwarded; /* bytes, modulo 2^32 */
+    uint32_t reserved;                                         /* 0 */
+};
+_Static_assert(sizeof(struct vsock_saved_conn) == 40, "saved layout");
+
+/* Bytes that vsock_save writes at most. */
+size_t vsock_saved_most(void);
+
+/* Both as one piece: struct vsock_saved and its connections. Returns the bytes. */
+size_t vsock_save(const struct vsock *vsock, void *to);
+
+/* After virtio_load and before virtio_go_on. The program's stdio goes on over the streams of this
+ * device: what the host had not taken yet is the snapshot's source's to deliver. All others are
+ * reset. -1 with err if it is no such state. */
+int vsock_load(struct vsock *vsock, const void *bytes, size_t size, struct err *err);
+
 /*
  * The guest has stopped for good: takes what it left in the tx queue and calls done(arg) once all
  * that was received has been written to the host, which may be before this returns. Waits for stdio
