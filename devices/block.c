@@ -225,6 +225,8 @@ static bool work_off(struct block *b, struct virtqueue *vq)
 
 static void serve(struct block *b, struct virtqueue *vq)
 {
+    if (b->stands)
+        return;
     b->at_once = AT_ONCE_TOGETHER;
     b->begun = 0;
     b->refused = 0;
@@ -316,6 +318,29 @@ static uint64_t features_of(const struct disk *disk)
 struct virtio_device *block_device(struct block *b)
 {
     return &b->device;
+}
+
+/* --- snapshots --- */
+
+/* The one that is held was the last to be taken. */
+void block_stand(struct block *b)
+{
+    b->stands = true;
+    loop_timer_cancel(b->loop, &b->due);
+    if (b->held) {
+        vq_unpop(&b->held->req);
+        release(b->held);
+    }
+    b->held = NULL;
+    worker_drain(b->worker);
+}
+
+void block_go_on(struct block *b)
+{
+    if (!b->stands)
+        return;
+    b->stands = false;
+    loop_post(b->loop, &b->more);
 }
 
 /* --- creation and removal --- */

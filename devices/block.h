@@ -27,6 +27,11 @@ struct block_config {
 struct block *block_new(const struct block_config *config, const struct virtio_host *host,
                         struct worker *worker, struct event_loop *loop, struct err *err);
 
+/* For a snapshot: takes no more requests, and waits, with the device lock released, until none is
+ * under way. Undone by block_go_on. */
+void block_stand(struct block *block);
+void block_go_on(struct block *block);
+
 /* The guest is gone: what it has written to an overlay is kept, flushed or not, as it would be in a
  * file. With the device lock, which is released while it waits. 0 or -errno. */
 int block_finish(struct block *block);

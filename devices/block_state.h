@@ -54,6 +54,7 @@ struct block {
     unsigned begun;        /* in this turn */
     size_t refused;        /* bytes that were zeroed in this turn because they were not written */
     struct loop_task more; /* what was left at the end of a turn */
+    bool stands;           /* block_stand: nothing begins */
     struct rate rate;
     struct event_loop *loop;
     struct loop_timer due;      /* armed while one is held */
