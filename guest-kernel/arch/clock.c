@@ -27,6 +27,11 @@ void clock_init(u64 wall_base_ns, u64 tsc_khz)
         ns_per_tick_q32 = (u64)(((unsigned __int128)1000000 << 32) / tsc_khz);
 }
 
+void clock_set_wall_base(u64 wall_base_ns)
+{
+    wall_base = wall_base_ns;
+}
+
 static u64 scale(u64 value, u64 mul_q32)
 {
     return (u64)((unsigned __int128)value * mul_q32 >> 32);

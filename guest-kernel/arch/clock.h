@@ -8,6 +8,9 @@
  * GHz). */
 void clock_init(u64 wall_base_ns, u64 tsc_khz);
 
+/* CLOCK_REALTIME is another from here on. */
+void clock_set_wall_base(u64 wall_base_ns);
+
 u64 kvmclock_ns(void);
 u64 clock_monotonic_ns(void);
 u64 clock_realtime_ns(void);

@@ -53,14 +53,23 @@ static void seed_from_cpu(void)
     random_seed(seed.bytes);
 }
 
+/* A snapshot of this machine goes on as somebody else, at another time. */
+static bool renewed(void)
+{
+    if (page->generation_id[0] == generation[0] && page->generation_id[1] == generation[1])
+        return false;
+    take_seed();
+    clock_set_wall_base(page->wall_base_ns);
+    return true;
+}
+
 void platform_attend(void)
 {
     u64 signals;
 
     if (page == NULL)
         return;
-    if (page->generation_id[0] != generation[0] || page->generation_id[1] != generation[1])
-        take_seed();
+    renewed();
     signals = __atomic_exchange_n(&page->signals, 0, __ATOMIC_SEQ_CST);
     for (; signals != 0; signals &= signals - 1)
         signal_process(__builtin_ctzll(signals) + 1);
@@ -86,6 +95,7 @@ void platform_init(const struct boot_info *info)
     }
     doorbell = SAMARA_WINDOW + info->doorbell_gpa;
     take_seed();
+    random_watch(renewed);
     irq_register(info->platform_vector, on_interrupt, NULL);
 }
 

@@ -7,6 +7,7 @@
 
 static u32 key[8];
 static u64 requests;
+static bool (*renewed)(void);
 
 static u32 rotate(u32 v, unsigned by)
 {
@@ -58,9 +59,13 @@ void random_seed(u8 seed[32])
     memset(words, 0, sizeof(words));
 }
 
-void random_bytes(void *buf, size_t len)
+void random_watch(bool (*function)(void))
 {
-    u8 *at = buf;
+    renewed = function;
+}
+
+static void fill(u8 *at, size_t len)
+{
     u32 out[16];
     u32 next[8];
 
@@ -78,4 +83,13 @@ void random_bytes(void *buf, size_t len)
     memcpy(key, next, sizeof(key));
     memset(out, 0, sizeof(out));
     memset(next, 0, sizeof(next));
+}
+
+void random_bytes(void *buf, size_t len)
+{
+    if (renewed)
+        renewed();
+    do
+        fill(buf, len);
+    while (renewed && renewed());
 }

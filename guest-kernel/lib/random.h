@@ -7,7 +7,12 @@
 /* Replaces the key by a hash-like mix of the old key and the 32 seed bytes; erases seed. */
 void random_seed(u8 seed[32]);
 
-/* Fills buf; after each call the key is replaced, so that earlier output cannot be recovered. */
+/* renewed() is true if this machine has become another, a clone, since it was last asked, and has
+ * been seeded anew. NULL, as at first: it never does. */
+void random_watch(bool (*renewed)(void));
+
+/* Fills buf. A machine that becomes another meanwhile does not get what its siblings get. After
+ * each call the key is replaced, so that earlier output cannot be recovered. */
 void random_bytes(void *buf, size_t len);
 
 #endif
