@@ -118,8 +118,8 @@ static unsigned list_devices(const struct vm_config *c, struct boot_device to[SA
     return count;
 }
 
-static int load_native(const struct boot *b, uint64_t kernel_end, struct virtio_preset *vsock,
-                       struct vcpu_start *start, struct err *err)
+static int load_native(const struct boot *b, uint64_t kernel_end, struct boot_loaded *to,
+                       struct err *err)
 {
     const struct samara_kernel_note *note = &b->kernel->elf.note;
     const struct vm_config *c = b->config;
@@ -138,7 +138,8 @@ static int load_native(const struct boot *b, uint64_t kernel_end, struct virtio_
 
     if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
         return err_sys(err, "getrandom");
-    *vsock = devices[0].preset = vsock_preset(at.queues);
+    to->vsock = devices[0].preset = vsock_preset(at.queues);
+    to->end = at.free_start;
     fdt.program_start = at.program;
     fdt.program_end = at.program + b->program->size;
     fdt.free_start = at.free_start;
@@ -149,18 +150,18 @@ static int load_native(const struct boot *b, uint64_t kernel_end, struct virtio_
         boot_page_tables(b->mem, at.tables, b->ram_size, &b->kernel->elf, err) != 0 ||
         boot_descriptor_tables(b->mem, note, err) != 0)
         return -1;
-    *start = (struct vcpu_start){.rip = note->entry,
-                                 .rsp = note->stack_top,
-                                 .rdi = SAMARA_WINDOW + at.info,
-                                 .rsi = size,
-                                 .rdx = at.tables,
-                                 .cr3 = at.tables};
+    to->start = (struct vcpu_start){.rip = note->entry,
+                                    .rsp = note->stack_top,
+                                    .rdi = SAMARA_WINDOW + at.info,
+                                    .rsi = size,
+                                    .rdx = at.tables,
+                                    .cr3 = at.tables};
     return 0;
 }
 
 /* --- PVH --- */
 
-static int load_pvh(const struct boot *b, uint64_t kernel_end, struct vcpu_start *start,
+static int load_pvh(const struct boot *b, uint64_t kernel_end, struct boot_loaded *to,
                     struct err *err)
 {
     const struct vm_config *c = b->config;
@@ -177,20 +178,20 @@ static int load_pvh(const struct boot *b, uint64_t kernel_end, struct vcpu_start
     if (map_program(b, pvh.program_start, err) != 0 ||
         boot_pvh_write(&pvh, kernel_end, b->ram + kernel_end, size, err) != 0)
         return -1;
-    *start = (struct vcpu_start){
+    to->end = pvh.program_end;
+    to->start = (struct vcpu_start){
         .pvh = true, .rip = b->kernel->elf.pvh_entry, .start_info = (uint32_t)kernel_end};
     return 0;
 }
 
-int boot_load(const struct boot *b, struct virtio_preset *vsock, struct vcpu_start *start,
-              struct err *err)
+int boot_load(const struct boot *b, struct boot_loaded *to, struct err *err)
 {
     uint64_t kernel_end = kernel_image_map(b->kernel, b->ram, b->ram_size, err);
 
-    memset(vsock, 0, sizeof(*vsock));
+    memset(to, 0, sizeof(*to));
     if (!kernel_end)
         return -1;
     if (b->kernel->elf.has_samara_note)
-        return load_native(b, kernel_end, vsock, start, err);
-    return load_pvh(b, kernel_end, start, err);
+        return load_native(b, kernel_end, to, err);
+    return load_pvh(b, kernel_end, to, err);
 }

@@ -27,8 +27,13 @@ struct boot {
     uint64_t ram_size;
 };
 
-/* Fills memory; sets *start and where vsock's queues are (none for a PVH kernel). -1 with err. */
-int boot_load(const struct boot *boot, struct virtio_preset *vsock, struct vcpu_start *start,
-              struct err *err);
+struct boot_loaded {
+    struct vcpu_start start;
+    struct virtio_preset vsock; /* where its queues are; none for a PVH kernel */
+    uint64_t end;               /* gpa: all that was put into memory lies below */
+};
+
+/* Fills memory. -1 with err. */
+int boot_load(const struct boot *boot, struct boot_loaded *loaded, struct err *err);
 
 #endif
