@@ -124,6 +124,20 @@ static bool on_request(void *arg, enum control_kind kind, char *answer, size_t *
     }
 }
 
+static bool on_snapshot(void *arg, int fd, const struct control_snapshot *wish, char *answer,
+                        size_t *length)
+{
+    struct control_ops *ops = arg;
+    struct err err;
+
+    if (wish->flags & ~(uint32_t)SNAPSHOT_STOP || wish->reserved != 0)
+        err_set(&err, "unknown flags");
+    else if (sender_start(&ops->sender, fd, wish->flags, &err) == 0)
+        return true;
+    *length = put_error(answer, err.text);
+    return false;
+}
+
 /* --- what comes later --- */
 
 static void on_stands(void *arg)
@@ -139,6 +153,14 @@ static void on_ends(void *arg)
     struct control_ops *ops = arg;
 
     ops->kill(ops->arg);
+}
+
+/* The client has all of it: the VM's life goes on there. */
+static void on_stopped(void *arg)
+{
+    struct control_ops *ops = arg;
+
+    loop_post(&ops->vm->loop, &ops->ends);
 }
 
 /* In the vCPU thread, under the device lock. */
@@ -157,9 +179,13 @@ void control_ops_init(struct control_ops *ops)
     ops->ends = (struct loop_task){.fn = on_ends, .arg = ops};
     ops->vm->stands_fn = vm_stands;
     ops->vm->stands_arg = ops;
+    ops->sender.vm = ops->vm;
+    ops->sender.stopped = on_stopped;
+    ops->sender.arg = ops;
+    sender_init(&ops->sender);
 }
 
 void control_ops_listen(struct control_ops *ops, int fd)
 {
-    control_start(&ops->server, &ops->vm->loop, fd, ops->owner, on_request, ops);
+    control_start(&ops->server, &ops->vm->loop, fd, ops->owner, on_request, on_snapshot, ops);
 }

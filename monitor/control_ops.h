@@ -3,6 +3,7 @@
 #define SAMARA_MONITOR_CONTROL_OPS_H
 
 #include "monitor/control_server.h"
+#include "monitor/snapshot/sender.h"
 #include "monitor/vm.h"
 
 struct control_ops {
@@ -15,6 +16,7 @@ struct control_ops {
     uint64_t started_ns;
     struct control_server server;
     struct loop_task stands, ends;
+    struct snapshot_sender sender;
 };
 
 /* vm, name, pid, owner, kill and arg are set; before the guest runs. */

@@ -16,16 +16,43 @@ static struct control_frame header_of(const uint8_t *bytes)
                                   .kind = le16toh(frame.kind)};
 }
 
+static uint32_t payload_of(const struct control_frame *frame)
+{
+    return frame->version == CONTROL_VERSION && frame->kind == CONTROL_SNAPSHOT
+               ? (uint32_t)sizeof(struct control_snapshot)
+               : 0;
+}
+
 enum control_verdict control_parse(const uint8_t *bytes, size_t size, struct control_frame *frame)
 {
     if (size < CONTROL_HEADER)
         return CONTROL_MORE;
     *frame = header_of(bytes);
-    if (frame->length != 0) /* no request has a payload yet */
+    if (frame->length != payload_of(frame))
         return CONTROL_BAD;
     if (frame->version != CONTROL_VERSION || frame->kind == 0 || frame->kind >= CONTROL_KINDS)
         return CONTROL_UNKNOWN;
-    return CONTROL_GOOD;
+    return size < CONTROL_HEADER + frame->length ? CONTROL_MORE : CONTROL_GOOD;
+}
+
+size_t control_missing(const uint8_t *bytes, size_t size)
+{
+    struct control_frame frame;
+
+    if (size < CONTROL_HEADER)
+        return CONTROL_HEADER - size;
+    return control_parse(bytes, size, &frame) == CONTROL_MORE ? CONTROL_HEADER + frame.length - size
+                                                              : 0;
+}
+
+enum control_verdict control_parse_stream(const uint8_t bytes[CONTROL_HEADER],
+                                          struct control_frame *frame)
+{
+    *frame = header_of(bytes);
+    if (frame->length > STREAM_PAYLOAD || frame->version != CONTROL_VERSION)
+        return CONTROL_BAD;
+    return frame->kind >= STREAM_BEGIN && frame->kind <= STREAM_FAILED ? CONTROL_GOOD
+                                                                       : CONTROL_UNKNOWN;
 }
 
 enum control_verdict control_parse_answer(const uint8_t *bytes, size_t size, enum control_kind kind,

@@ -5,11 +5,15 @@
  *     u32 length of the payload, at most CONTROL_PAYLOAD
  *     u16 version, CONTROL_VERSION
  *     u16 kind: enum control_kind; in an answer with CONTROL_ANSWER added
- *     payload: none in a request; in an answer one JSON object with "ok", and "error" if that is
- * false
+ *     payload: in a request none, but for SNAPSHOT's flags; in an answer one JSON object with "ok",
+ * and "error" if that is false
  *
  * One request after the other: the next is read when the answer has gone. docs/control.md is for
  * users.
+ *
+ * SNAPSHOT is answered, if it is not refused, with frames of enum snapshot_frame: BEGIN, PAGES and
+ * RECORDs in any order, END or FAILED. Who has made it last says SNAPSHOT_DONE; whoever goes before
+ * has asked for nothing.
  */
 #ifndef SAMARA_MONITOR_CONTROL_PROTO_H
 #define SAMARA_MONITOR_CONTROL_PROTO_H
@@ -26,7 +30,45 @@ enum control_kind {
     CONTROL_SHUTDOWN, /* SIGTERM to the program */
     CONTROL_KILL,     /* the VM ends, as if by SIGKILL */
     CONTROL_LIST,     /* answered with a line of text for `samara ps`, not JSON */
+    CONTROL_SNAPSHOT, /* struct control_snapshot */
+    CONTROL_SNAPSHOT_DONE,
     CONTROL_KINDS,
+};
+
+enum { SNAPSHOT_STOP = 1 << 0 }; /* with it the VM ends once the snapshot lasts */
+
+struct control_snapshot {
+    uint32_t flags;
+    uint32_t reserved; /* 0 */
+};
+enum { CONTROL_REQUEST = 8 }; /* the longest payload of a request */
+_Static_assert(sizeof(struct control_snapshot) == CONTROL_REQUEST, "as it is sent");
+
+/* What a snapshot is sent as; each but FAILED begins with its struct. */
+enum snapshot_frame {
+    STREAM_BEGIN = 0x4001, /* struct stream_begin */
+    STREAM_PAGES,          /* struct stream_pages, then pages of RAM */
+    STREAM_RECORD,         /* struct stream_record, then its payload */
+    STREAM_END,            /* struct stream_end */
+    STREAM_FAILED,         /* a line of text: why there is none */
+};
+enum { STREAM_PAYLOAD = 1 << 20 };
+
+struct stream_begin {
+    uint64_t memory; /* bytes of RAM */
+};
+
+struct stream_pages {
+    uint64_t offset; /* in RAM, without the device hole */
+};
+
+struct stream_record {
+    uint32_t kind, version; /* monitor/snapshot/records.h */
+};
+
+struct stream_end {
+    uint64_t pause_ns; /* for which the guest did not run */
+    uint64_t pages;    /* of RAM that were sent */
 };
 
 struct control_frame {
@@ -35,14 +77,22 @@ struct control_frame {
 };
 
 enum control_verdict {
-    CONTROL_MORE,    /* not all of the header is there */
+    CONTROL_MORE,    /* not all of it is there */
     CONTROL_GOOD,    /* a header, and what it says may be */
     CONTROL_UNKNOWN, /* another version, or no such kind: answered, then closed */
     CONTROL_BAD,     /* not this protocol, or too long: closed */
 };
 
-/* Looks at the first `size` bytes of a request. */
+/* Looks at the first `size` bytes of a request. *frame has the header once that is there. */
 enum control_verdict control_parse(const uint8_t *bytes, size_t size, struct control_frame *frame);
+
+/* Of a request that begins with these `size` bytes, how many have to come before it can be parsed
+ * further; 0: none. */
+size_t control_missing(const uint8_t *bytes, size_t size);
+
+/* A frame of a snapshot's stream: its header. */
+enum control_verdict control_parse_stream(const uint8_t bytes[CONTROL_HEADER],
+                                          struct control_frame *frame);
 
 /* The same of an answer to `kind`. */
 enum control_verdict control_parse_answer(const uint8_t *bytes, size_t size, enum control_kind kind,

@@ -53,6 +53,7 @@ enum { CLIENT_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP };
 #define CLIENT_WATCH ((uint32_t)CLIENT_EVENTS | EPOLLET)
 
 static void listen_event(void *arg, uint32_t events);
+static void client_event(void *arg, uint32_t events);
 
 /* Whoever got no turn is told anew of what is there. */
 static void next_pace(void *arg)
@@ -184,12 +185,34 @@ static bool refuse(struct control_client *client, const struct control_frame *fr
     return answer(client, frame->kind, text, (size_t)n);
 }
 
+/* The connection becomes somebody else's, or the answer says why not. */
+static bool give_away(struct control_client *client)
+{
+    struct control_server *server = client->server;
+    struct control_snapshot wish;
+    char text[CONTROL_PAYLOAD];
+    size_t length = 0;
+
+    memcpy(&wish, client->in + CONTROL_HEADER, sizeof(wish));
+    loop_del(server->loop, client->watch);
+    if (server->take(server->arg, client->fd, &wish, text, &length)) {
+        client->fd = client->watch = -1;
+        return false;
+    }
+    client->watch = loop_add(server->loop, client->fd, CLIENT_WATCH, client_event, client);
+    if (client->watch < 0)
+        drop(client);
+    return client->fd >= 0 && answer(client, CONTROL_SNAPSHOT, text, length);
+}
+
 static bool serve(struct control_client *client, enum control_kind kind)
 {
     struct control_server *server = client->server;
     char text[CONTROL_PAYLOAD];
     size_t length = 0;
 
+    if (kind == CONTROL_SNAPSHOT && server->take != NULL)
+        return give_away(client);
     client->waiting = kind;
     if (!server->fn(server->arg, kind, text, &length))
         return false;
@@ -219,7 +242,7 @@ static bool take_request(struct control_client *client)
 static bool receive(struct control_client *client)
 {
     struct iovec iov = {.iov_base = client->in + client->got,
-                        .iov_len = sizeof(client->in) - client->got};
+                        .iov_len = control_missing(client->in, client->got)};
     const struct stream_fd stream = {.fd = client->fd, .kind = STREAM_SOCKET};
     ssize_t n = stream_readv(&stream, &iov, 1);
 
@@ -288,9 +311,10 @@ static void listen_event(void *arg, uint32_t events)
 }
 
 void control_start(struct control_server *server, struct event_loop *loop, int fd, unsigned owner,
-                   control_fn fn, void *arg)
+                   control_fn fn, control_take_fn take, void *arg)
 {
-    *server = (struct control_server){.loop = loop, .owner = owner, .fn = fn, .arg = arg, .fd = fd};
+    *server = (struct control_server){
+        .loop = loop, .owner = owner, .fn = fn, .take = take, .arg = arg, .fd = fd};
     server->patience = (struct loop_timer){.fn = patience_ends, .arg = server};
     server->pace = (struct loop_timer){.fn = next_pace, .arg = server};
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)

@@ -20,12 +20,16 @@ enum { CONTROL_TURNS = 8, CONTROL_PACE_NS = 1000000 };
  * False: the answer comes later, by control_answer_waiting. */
 typedef bool (*control_fn)(void *arg, enum control_kind kind, char *answer, size_t *length);
 
+/* A request that takes the whole connection: true, and fd is the owner's; or else an answer. */
+typedef bool (*control_take_fn)(void *arg, int fd, const struct control_snapshot *wish,
+                                char *answer, size_t *length);
+
 struct control_client {
     struct control_server *server;
     int fd, watch;        /* fd -1: a free place */
     uint64_t born;        /* order of coming */
     uint64_t deadline_ns; /* then it is hung up on */
-    uint8_t in[CONTROL_HEADER];
+    uint8_t in[CONTROL_HEADER + CONTROL_REQUEST];
     size_t got;
     enum control_kind waiting; /* for an answer that comes later; 0: not */
     bool closing;              /* after the answer */
@@ -37,6 +41,7 @@ struct control_server {
     struct event_loop *loop;
     unsigned owner; /* user id */
     control_fn fn;
+    control_take_fn take; /* NULL: nobody takes any */
     void *arg;
     int fd, watch;
     uint64_t births;
@@ -49,7 +54,7 @@ struct control_server {
 /* Accepts clients of fd, a listening socket that does not block and is handed over, from now on.
  * All functions want the device lock. */
 void control_start(struct control_server *server, struct event_loop *loop, int fd, unsigned owner,
-                   control_fn fn, void *arg);
+                   control_fn fn, control_take_fn take, void *arg);
 
 /* Answers all that wait for this kind. */
 void control_answer_waiting(struct control_server *server, enum control_kind kind,

@@ -8,6 +8,7 @@
 #include "monitor/report.h"
 #include "monitor/run.h"
 #include "monitor/snapshot/snapshot_commands.h"
+#include "monitor/snapshot/take_command.h"
 
 struct command {
     const char *name;
@@ -26,6 +27,8 @@ static const struct command commands[] = {
     {"resume", "let it go on", resume_command},
     {"shutdown", "ask its program to end (SIGTERM)", shutdown_command},
     {"kill", "end it at once", kill_command},
+    {"snapshot", "write it, as it is now, to a directory", snapshot_command},
+    {"restore", "grow a virtual machine from such a directory", restore_command},
     {"inspect", "say what a snapshot is", inspect_command},
     {"verify", "check a snapshot to the last byte", verify_command},
     {"version", "print the version", version_command},

@@ -24,7 +24,10 @@ struct parse {
     bool has_path, has_home;
 };
 
+enum { RUN = 1 << RUN_PROGRAM, RESTORE = 1 << RUN_SNAPSHOT, BOTH = RUN | RESTORE };
+
 struct option {
+    unsigned commands; /* that have it */
     const char *name;
     const char *value; /* what the help calls it; NULL: a switch */
     const char *help;
@@ -213,41 +216,54 @@ static int take_help(struct parse *p, const char *value, struct err *err)
 }
 
 static const struct option options[] = {
-    {"--mem", "SIZE", "memory of the VM, 16M to 256G (default 128M)", take_mem},
-    {"--env", "K[=V]", "a variable for the program; without =V the host's value", take_env},
-    {"--timeout", "TIME", "end the program after TIME (500ms, 5s, 2m): exit status 124",
+    {RUN, "--mem", "SIZE", "memory of the VM, 16M to 256G (default 128M)", take_mem},
+    {RUN, "--env", "K[=V]", "a variable for the program; without =V the host's value", take_env},
+    {BOTH, "--timeout", "TIME", "end the program after TIME (500ms, 5s, 2m): exit status 124",
      take_timeout},
-    {"--vsock", "PATH", "listen on this UNIX socket: CONNECT <port>; guest port N goes to PATH_N",
-     take_vsock},
-    {"--disk", "FILE[,...]",
+    {BOTH, "--vsock", "PATH",
+     "listen on this UNIX socket: CONNECT <port>; guest port N goes to PATH_N", take_vsock},
+    {BOTH, "--disk", "FILE[,...]",
      "a disk, /dev/vda and so on: ,ro ,overlay=FILE and limits, see samara-run(1)", take_disk},
-    {"--net", "tap=NAME|fd=N|passt[=SOCKET][,...]",
+    {BOTH, "--net", "tap=NAME|fd=N|passt[=SOCKET][,...]",
      "an interface, eth0 and so on: ,ip= ,gw= ,dns= and others, see samara-run(1)", take_net},
-    {"--name", "NAME", "of the VM, for `samara ps`, `pause` and so on", take_name},
-    {"--kernel", "FILE", "boot this guest kernel instead of samara's own", take_kernel},
-    {"--trace", "FILE", "write the boot timeline as Chrome trace JSON (Perfetto, speedscope)",
+    {BOTH, "--name", "NAME", "of the VM, for `samara ps`, `pause` and so on", take_name},
+    {RUN, "--kernel", "FILE", "boot this guest kernel instead of samara's own", take_kernel},
+    {BOTH, "--trace", "FILE", "write the boot timeline as Chrome trace JSON (Perfetto, speedscope)",
      take_trace},
-    {"--seccomp", "MODE",
+    {BOTH, "--seccomp", "MODE",
      "what a forbidden system call of samara's own does: kill; for debugging trap, log",
      take_seccomp},
-    {"--no-seccomp", "unsafe", "forbid nothing", take_no_seccomp},
-    {"--cgroup", "DIRECTORY", "join this cgroup once the VM exists; may be repeated", take_cgroup},
-    {"--require-confinement", NULL, "refuse to run if the host does not permit all of it",
+    {BOTH, "--no-seccomp", "unsafe", "forbid nothing", take_no_seccomp},
+    {BOTH, "--cgroup", "DIRECTORY", "join this cgroup once the VM exists; may be repeated",
+     take_cgroup},
+    {BOTH, "--require-confinement", NULL, "refuse to run if the host does not permit all of it",
      take_require},
-    {"--verbose", NULL, "name what the program asks for and the guest kernel lacks", take_verbose},
-    {"--help", NULL, "this text", take_help},
+    {RUN, "--verbose", NULL, "name what the program asks for and the guest kernel lacks",
+     take_verbose},
+    {BOTH, "--help", NULL, "this text", take_help},
 };
 enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
 
-void options_help(void)
-{
-    puts(
+static const char *const introductions[] = {
+    [RUN_PROGRAM] =
         "usage: samara run [OPTION]... [--] PROGRAM [ARGUMENT]...\n\n"
         "Runs a static Linux program alone in its own virtual machine. Its standard input, output\n"
-        "and error, exit status, SIGINT and SIGTERM behave as if it ran here.\n");
+        "and error, exit status, SIGINT and SIGTERM behave as if it ran here.\n",
+    [RUN_SNAPSHOT] =
+        "usage: samara restore [OPTION]... SNAPSHOT\n\n"
+        "Grows a virtual machine from a directory that `samara snapshot` has written: its program\n"
+        "goes on where it stood, with the standard input, output and error of this command, with\n"
+        "random numbers and a clock of its own. Connections over vsock are reset.\n",
+};
+
+void options_help(enum run_kind kind)
+{
+    puts(introductions[kind]);
     for (unsigned i = 0; i < OPTIONS; i++) {
         char left[64];
 
+        if (!(options[i].commands & 1u << kind))
+            continue;
         snprintf(left, sizeof(left), "%s%s%s", options[i].name, options[i].value ? " " : "",
                  options[i].value ? options[i].value : "");
         printf("  %-18s%s%s\n", left, strlen(left) > 18 ? "\n                     " : " ",
@@ -257,6 +273,8 @@ void options_help(void)
          "samara or the guest kernel fails; 126 if PROGRAM cannot run here; 127 if it is not "
          "found.");
 }
+
+static const char *const command_names[] = {[RUN_PROGRAM] = "run", [RUN_SNAPSHOT] = "restore"};
 
 /* `--name value`, `--name=value` or a switch at argv[*at]; moves *at past it. */
 static int take_word(struct parse *p, int argc, char **argv, int *at, struct err *err)
@@ -268,7 +286,8 @@ static int take_word(struct parse *p, int argc, char **argv, int *at, struct err
         const struct option *o = &options[i];
         const char *value = word[len] ? word + len + 1 : NULL;
 
-        if (strlen(o->name) != len || strncmp(o->name, word, len) != 0)
+        if (strlen(o->name) != len || strncmp(o->name, word, len) != 0 ||
+            !(o->commands & 1u << p->out->kind))
             continue;
         if (!o->value && value)
             return err_set(err, "%s takes no value", o->name);
@@ -280,7 +299,8 @@ static int take_word(struct parse *p, int argc, char **argv, int *at, struct err
         ++*at;
         return o->take(p, value, err) == 0 ? 0 : err_in(err, "%s", o->name);
     }
-    return err_set(err, "unknown option %.64s (see `samara run --help`)", word);
+    return err_set(err, "unknown option %.64s (see `samara %s --help`)", word,
+                   command_names[p->out->kind]);
 }
 
 static int append_all(struct block *b, int count, char **words, struct err *err)
@@ -317,7 +337,16 @@ static int take_options(struct parse *p, int argc, char **argv, int *at, struct 
     return 0;
 }
 
-int options_parse(struct run_options *out, int argc, char **argv, struct err *err)
+static int take_snapshot(struct run_options *out, int argc, char **argv, int at, struct err *err)
+{
+    out->vm.program = at < argc ? argv[at] : NULL;
+    if (!out->vm.program)
+        return err_set(err, "which SNAPSHOT? (see `samara restore --help`)");
+    return at + 1 == argc ? 0 : err_set(err, "'%.64s' is one word too many", argv[at + 1]);
+}
+
+int options_parse(struct run_options *out, enum run_kind kind, int argc, char **argv,
+                  struct err *err)
 {
     struct parse p = {.out = out};
     struct block arguments = {0};
@@ -325,8 +354,10 @@ int options_parse(struct run_options *out, int argc, char **argv, struct err *er
     int r;
 
     *out = (struct run_options){
-        .vm = {.memory = VM_MEMORY_DEFAULT, .seccomp = SAMARA_SECCOMP_DEFAULT}};
+        .kind = kind, .vm = {.memory = VM_MEMORY_DEFAULT, .seccomp = SAMARA_SECCOMP_DEFAULT}};
     r = take_options(&p, argc, argv, &at, err);
+    if (r == 0 && !out->help && kind == RUN_SNAPSHOT)
+        return take_snapshot(out, argc, argv, at, err);
     if (r == 0 && !out->help) {
         out->vm.program = at < argc ? argv[at] : NULL;
         if (!out->vm.program)

@@ -1,4 +1,4 @@
-/* The command line of `samara run`, as a table. */
+/* The command lines of `samara run` and `samara restore`, as one table. */
 #ifndef SAMARA_MONITOR_OPTIONS_H
 #define SAMARA_MONITOR_OPTIONS_H
 
@@ -7,17 +7,21 @@
 #include "monitor/err.h"
 #include "monitor/vm_config.h"
 
+enum run_kind { RUN_PROGRAM, RUN_SNAPSHOT }; /* run, restore */
+
 struct run_options {
-    struct vm_config vm;
+    enum run_kind kind;
+    struct vm_config vm; /* of a snapshot: `program` is its path, memory is not known yet */
     uint64_t timeout_ns; /* 0: none */
     bool help;
 };
 
-/* Parses the words after "run". The strings stay argv's, but for the argument and environment
- * blocks, which last as long as the process. -1 with err. */
-int options_parse(struct run_options *options, int argc, char **argv, struct err *err);
+/* Parses the words after "run" or "restore". The strings stay argv's, but for the argument and
+ * environment blocks, which last as long as the process. -1 with err. */
+int options_parse(struct run_options *options, enum run_kind kind, int argc, char **argv,
+                  struct err *err);
 
 /* Prints the options, to standard output. */
-void options_help(void);
+void options_help(enum run_kind kind);
 
 #endif

@@ -48,6 +48,29 @@ int platform_init(struct platform *platform, const struct guest_mem *mem,
     return 0;
 }
 
+int platform_renew(struct platform *platform, const struct guest_mem *mem,
+                   const struct platform_setup *setup, struct err *err)
+{
+    struct samara_platform page;
+
+    platform->mem = mem;
+    if (!guest_read(mem, gpa(SAMARA_GPA_PLATFORM), &page, sizeof(page)) ||
+        page.magic != SAMARA_PLATFORM_MAGIC || page.version != SAMARA_PLATFORM_VERSION)
+        return err_set(err, "no platform page of version %d in its memory (another kernel?)",
+                       SAMARA_PLATFORM_VERSION);
+    memcpy(page.seed, setup->seed, sizeof(page.seed));
+    memcpy(page.generation_id, setup->generation_id, sizeof(page.generation_id));
+    page.clone_counter++;
+    page.wall_base_ns = setup->wall_base_ns;
+    page.flags = setup->flags;
+    page.tty_rows = setup->rows;
+    page.tty_cols = setup->cols;
+    page.terminal = setup->terminal;
+    memset(page.stdio_error, 0, sizeof(page.stdio_error));
+    guest_write(mem, gpa(SAMARA_GPA_PLATFORM), &page, sizeof(page));
+    return 0;
+}
+
 bool platform_signal(struct platform *platform, int sig)
 {
     const uint64_t at = SAMARA_GPA_PLATFORM + offsetof(struct samara_platform, signals);

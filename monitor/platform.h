@@ -31,6 +31,11 @@ struct platform_setup {
 int platform_init(struct platform *platform, const struct guest_mem *mem,
                   const struct platform_setup *setup, struct err *err);
 
+/* Makes the page that lies in memory that of another individual: what the guest wrote stays, and so
+ * do signals that it has not taken. */
+int platform_renew(struct platform *platform, const struct guest_mem *mem,
+                   const struct platform_setup *setup, struct err *err);
+
 /* Marks signal sig (1..63) as sent; the caller raises SAMARA_VECTOR_PLATFORM. False if the guest
  * has not taken the one sent before. */
 bool platform_signal(struct platform *platform, int sig);

@@ -1,6 +1,6 @@
 /*
- * `samara run`: options, then two processes (keeper.h), and in the monitor the VM, and while it
- * runs signals, which the keeper passes on, and the time limit.
+ * `samara run` and `restore`: options, then two processes (keeper.h), and in the monitor the VM,
+ * and while it runs signals, which the keeper passes on, and the time limit.
  */
 #include "monitor/run.h"
 
@@ -304,8 +304,20 @@ static int keep_named(struct inherited *kept, const struct vm_config *c, struct 
     return 0;
 }
 
-static int run_program(struct run_options *options, struct report *report)
+/* What the snapshot says about its memory, for both processes. */
+static int open_snapshot(struct run_options *options, struct restored *r, struct err *err)
 {
+    if (options->kind != RUN_SNAPSHOT)
+        return 0;
+    if (restored_open(r, options->vm.program, err) != 0)
+        return -1;
+    options->vm.memory = r->header.memory;
+    return vm_config_check(&options->vm, err);
+}
+
+static int run_vm_of(struct run_options *options, struct report *report)
+{
+    static struct restored restored = RESTORED_CLOSED;
     struct inherited inherited = {.count = 0};
     static struct vm vm;
     static char name[VM_NAME_MAX + 1];
@@ -321,31 +333,44 @@ static int run_program(struct run_options *options, struct report *report)
         options->vm.name = name;
     }
     inherited_close_others(&inherited);
-    if (keeper_open(&keeper, &report->err) == 0)
+    if (open_snapshot(options, &restored, &report->err) == 0 &&
+        keeper_open(&keeper, &report->err) == 0)
         kvm = kvm_open(&report->err);
     if (kvm >= 0) {
         vm_init(&vm, &options->vm, kvm);
+        vm.restored = options->kind == RUN_SNAPSHOT ? &restored : NULL;
         role = keeper_split(&keeper, &report->err);
     }
     if (role == 0) {
         inherited_close(&inherited);
         return be_monitor(&vm, &keeper, options, report);
     }
+    restored_close(&restored);
     if (role == 1)
         status = be_keeper(&vm, &keeper, named, &inherited, &report->err);
     keeper_close(&keeper);
     return status;
 }
 
-int run_command(int argc, char **argv, struct report *report)
+static int command(enum run_kind kind, int argc, char **argv, struct report *report)
 {
     struct run_options options;
     int status = EXIT_SAMARA;
 
-    if (options_parse(&options, argc, argv, &report->err) == 0) {
-        status = options.help ? 0 : run_program(&options, report);
+    if (options_parse(&options, kind, argc, argv, &report->err) == 0) {
+        status = options.help ? 0 : run_vm_of(&options, report);
         if (options.help)
-            options_help();
+            options_help(kind);
     }
     return status; /* what options has allocated goes with the process: the monitor cannot free */
+}
+
+int run_command(int argc, char **argv, struct report *report)
+{
+    return command(RUN_PROGRAM, argc, argv, report);
+}
+
+int restore_command(int argc, char **argv, struct report *report)
+{
+    return command(RUN_SNAPSHOT, argc, argv, report);
 }

@@ -144,14 +144,19 @@ static void run_once(struct vcpu *v)
 static void stand(struct vcpu *v)
 {
     pthread_mutex_lock(&v->mutex);
-    v->paused = true;
+    v->paused = v->again = true;
     pthread_cond_broadcast(&v->changed);
-    pthread_mutex_unlock(&v->mutex);
-    if (v->stands)
-        v->stands(v->arg);
-    pthread_mutex_lock(&v->mutex);
-    while (atomic_load(&v->wish) == VCPU_PAUSE)
-        pthread_cond_wait(&v->changed, &v->mutex);
+    while (v->again || atomic_load(&v->wish) == VCPU_PAUSE) {
+        if (!v->again) {
+            pthread_cond_wait(&v->changed, &v->mutex);
+            continue;
+        }
+        v->again = false;
+        pthread_mutex_unlock(&v->mutex);
+        if (v->stands)
+            v->stands(v->arg);
+        pthread_mutex_lock(&v->mutex);
+    }
     v->paused = false;
     pthread_mutex_unlock(&v->mutex);
 }
@@ -219,6 +224,15 @@ bool vcpu_ask_pause(struct vcpu *v)
     standing = v->paused;
     pthread_mutex_unlock(&v->mutex);
     return !standing;
+}
+
+void vcpu_ask_stands(struct vcpu *v)
+{
+    ask(v, VCPU_PAUSE);
+    pthread_mutex_lock(&v->mutex);
+    v->again = v->paused;
+    pthread_cond_broadcast(&v->changed);
+    pthread_mutex_unlock(&v->mutex);
 }
 
 void vcpu_pause(struct vcpu *v)

@@ -28,6 +28,7 @@ struct vcpu {
     pthread_t owner; /* the vCPU thread */
     pid_t process, thread;
     bool running, paused;
+    bool again;                                    /* `stands` is to be called once more */
     void (*failed)(void *arg, const char *report); /* the guest can go no further; vCPU thread */
     void (*stands)(void *arg); /* it has been paused; vCPU thread; NULL: nobody wants to know */
     void *arg;
@@ -70,6 +71,8 @@ void vcpu_pause(struct vcpu *v);
 /* The same without waiting, from any thread: false if it stands already, else `stands` will tell.
  */
 bool vcpu_ask_pause(struct vcpu *v);
+/* The same, and `stands` is called in any case, once more if it stands already. */
+void vcpu_ask_stands(struct vcpu *v);
 void vcpu_resume(struct vcpu *v);
 
 /* Makes vcpu_run return, now or when it is called: from the vCPU thread (inside a bus access) or

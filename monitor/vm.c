@@ -67,14 +67,31 @@ void vm_abandon(struct vm *vm)
     vcpu_stop(&vm->vcpu);
 }
 
+/* Without the device lock now and then. */
+static void stop_requests(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->config->disk_count; i++)
+        block_stand(vm->disks[i].block);
+}
+
+static void take_requests(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->config->disk_count; i++)
+        block_go_on(vm->disks[i].block);
+}
+
 /* In the vCPU thread. */
 static void guest_stands(void *arg)
 {
     struct vm *vm = arg;
 
     device_lock_take(&vm->lock);
-    if (vm->stands_fn)
+    if (vm->pause_wanted && vm->stands_fn)
         vm->stands_fn(vm->stands_arg);
+    if (vm->freeze_wanted && vm->frozen_fn) {
+        stop_requests(vm);
+        vm->frozen_fn(vm->frozen_arg);
+    }
     device_lock_release(&vm->lock);
 }
 
@@ -87,7 +104,22 @@ bool vm_pause(struct vm *vm)
 void vm_resume(struct vm *vm)
 {
     vm->pause_wanted = false;
-    vcpu_resume(&vm->vcpu);
+    if (!vm->freeze_wanted)
+        vcpu_resume(&vm->vcpu);
+}
+
+void vm_freeze(struct vm *vm)
+{
+    vm->freeze_wanted = true;
+    vcpu_ask_stands(&vm->vcpu);
+}
+
+void vm_thaw(struct vm *vm)
+{
+    vm->freeze_wanted = false;
+    take_requests(vm);
+    if (!vm->pause_wanted)
+        vcpu_resume(&vm->vcpu);
 }
 
 bool vm_signal(struct vm *vm, int sig)
@@ -146,7 +178,7 @@ void vm_init(struct vm *vm, const struct vm_config *config, int kvm)
 {
     vm->config = config;
     vm->kvm = kvm;
-    vm->fd = vm->opener = -1;
+    vm->fd = vm->opener = vm->pagemap = -1;
     vm->opened.null = vm->opened.proc = vm->opened.trace = -1;
     vm->opened.cpuid_cache = (struct cpuid_cache)CPUID_CACHE_NONE;
     trace_init(&vm->trace, config->trace_path != NULL);

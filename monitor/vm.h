@@ -12,6 +12,7 @@
 
 #include "devices/block.h"
 #include "devices/vsock.h"
+#include "monitor/boot.h"
 #include "monitor/confine.h"
 #include "monitor/event_loop.h"
 #include "monitor/guest_mem.h"
@@ -22,6 +23,8 @@
 #include "monitor/net_peer.h"
 #include "monitor/platform.h"
 #include "monitor/program.h"
+#include "monitor/snapshot/copies.h"
+#include "monitor/snapshot/restored.h"
 #include "monitor/terminal.h"
 #include "monitor/trace.h"
 #include "monitor/unix_socket.h"
@@ -102,6 +105,8 @@ struct vm {
     struct confinement *confinement; /* the owner's; NULL: nothing is given up (tests) */
     uint8_t *ram; /* one host mapping, at the device hole continued from SAMARA_RAM_HIGH_BASE */
     uint64_t ram_size;
+    int pagemap;          /* /proc/self/pagemap; -1: there is none */
+    struct copies copies; /* for snapshots */
     struct guest_mem mem;
     struct device_lock lock;
     struct event_loop loop;
@@ -111,16 +116,18 @@ struct vm {
     _Atomic int machine_thread;                 /* the kernel sets it to 0 when that has ended */
     bool machine_good;
     struct vcpu vcpu;
-    struct vcpu_start start;
+    struct boot_loaded loaded;
     struct platform platform;
     struct vsock *vsock;
-    struct virtio_preset vsock_preset;
     int program_status; /* what program_open or program_check said */
     enum vm_end end;
     bool pause_wanted;
     void (*stands_fn)(
         void *arg); /* the guest has been paused; vCPU thread, under the device lock */
     void *stands_arg;
+    bool freeze_wanted;
+    void (*frozen_fn)(void *arg); /* it has been frozen: likewise */
+    void *frozen_arg;
     bool output_lost;       /* the host did not take all of the program's output */
     bool gone;              /* the guest has had its last turn */
     uint64_t untaken_since; /* when a signal was sent that the guest may not have taken yet; ns */
@@ -137,6 +144,7 @@ struct vm {
     struct err loop_err, machine_err;
     char report[1024]; /* VM_FAILED */
     struct cpuid_table cpuid;
+    struct restored *restored; /* the owner's, which vm grows from; NULL: it boots */
     struct vm_stacks stacks;
 };
 
@@ -173,6 +181,10 @@ bool vm_signal(struct vm *vm, int sig);
 /* Pausing does not wait: false if the guest stands already, else stands_fn will tell. */
 bool vm_pause(struct vm *vm);
 void vm_resume(struct vm *vm);
+/* The same for a snapshot, beside a pause: frozen_fn is called in any case, with no request of a
+ * disk under way. vm_thaw undoes it. */
+void vm_freeze(struct vm *vm);
+void vm_thaw(struct vm *vm);
 void vm_resize(struct vm *vm);
 /* What find_peer has led to; the descriptor is taken over. */
 void vm_net_connected(struct vm *vm, unsigned number, int fd);

@@ -195,6 +195,8 @@ static int make_basis(struct vm *vm, struct err *err)
     trace_step(&vm->trace, TRACE_ROOM, "wait for the keeper");
     if (r == 0)
         r = vm_load_cpuid(vm, err);
+    if (r == 0)
+        r = vm_open_pagemap(vm, err);
     if (r == 0) {
         enter_room(vm);
         r = vm_check_files(vm, err);

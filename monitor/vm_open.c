@@ -158,16 +158,23 @@ static int open_trace(struct vm *vm, struct err *err)
     return vm->opened.trace < 0 ? -1 : 0;
 }
 
+static int open_program(struct vm *vm, struct err *err)
+{
+    struct vm_opened *o = &vm->opened;
+
+    vm->program_status = program_open(&o->program, vm->config->program, err);
+    return vm->program_status == 0 ? kernel_image_open(&o->kernel, vm->config->kernel_path, err)
+                                   : -1;
+}
+
 int vm_open(struct vm *vm, struct err *err)
 {
-    const struct vm_config *config = vm->config;
     struct vm_opened *o = &vm->opened;
 
     trace_step(&vm->trace, TRACE_KEEPER, "start");
     if (open_trace(vm, err) != 0)
         return -1;
-    vm->program_status = program_open(&o->program, config->program, err);
-    if (vm->program_status != 0 || kernel_image_open(&o->kernel, config->kernel_path, err) != 0)
+    if (!vm->restored && open_program(vm, err) != 0)
         return -1;
     if (open_disks(vm, err) != 0 || vm_open_nets(vm, err) != 0 || open_cgroups(vm, err) != 0)
         return -1;

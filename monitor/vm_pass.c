@@ -130,11 +130,12 @@ int vm_receive(struct vm *vm, struct err *err)
 
 /* Beside what the keeper opens and may be open at the same time: the standard three, KVM, the VM,
  * the vCPU, the link and a loop's three; and what is open only for a moment. */
-enum { OTHERS = 3 + 3 + 1 + 3, MOMENTARY = 3 };
+enum { OTHERS = 3 + 3 + 1 + 3, MOMENTARY = 3, SNAPSHOT_FILES = 2 };
 
 unsigned vm_count_descriptors(const struct vm_config *c)
 {
-    unsigned count = OTHERS + MOMENTARY + DESCRIPTORS - VM_CGROUPS - 2 * VM_DISKS - VM_NETS;
+    unsigned count =
+        OTHERS + MOMENTARY + SNAPSHOT_FILES + DESCRIPTORS - VM_CGROUPS - 2 * VM_DISKS - VM_NETS;
 
     for (unsigned i = 0; i < c->disk_count; i++)
         count += c->disks[i].overlay ? 2 : 1;

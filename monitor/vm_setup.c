@@ -18,6 +18,7 @@
 #include "monitor/fd_close.h"
 #include "monitor/kvm.h"
 #include "monitor/role_fd.h"
+#include "monitor/snapshot/touched.h"
 #include "monitor/warn.h"
 
 enum { PAGE = 4096, IOAPIC_PINS = 24 };
@@ -66,7 +67,10 @@ static int add_memslots(struct vm *vm, struct err *err)
 
 int vm_map_memory(struct vm *vm, struct err *err)
 {
-    return map_ram(vm, vm->config->memory, err) != 0 ? -1 : add_regions(vm, err);
+    if (map_ram(vm, vm->config->memory, err) != 0)
+        return -1;
+    copies_open(&vm->copies, vm->ram_size);
+    return add_regions(vm, err);
 }
 
 /* --- the machine --- */
@@ -111,22 +115,40 @@ int64_t vm_clock_offset(const struct vm *vm)
     return before - (int64_t)clock.clock;
 }
 
-static int write_platform(struct vm *vm, struct err *err)
+static int set_up_platform(const struct vm *vm, struct platform_setup *setup, struct err *err)
 {
     const struct vm_config *c = vm->config;
-    struct platform_setup setup = {.flags = (c->verbose ? SAMARA_FLAG_VERBOSE : 0u) |
-                                            (c->trace_path ? SAMARA_FLAG_TRACE : 0u) |
-                                            vm->opened.terminal.flags | vm->opened.closed_flags,
-                                   .terminal = vm->opened.terminal.modes};
 
-    terminal_size(&vm->opened.terminal, &setup.rows, &setup.cols);
-    setup.wall_base_ns =
+    *setup = (struct platform_setup){.flags = (c->verbose ? SAMARA_FLAG_VERBOSE : 0u) |
+                                              (c->trace_path ? SAMARA_FLAG_TRACE : 0u) |
+                                              vm->opened.terminal.flags | vm->opened.closed_flags,
+                                     .terminal = vm->opened.terminal.modes};
+    terminal_size(&vm->opened.terminal, &setup->rows, &setup->cols);
+    setup->wall_base_ns =
         (uint64_t)(clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + vm_clock_offset(vm));
-    if (getrandom(setup.seed, sizeof(setup.seed), 0) != sizeof(setup.seed) ||
-        getrandom(setup.generation_id, sizeof(setup.generation_id), 0) !=
-            sizeof(setup.generation_id))
+    if (getrandom(setup->seed, sizeof(setup->seed), 0) != sizeof(setup->seed) ||
+        getrandom(setup->generation_id, sizeof(setup->generation_id), 0) !=
+            sizeof(setup->generation_id))
         return err_sys(err, "getrandom");
+    return 0;
+}
+
+static int write_platform(struct vm *vm, struct err *err)
+{
+    struct platform_setup setup;
+
+    if (set_up_platform(vm, &setup, err) != 0)
+        return -1;
     return platform_init(&vm->platform, &vm->mem, &setup, err);
+}
+
+int vm_renew_platform(struct vm *vm, struct err *err)
+{
+    struct platform_setup setup;
+
+    if (set_up_platform(vm, &setup, err) != 0)
+        return -1;
+    return platform_renew(&vm->platform, &vm->mem, &setup, err);
 }
 
 /* --- devices --- */
@@ -262,10 +284,24 @@ int vm_load_cpuid(struct vm *vm, struct err *err)
     return 0;
 }
 
+/* While /proc can still be reached; without it snapshots take longer. */
+int vm_open_pagemap(struct vm *vm, struct err *err)
+{
+    vm->pagemap = touched_open(vm->opened.proc);
+    return vm->pagemap >= 0 ? role_fd(&vm->pagemap, FD_PAGEMAP, err) : 0;
+}
+
 int vm_check_files(struct vm *vm, struct err *err)
 {
     const struct vm_config *c = vm->config;
 
+    if (vm->restored) {
+        if (restored_read(vm->restored, &vm->cpuid, err) != 0)
+            return -1;
+        restored_program(vm->restored, vm->opened.program.path, sizeof(vm->opened.program.path));
+        trace_step(&vm->trace, TRACE_ROOM, "files");
+        return 0;
+    }
     vm->program_status = program_check(&vm->opened.program, c->program, c->memory, err);
     if (vm->program_status != 0)
         return -1;
@@ -282,7 +318,13 @@ int vm_load_memory(struct vm *vm, struct err *err)
     struct vm_opened *o = &vm->opened;
     const struct boot boot = {vm->config, &o->program, &o->kernel, &vm->mem, vm->ram, vm->ram_size};
 
-    if (boot_load(&boot, &vm->vsock_preset, &vm->start, err) != 0)
+    if (vm->restored) {
+        if (restored_map(vm->restored, vm->ram, err) != 0)
+            return -1;
+        trace_step(&vm->trace, TRACE_MACHINE, "contents of memory");
+        return 0;
+    }
+    if (boot_load(&boot, &vm->loaded, err) != 0)
         return -1;
     kernel_image_close(&o->kernel);
     fd_close(&o->program.fd); /* its path stays */
@@ -303,10 +345,17 @@ int vm_set_features(struct vm *vm, struct err *err)
 
 int vm_set_start(struct vm *vm, struct err *err)
 {
-    if (vm->vsock_preset.queues > 0 &&
-        virtio_preset_apply(&vm->vsock_preset, &vm->bus, SAMARA_GPA_VIRTIO, err) != 0)
+    if (vm->restored) {
+        if (restored_load(vm->restored, vm, err) != 0)
+            return -1;
+        restored_close(vm->restored);
+        trace_step(&vm->trace, TRACE_MACHINE, "state");
+        return 0;
+    }
+    if (vm->loaded.vsock.queues > 0 &&
+        virtio_preset_apply(&vm->loaded.vsock, &vm->bus, SAMARA_GPA_VIRTIO, err) != 0)
         return -1;
-    if (vcpu_set_start(&vm->vcpu, vm->kvm, &vm->cpuid, &vm->start, err) != 0 ||
+    if (vcpu_set_start(&vm->vcpu, vm->kvm, &vm->cpuid, &vm->loaded.start, err) != 0 ||
         write_platform(vm, err) != 0)
         return -1;
     trace_step(&vm->trace, TRACE_MACHINE, "registers");

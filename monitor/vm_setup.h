@@ -35,6 +35,7 @@ int vm_map_memory(struct vm *vm, struct err *err);
 /* What other steps depend on: CPUID (from our own directory's cache); the program and the kernel's
  * note, which strangers have written. Then the loop and the devices. */
 int vm_load_cpuid(struct vm *vm, struct err *err);
+int vm_open_pagemap(struct vm *vm, struct err *err);
 int vm_check_files(struct vm *vm, struct err *err);
 int vm_make_devices(struct vm *vm, struct err *err);
 
@@ -45,6 +46,9 @@ int vm_make_machine(struct vm *vm, struct err *err);
 int vm_set_features(struct vm *vm, struct err *err);
 int vm_load_memory(struct vm *vm, struct err *err);
 int vm_set_start(struct vm *vm, struct err *err);
+
+/* The platform page of a clone: another individual, at another time. -1 with err. */
+int vm_renew_platform(struct vm *vm, struct err *err);
 
 /* Returns when the thread that asks KVM has ended. */
 void vm_await_machine(struct vm *vm);

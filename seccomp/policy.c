@@ -127,6 +127,16 @@ const struct policy_row policy[] = {
     {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_SREGS)}, "... and where"},
     {CALL(ioctl), VCPU, 2, {IS(0, FD_VM), IS(1, KVM_GET_CLOCK)}, "puts its marks into the trace"},
 
+    /* --- snapshots --- */
+    {CALL(preadv2), VCPU, 2, {IS(0, FD_PAGEMAP), IS(5, 0)}, "which pages there is anything in"},
+    {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_XSAVE)}, "keeps vector registers"},
+    {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_XCRS)}, "... which of them are in use"},
+    {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_MSRS)}, "... model-specific registers"},
+    {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_LAPIC)}, "... the local APIC"},
+    {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_VCPU_EVENTS)}, "... what is pending"},
+    {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_DEBUGREGS)}, "... debug registers"},
+    {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_MP_STATE)}, "... whether it has halted"},
+
     /* --- threads --- */
     {CALL(futex), ALL, 1, {IS(1, FUTEX_WAIT_PRIVATE)}, "waits for the device lock, or to go on"},
     {CALL(futex), ALL, 1, {IS(1, FUTEX_WAKE_PRIVATE)}, "releases the device lock"},

@@ -23,6 +23,7 @@ enum fd_role {
     FD_TIMER,
     FD_WAKE,
     FD_TERMINAL,      /* where the program's streams are on one */
+    FD_PAGEMAP,       /* which pages of ours there is anything in */
     FD_DISKS = 48,    /* eight disks' files, ... */
     FD_OVERLAYS = 56, /* ... and what is written instead, where the file is shared */
     FD_END = 64,

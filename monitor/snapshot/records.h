@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "devices/virtio_mmio.h"
+#include "devices/vsock.h"
 
 enum snapshot_record_kind {
     RECORD_CONFIG = 1, /* struct saved_config, then the program's path */
@@ -27,7 +28,7 @@ enum snapshot_record_kind {
     RECORD_CLOCK = 32, /* struct saved_clock */
 
     RECORD_VIRTIO = 48, /* struct saved_virtio; one for each device, in the order of the slots */
-    RECORD_VSOCK,       /* struct saved_vsock_conn, each */
+    RECORD_VSOCK,       /* struct vsock_saved, then its connections (devices/vsock.h) */
 
     RECORD_MEMORY = 64, /* struct saved_extent, each: ascending, apart from each other */
     RECORD_DIGESTS,     /* struct saved_digests, then 16 bytes a chunk */
@@ -45,8 +46,8 @@ _Static_assert(sizeof(struct saved_config) == 104, "saved layout");
 /* Version 1. */
 struct saved_clock {
     uint64_t kvmclock_ns; /* of the guest, when it stood */
-    uint64_t real_ns;     /* CLOCK_REALTIME then */
-    uint64_t tsc_khz;
+    uint64_t real_ns;     /* CLOCK_REALTIME then, as the guest had it */
+    uint64_t tsc_khz;     /* of the platform page */
 };
 _Static_assert(sizeof(struct saved_clock) == 24, "saved layout");
 
@@ -62,17 +63,6 @@ struct saved_virtio {
     struct vq_state queues[VIRTIO_MAX_QUEUES];
 };
 _Static_assert(sizeof(struct saved_virtio) == 88 + 32 + 40 * VIRTIO_MAX_QUEUES, "saved layout");
-
-/* Version 1: a connection that the guest knows of. The clone's are reset, but for stdio's, which go
- * on with other streams. */
-struct saved_vsock_conn {
-    uint32_t host_port, guest_port;
-    uint16_t type; /* VIRTIO_VSOCK_TYPE_* */
-    uint8_t guest_shut, our_shut;
-    uint32_t received, forwarded, sent; /* bytes, modulo 2^32 */
-    uint32_t peer_alloc, peer_forwarded;
-};
-_Static_assert(sizeof(struct saved_vsock_conn) == 32, "saved layout");
 
 /* Version 1. Offsets count RAM from 0, without the device hole, as the file `memory` does. */
 struct saved_extent {

@@ -31,7 +31,8 @@ static const struct rule rules[] = {
     {RECORD_MP_STATE, "MP_STATE", 1, sizeof(struct kvm_mp_state), 0, 0, 1, 1},
     {RECORD_CLOCK, "CLOCK", 1, sizeof(struct saved_clock), 0, 0, 1, 1},
     {RECORD_VIRTIO, "VIRTIO", 1, sizeof(struct saved_virtio), 0, 0, 0, SNAPSHOT_DEVICES_MOST},
-    {RECORD_VSOCK, "VSOCK", 1, 0, sizeof(struct saved_vsock_conn), 4096, 0, 1},
+    {RECORD_VSOCK, "VSOCK", 1, sizeof(struct vsock_saved), sizeof(struct vsock_saved_conn), 8192, 1,
+     1},
     {RECORD_MEMORY, "MEMORY", 1, 0, sizeof(struct saved_extent), SNAPSHOT_EXTENTS_MOST, 1, 1},
     {RECORD_DIGESTS, "DIGESTS", 1, sizeof(struct saved_digests), 16, 1 << 21, 1, 1},
 };
@@ -171,16 +172,22 @@ static int check_slots(const struct snapshot_state *state, struct err *err)
 
 static int check_vsock(const struct snapshot_record *record, struct err *err)
 {
-    struct saved_vsock_conn conn;
+    const struct vsock_saved *head = (const void *)record->payload;
+    const struct vsock_saved_conn *conns = (const void *)(head + 1);
+    const size_t count = snapshot_elements(record, sizeof(*head), sizeof(*conns));
 
-    for (size_t at = 0; at < record->size; at += sizeof(conn)) {
-        memcpy(&conn, record->payload + at, sizeof(conn));
-        if (conn.type != VIRTIO_VSOCK_TYPE_STREAM && conn.type != VIRTIO_VSOCK_TYPE_SEQPACKET)
-            return err_set(err, "connection %zu: type %u is not known", at / sizeof(conn),
-                           conn.type);
-        if (conn.guest_shut > 3 || conn.our_shut > 3)
-            return err_set(err, "connection %zu: shut %u and %u are not two bits each",
-                           at / sizeof(conn), conn.guest_shut, conn.our_shut);
+    if (head->count != count)
+        return err_set(err, "says %u connections and has %zu", head->count, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct vsock_saved_conn *c = &conns[i];
+
+        if (c->type != VIRTIO_VSOCK_TYPE_STREAM && c->type != VIRTIO_VSOCK_TYPE_SEQPACKET)
+            return err_set(err, "connection %zu: type %u is not known", i, c->type);
+        if (c->guest_shut > 3 || c->our_shut > 3)
+            return err_set(err, "connection %zu: shut %u and %u are not two bits each", i,
+                           c->guest_shut, c->our_shut);
+        if (c->reserved != 0)
+            return err_set(err, "connection %zu: its reserved bytes are not zero", i);
     }
     return 0;
 }

@@ -113,7 +113,7 @@ static void open_all(void)
     unlink(path);
     must(unix_listen(&listener, path, sizeof(path), NULL) == 0);
     must(loop_init(&loop, &lock, NULL) == 0);
-    control_start(&server, &loop, dup(listener.fd), geteuid(), on_request, NULL);
+    control_start(&server, &loop, dup(listener.fd), geteuid(), on_request, NULL, NULL);
     for (unsigned i = 0; i < PEERS; i++)
         peers[i] = -1;
 }

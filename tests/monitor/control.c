@@ -39,7 +39,11 @@ Test(control_proto, other_versions_and_kinds_are_unknown_and_lengths_bad)
     } cases[] = {{{0, 0, 0, 0, 2, 0, 1, 0}, CONTROL_UNKNOWN},
                  {{0, 0, 0, 0, 0, 0, 1, 0}, CONTROL_UNKNOWN},
                  {{0, 0, 0, 0, 1, 0, 0, 0}, CONTROL_UNKNOWN},
-                 {{0, 0, 0, 0, 1, 0, 7, 0}, CONTROL_UNKNOWN},
+                 {{0, 0, 0, 0, 1, 0, 9, 0}, CONTROL_UNKNOWN},
+                 {{0, 0, 0, 0, 1, 0, 7, 0}, CONTROL_BAD},
+                 {{9, 0, 0, 0, 1, 0, 7, 0}, CONTROL_BAD},
+                 {{8, 0, 0, 0, 1, 0, 7, 0}, CONTROL_MORE},
+                 {{8, 0, 0, 0, 1, 0, 8, 0}, CONTROL_BAD},
                  {{1, 0, 0, 0, 1, 0, 1, 0}, CONTROL_BAD},
                  {{0, 0, 0, 128, 1, 0, 1, 0}, CONTROL_BAD},
                  {"GET / HT", CONTROL_BAD}};
@@ -93,7 +97,7 @@ static void serve(unsigned owner)
     snprintf(path, sizeof(path), "/tmp/samara-control-%d.sock", (int)getpid());
     cr_assert_eq(unix_listen(&listener, path, sizeof(path), NULL), 0);
     cr_assert_eq(loop_init(&loop, &lock, NULL), 0);
-    control_start(&server, &loop, dup(listener.fd), owner, on_request, NULL);
+    control_start(&server, &loop, dup(listener.fd), owner, on_request, NULL, NULL);
 }
 
 static void open_server(void)

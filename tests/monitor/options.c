@@ -11,7 +11,7 @@ static struct err err;
 static int parse(int argc, const char *const *argv)
 {
     err.text[0] = '\0';
-    return options_parse(&got, argc, (char **)(uintptr_t)argv, &err);
+    return options_parse(&got, RUN_PROGRAM, argc, (char **)(uintptr_t)argv, &err);
 }
 #define WORDS(...)    ((const char *const[]){__VA_ARGS__})
 #define PARSE(...)    parse(sizeof(WORDS(__VA_ARGS__)) / sizeof(char *), WORDS(__VA_ARGS__))

@@ -47,6 +47,13 @@ static struct world {
     struct kvm_sregs sregs;
     struct kvm_msi msi;
     struct kvm_clock_data clock;
+    struct kvm_xsave xsave;
+    struct kvm_xcrs xcrs;
+    struct kvm_msrs msrs;
+    struct kvm_lapic_state lapic;
+    struct kvm_vcpu_events events;
+    struct kvm_debugregs debugregs;
+    struct kvm_mp_state mp_state;
     struct termios modes;
     uint32_t word, cred_size;
     uint64_t count;
@@ -95,6 +102,7 @@ static void open_world(void)
     take_number(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), FD_TIMER);
     take_number(eventfd(1, EFD_NONBLOCK), FD_WAKE);
     take_number(open_disk(), FD_DISKS);
+    take_number(open_disk(), FD_PAGEMAP);
     take_number(open("/dev/null", O_RDWR), FD_NETS); /* a tap takes rights that few have */
     cr_assert_eq(timerfd_settime(FD_TIMER, 0, &soon, NULL), 0);
     w.page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -180,6 +188,14 @@ static unsigned fill_probes(struct probe *p)
         {"reports how it failed", {0, 0, at(&w.regs)}, 0, true},
         {"... and where", {0, 0, at(&w.sregs)}, 0, true},
         {"puts its marks into the trace", {0, 0, at(&w.clock)}, 0, true},
+        {"which pages there is anything in", {0, at(&w.iov), 1, 0, 0, 0}, 0, false},
+        {"keeps vector registers", {0, 0, at(&w.xsave)}, 0, true},
+        {"... which of them are in use", {0, 0, at(&w.xcrs)}, 0, true},
+        {"... model-specific registers", {0, 0, at(&w.msrs)}, 0, true},
+        {"... the local APIC", {0, 0, at(&w.lapic)}, 0, true},
+        {"... what is pending", {0, 0, at(&w.events)}, 0, true},
+        {"... debug registers", {0, 0, at(&w.debugregs)}, 0, true},
+        {"... whether it has halted", {0, 0, at(&w.mp_state)}, 0, true},
         {"waits for the device lock, or to go on", {at(&w.word), 0, 1}, EAGAIN, false},
         {"waits until the thread that asked KVM is gone", {at(&w.word), 0, 1}, EAGAIN, false},
         {"releases the device lock", {at(&w.word), 0, 1}, 0, false},

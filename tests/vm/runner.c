@@ -26,7 +26,7 @@ static const struct vm_test *const suites[] = {
     seqpacket_tests,    failure_tests,         kernel_tests,  process_tests,
     control_tests,      escape_tests,          disk_tests,    net_tests,
     traffic_tests,      traffic_address_tests, hostile_tests, hostile_host_tests,
-    traffic_link_tests, traffic_program_tests};
+    traffic_link_tests, traffic_program_tests, snapshot_tests};
 
 static unsigned long from_environment(const char *name, unsigned long otherwise)
 {

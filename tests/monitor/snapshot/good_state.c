@@ -77,12 +77,17 @@ static void put_virtio(struct out *out, uint32_t slot, uint32_t device, uint32_t
 
 static void put_vsock(struct out *out)
 {
-    static const struct saved_vsock_conn conns[] = {
-        {.host_port = 1, .guest_port = 2, .type = VIRTIO_VSOCK_TYPE_STREAM, .received = 77},
-        {.host_port = 3, .guest_port = 4, .type = VIRTIO_VSOCK_TYPE_SEQPACKET, .guest_shut = 1},
-    };
+    static const struct {
+        struct vsock_saved head;
+        struct vsock_saved_conn conns[2];
+    } vsock = {
+        .head = {.count = 2},
+        .conns = {
+            {.host_port = 1, .guest_port = 2, .type = VIRTIO_VSOCK_TYPE_STREAM, .received = 77},
+            {.host_port = 3, .guest_port = 4, .type = VIRTIO_VSOCK_TYPE_SEQPACKET, .guest_shut = 1},
+        }};
 
-    put(out, RECORD_VSOCK, conns, sizeof(conns));
+    put(out, RECORD_VSOCK, &vsock, sizeof(vsock));
 }
 
 int good_records(int (*function)(void *to, uint32_t kind, const void *payload, size_t size),

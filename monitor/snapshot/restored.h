@@ -1,0 +1,49 @@
+/*
+ * A snapshot on its way into a new VM. Whoever has the caller's rights opens its files; all but the
+ * first few bytes of them are read in the monitor, where a mistake in a parser opens no door.
+ *
+ *     before the split   restored_open: descriptors, and how much memory it wants
+ *     monitor            restored_read ── CPUID ── restored_map ── restored_load
+ */
+#ifndef SAMARA_MONITOR_SNAPSHOT_RESTORED_H
+#define SAMARA_MONITOR_SNAPSHOT_RESTORED_H
+
+#include "monitor/cpuid.h"
+#include "monitor/snapshot/records_check.h"
+#include "monitor/vcpu_saved.h"
+
+struct vm;
+
+struct restored {
+    const char *path; /* for messages */
+    int state_fd, memory_fd;
+    struct snapshot_header header;
+    uint8_t *bytes; /* of the file `state` */
+    struct snapshot_state state;
+    struct vcpu_saved vcpu;
+};
+
+#define RESTORED_CLOSED                                                                            \
+    {                                                                                              \
+        .state_fd = -1, .memory_fd = -1                                                            \
+    }
+
+/* Takes the snapshot's descriptors; header says how much memory. -1 with err. */
+int restored_open(struct restored *r, const char *path, struct err *err);
+void restored_close(struct restored *r);
+
+/* Reads and checks all of the state. The guest's CPUID becomes what it was: *cpuid is what this
+ * host can give it, and is replaced. -1 with err. */
+int restored_read(struct restored *r, struct cpuid_table *cpuid, struct err *err);
+
+/* Maps what the snapshot has of memory over ram, of as many bytes. -1 with err. */
+int restored_map(const struct restored *r, uint8_t *ram, struct err *err);
+
+/* The vCPU, the clock, the devices, and the platform page of a new individual. Takes the device
+ * lock; devices go on at once. -1 with err. */
+int restored_load(const struct restored *r, struct vm *vm, struct err *err);
+
+/* The path of the program that runs in it. */
+void restored_program(const struct restored *r, char *to, size_t size);
+
+#endif

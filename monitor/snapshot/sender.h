@@ -1,0 +1,64 @@
+/*
+ * Taking a snapshot, in the monitor: sends the VM as it is at one moment over a control client's
+ * connection, which `samara snapshot` makes a directory of (control_proto.h has the frames).
+ *
+ *     start ── freeze ──(guest stands)── copy what there is, gather records ── thaw
+ *                │                                                              │
+ *           loop thread                 vCPU thread                       loop thread: send,
+ *                                                                         until the client says
+ *                                                                         that it has it for good
+ *
+ * The guest waits only while memory is copied within this process; how fast the client is makes no
+ * difference to it. A client that goes, or takes nothing for SENDER_PATIENCE_MS, has asked for
+ * nothing.
+ */
+#ifndef SAMARA_MONITOR_SNAPSHOT_SENDER_H
+#define SAMARA_MONITOR_SNAPSHOT_SENDER_H
+
+#include "monitor/control_proto.h"
+#include "monitor/snapshot/copies.h"
+#include "monitor/snapshot/gather.h"
+#include "monitor/vm.h"
+
+enum { SENDER_PATIENCE_MS = 30000 };
+
+enum sender_phase {
+    SENDER_IDLE,
+    SENDER_STOPPING, /* the guest has been asked to stand */
+    SENDER_SENDING,
+    SENDER_AWAITING, /* all is sent: the client makes it last */
+};
+
+/* A frame under way: head, then body. */
+struct sender_frame {
+    uint8_t head[CONTROL_HEADER + 16];
+    size_t head_size, size, sent; /* size and sent count both */
+    const uint8_t *body;
+};
+
+struct snapshot_sender {
+    struct vm *vm;
+    void (*stopped)(void *arg); /* the client has it, and wanted the VM to end; loop thread */
+    void *arg;
+    enum sender_phase phase;
+    bool stop; /* the guest is not to go on */
+    int fd, watch;
+    uint64_t asked_ns, pause_ns;
+    struct err err;
+    struct sender_frame frame;
+    size_t next_page, next_record;
+    bool begun, ended;
+    uint8_t in[CONTROL_HEADER];
+    size_t got;
+    struct loop_task turn;
+    struct loop_timer patience;
+    struct record_buffer records;
+};
+
+/* vm, stopped and arg are set; before the guest runs. */
+void sender_init(struct snapshot_sender *s);
+
+/* Begins, and takes over the client's descriptor. -1 with err: not now. In the loop thread. */
+int sender_start(struct snapshot_sender *s, int fd, uint32_t flags, struct err *err);
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * What a snapshot has to keep, and what not: answers a line of standard input each with a line.
+ *
+ *     random     sixteen bytes of getrandom(2)
+ *     count      how many lines there have been
+ *     memory     a checksum of eight megabytes that were filled at the start, and keep changing
+ *     monotonic  CLOCK_MONOTONIC in ms
+ *     real       CLOCK_REALTIME in ms
+ *     timer      sleeps 20 ms, and says for how many ms by CLOCK_MONOTONIC
+ *     exit N
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+enum { WORDS = 1 << 20 };
+static uint64_t words[WORDS];
+static unsigned lines;
+
+static uint64_t next(uint64_t x)
+{
+    return x * 6364136223846793005u + 1442695040888963407u;
+}
+
+static void fill(uint64_t seed)
+{
+    for (unsigned i = 0; i < WORDS; i++)
+        words[i] = seed = next(seed);
+}
+
+static uint64_t checksum(void)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < WORDS; i++)
+        sum = next(sum ^ words[i]);
+    return sum;
+}
+
+static long long now_ms(clockid_t id)
+{
+    struct timespec t;
+
+    clock_gettime(id, &t);
+    return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
+
+static void say_random(void)
+{
+    unsigned char bytes[16];
+
+    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+        exit(1);
+    for (unsigned i = 0; i < sizeof(bytes); i++)
+        printf("%02x", bytes[i]);
+    putchar('\n');
+}
+
+static void say_timer(void)
+{
+    const struct timespec nap = {.tv_nsec = 20000000};
+    long long before = now_ms(CLOCK_MONOTONIC);
+
+    nanosleep(&nap, NULL);
+    printf("%lld\n", now_ms(CLOCK_MONOTONIC) - before);
+}
+
+static void answer(const char *line)
+{
+    if (strcmp(line, "random\n") == 0) {
+        say_random();
+    } else if (strcmp(line, "count\n") == 0) {
+        printf("%u\n", lines);
+    } else if (strcmp(line, "memory\n") == 0) {
+        printf("%016llx\n", (unsigned long long)checksum());
+        fill(words[7]);
+    } else if (strcmp(line, "monotonic\n") == 0) {
+        printf("%lld\n", now_ms(CLOCK_MONOTONIC));
+    } else if (strcmp(line, "real\n") == 0) {
+        printf("%lld\n", now_ms(CLOCK_REALTIME));
+    } else if (strcmp(line, "timer\n") == 0) {
+        say_timer();
+    } else if (strncmp(line, "exit ", 5) == 0) {
+        exit(atoi(line + 5));
+    } else {
+        printf("what?\n");
+    }
+    fflush(stdout);
+}
+
+int main(void)
+{
+    char line[64];
+
+    fill(1);
+    puts("up");
+    fflush(stdout);
+    while (fgets(line, sizeof(line), stdin)) {
+        lines++;
+        answer(line);
+    }
+    return 0;
+}

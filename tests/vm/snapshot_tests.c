@@ -1,0 +1,355 @@
+/* Snapshots: taken of a running VM, grown into others that go on and are somebody else. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/vm/runner.h"
+
+enum { LINE = 128 };
+
+static void own_directory(void)
+{
+    const char *dir = scratch("run");
+
+    CHECK(mkdir(dir, 0700) == 0 || errno == EEXIST);
+    setenv("XDG_RUNTIME_DIR", dir, 1);
+}
+
+/* --- VMs that answer lines --- */
+
+static void start_source(struct running *r, const char *name)
+{
+    struct job job = {.argv = {samara(), "run", "--name", name, program("instant")},
+                      .keep_input_open = true};
+
+    own_directory();
+    job_start(&job, r);
+    CHECK(job_await(r, "up\n"));
+}
+
+static void start_clone(struct running *r, const char *name, const char *from)
+{
+    struct job job = {.argv = {samara(), "restore", "--name", name, from}, .keep_input_open = true};
+
+    job_start(&job, r);
+}
+
+static void say(const struct running *r, const char *line)
+{
+    CHECK(write(r->in, line, strlen(line)) == (ssize_t)strlen(line));
+}
+
+/* The next line that it says, without its end. */
+static void hear(const struct running *r, char to[LINE])
+{
+    size_t n = 0;
+
+    while (n < LINE - 1 && read(r->out, to + n, 1) == 1 && to[n] != '\n')
+        n++;
+    CHECK(n < LINE - 1 && to[n] == '\n');
+    to[n] = '\0';
+}
+
+static void ask(const struct running *r, const char *question, char to[LINE])
+{
+    say(r, question);
+    hear(r, to);
+}
+
+static long long number(const struct running *r, const char *question)
+{
+    char line[LINE];
+
+    ask(r, question, line);
+    return atoll(line);
+}
+
+static void end(struct running *r, int status)
+{
+    char line[32];
+    struct outcome o;
+
+    snprintf(line, sizeof(line), "exit %d\n", status);
+    say(r, line);
+    job_finish(r, &o);
+    STATUS(&o, status);
+    CHECK(o.err_len == 0);
+    outcome_free(&o);
+}
+
+/* --- snapshots --- */
+
+static void command(struct outcome *o, const char *const words[])
+{
+    struct job job = {.argv = {samara()}};
+
+    for (unsigned i = 0; words[i]; i++)
+        job.argv[i + 1] = words[i];
+    job_run(&job, o);
+}
+
+/* Where it is: a static buffer of scratch's. */
+static const char *take(const char *name, const char *out)
+{
+    const char *path = scratch(out);
+    struct outcome o;
+
+    command(&o, (const char *[]){"snapshot", name, path, NULL});
+    STATUS(&o, 0);
+    CHECK(o.out_len == 0 && o.err_len == 0);
+    outcome_free(&o);
+    return path;
+}
+
+static void expect_refusal(const char *const words[], int status, const char *why)
+{
+    struct outcome o;
+
+    command(&o, words);
+    STATUS(&o, status);
+    ERROR_HAS(&o, why);
+    CHECK(strchr(o.err, '\n') == o.err + o.err_len - 1);
+    outcome_free(&o);
+}
+
+/* --- tests --- */
+
+static void a_clone_goes_on_where_the_source_stood(void)
+{
+    char before[LINE], of_source[LINE], of_clone[LINE];
+    struct running source, clone;
+    const char *path;
+
+    start_source(&source, "source");
+    ask(&source, "memory\n", before);
+    path = take("source", "goes-on.snap");
+    ask(&source, "memory\n", of_source);
+    end(&source, 3);
+    start_clone(&clone, "clone", path);
+    ask(&clone, "memory\n", of_clone);
+    CHECK(strcmp(of_clone, of_source) == 0 && strcmp(of_clone, before) != 0);
+    CHECK(number(&clone, "count\n") == 3);
+    end(&clone, 7);
+}
+
+static void clones_of_clones_go_on(void)
+{
+    char path[200];
+    struct running r[2];
+    char was[LINE], is[LINE];
+
+    start_source(&r[0], "gen-0");
+    for (int i = 0; i < 5; i++) {
+        char name[16], from[16];
+
+        snprintf(from, sizeof(from), "gen-%d", i);
+        snprintf(name, sizeof(name), "gen-%d", i + 1);
+        snprintf(path, sizeof(path), "%s", take(from, name));
+        ask(&r[0], "memory\n", was);
+        start_clone(&r[1], name, path);
+        ask(&r[1], "memory\n", is);
+        CHECK(strcmp(was, is) == 0);
+        end(&r[0], 0);
+        r[0] = r[1];
+    }
+    CHECK(number(&r[0], "count\n") == 6);
+    end(&r[0], 0);
+}
+
+static void no_two_have_the_same_random_numbers(void)
+{
+    enum { CLONES = 4 };
+    char said[CLONES + 1][LINE];
+    struct running source, clone;
+    const char *path;
+
+    start_source(&source, "source");
+    ask(&source, "random\n", said[0]);
+    path = take("source", "random.snap");
+    ask(&source, "random\n", said[0]);
+    end(&source, 0);
+    for (int i = 1; i <= CLONES; i++) {
+        start_clone(&clone, "clone", path);
+        ask(&clone, "random\n", said[i]);
+        end(&clone, 0);
+        for (int j = 0; j < i; j++)
+            CHECK(strcmp(said[i], said[j]) != 0);
+    }
+}
+
+static long long now_ms(clockid_t id)
+{
+    struct timespec t;
+
+    clock_gettime(id, &t);
+    return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
+
+/* The two seconds in between are not in CLOCK_MONOTONIC, and CLOCK_REALTIME is the host's. */
+static void clocks_go_on(void)
+{
+    enum { ASLEEP = 2000, SLACK = 50 };
+    struct running source, clone;
+    long long mono, real, gap, before, after;
+    const char *path;
+
+    start_source(&source, "source");
+    path = take("source", "clocks.snap");
+    before = now_ms(CLOCK_MONOTONIC);
+    mono = number(&source, "monotonic\n");
+    end(&source, 0);
+    usleep(ASLEEP * 1000);
+    start_clone(&clone, "clone", path);
+    gap = number(&clone, "monotonic\n") - mono;
+    CHECK(gap <= now_ms(CLOCK_MONOTONIC) - before - ASLEEP + SLACK);
+    before = now_ms(CLOCK_REALTIME);
+    real = number(&clone, "real\n");
+    after = now_ms(CLOCK_REALTIME);
+    CHECK(real >= before - SLACK && real <= after + SLACK);
+    CHECK(number(&clone, "timer\n") >= 20);
+    end(&clone, 0);
+}
+
+static void stop_ends_the_source(void)
+{
+    struct running source, clone;
+    struct outcome o;
+
+    start_source(&source, "source");
+    command(&o,
+            (const char *[]){"snapshot", "--stop", "--json", "source", scratch("stop.snap"), NULL});
+    STATUS(&o, 0);
+    CHECK(strncmp(o.out, "{\"ok\":true,\"memory\":134217728,\"bytes\":", 38) == 0);
+    outcome_free(&o);
+    job_finish(&source, &o);
+    STATUS(&o, 128 + SIGKILL);
+    outcome_free(&o);
+    start_clone(&clone, "clone", scratch("stop.snap"));
+    CHECK(number(&clone, "count\n") == 1);
+    end(&clone, 0);
+}
+
+static void a_paused_vm_stays_paused(void)
+{
+    struct running source, clone;
+    struct outcome o;
+
+    start_source(&source, "source");
+    command(&o, (const char *[]){"pause", "source", NULL});
+    STATUS(&o, 0);
+    outcome_free(&o);
+    start_clone(&clone, "clone", take("source", "paused.snap"));
+    CHECK(number(&clone, "count\n") == 1);
+    end(&clone, 0);
+    command(&o, (const char *[]){"status", "source", NULL});
+    CHECK(strstr(o.out, "\"state\":\"paused\""));
+    outcome_free(&o);
+    command(&o, (const char *[]){"resume", "source", NULL});
+    outcome_free(&o);
+    CHECK(number(&source, "count\n") == 1);
+    end(&source, 0);
+}
+
+/* It has asked for nothing. */
+static void a_client_that_is_killed_does_no_harm(void)
+{
+    struct running source;
+    const char *path = scratch("killed.snap");
+
+    start_source(&source, "source");
+    for (int i = 0; i < 40; i++) {
+        struct job job = {.argv = {samara(), "snapshot", "--no-sync", "source", path}};
+        struct running client;
+        struct outcome o;
+        struct stat st;
+
+        job_start(&job, &client);
+        usleep((useconds_t)i * 500);
+        kill(client.pid, SIGKILL);
+        job_finish(&client, &o);
+        outcome_free(&o);
+        CHECK(number(&source, "count\n") == i + 1);
+        if (stat(path, &st) == 0) { /* then it is whole */
+            struct running clone;
+
+            start_clone(&clone, "clone", path);
+            CHECK(number(&clone, "count\n") == i + 1);
+            end(&clone, 0);
+            break;
+        }
+    }
+    end(&source, 0);
+}
+
+static void what_cannot_be_taken_is_refused(void)
+{
+    struct running source;
+    const char *path = scratch("refused.snap");
+
+    start_source(&source, "source");
+    expect_refusal((const char *[]){"snapshot", "nobody", path, NULL}, 1, "no VM called nobody");
+    take("source", "refused.snap");
+    expect_refusal((const char *[]){"snapshot", "source", path, NULL}, 1, "it exists already");
+    expect_refusal((const char *[]){"snapshot", "source", "/nowhere/snap", NULL}, 1,
+                   "No such file or directory");
+    expect_refusal((const char *[]){"snapshot", "source", NULL}, 125, "usage: samara snapshot");
+    CHECK(number(&source, "count\n") == 1);
+    end(&source, 0);
+}
+
+static void flip(const char *path, const char *file, off_t at)
+{
+    char name[300], byte;
+    int fd;
+
+    snprintf(name, sizeof(name), "%s/%s", path, file);
+    fd = open(name, O_RDWR);
+    CHECK(fd >= 0 && pread(fd, &byte, 1, at) == 1);
+    byte ^= 1;
+    CHECK(pwrite(fd, &byte, 1, at) == 1);
+    close(fd);
+}
+
+static void what_is_damaged_is_refused(void)
+{
+    struct running source;
+    const char *path;
+    char file[300];
+
+    start_source(&source, "source");
+    path = take("source", "damaged.snap");
+    end(&source, 0);
+    expect_refusal((const char *[]){"restore", "/nowhere", NULL}, 125, "No such file or directory");
+    expect_refusal((const char *[]){"restore", "/etc", NULL}, 125,
+                   "/etc: open state: No such file");
+    expect_refusal((const char *[]){"restore", NULL}, 125, "which SNAPSHOT?");
+    flip(path, "state", 8);
+    expect_refusal((const char *[]){"restore", path, NULL}, 125, "the header's checksum");
+    flip(path, "state", 8);
+    flip(path, "state", 2000);
+    expect_refusal((const char *[]){"restore", path, NULL}, 125, "checksum");
+    flip(path, "state", 2000);
+    snprintf(file, sizeof(file), "%s/memory", path);
+    CHECK(truncate(file, 1 << 20) == 0);
+    expect_refusal((const char *[]){"restore", path, NULL}, 125, "memory: not of 134217728 bytes");
+}
+
+const struct vm_test snapshot_tests[] = {
+    {"snapshot/a_clone_goes_on_where_the_source_stood", a_clone_goes_on_where_the_source_stood},
+    {"snapshot/clones_of_clones_go_on", clones_of_clones_go_on},
+    {"snapshot/no_two_have_the_same_random_numbers", no_two_have_the_same_random_numbers},
+    {"snapshot/clocks_go_on", clocks_go_on},
+    {"snapshot/stop_ends_the_source", stop_ends_the_source},
+    {"snapshot/a_paused_vm_stays_paused", a_paused_vm_stays_paused},
+    {"snapshot/a_client_that_is_killed_does_no_harm", a_client_that_is_killed_does_no_harm},
+    {"snapshot/what_cannot_be_taken_is_refused", what_cannot_be_taken_is_refused},
+    {"snapshot/what_is_damaged_is_refused", what_is_damaged_is_refused},
+    {NULL, NULL},
+};
