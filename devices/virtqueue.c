@@ -252,10 +252,25 @@ bool vq_pending(struct virtqueue *vq)
 
 /* --- giving it back --- */
 
+/* What could be written has been, whether the guest gets it back or not. */
+static void tell_written(const struct vq_request *req)
+{
+    if (req->vq == NULL || req->vq->mem->written == NULL)
+        return;
+    for (unsigned i = req->in.end; i < req->segments; i++)
+        guest_mem_wrote(req->vq->mem, req->iov[i].iov_base, req->iov[i].iov_len);
+}
+
+static void tell_used_ring(const struct virtqueue *vq)
+{
+    guest_mem_wrote(vq->mem, vq->used, VIRTQ_USED_BYTES(vq->state.size));
+}
+
 static struct virtqueue *end_request(struct vq_request *req)
 {
     struct virtqueue *vq = vq_live(req) ? req->vq : NULL;
 
+    tell_written(req);
     req->vq = NULL;
     if (vq != NULL)
         *flight_word(vq, req->head) &= ~flight_bit(req->head);
@@ -289,11 +304,13 @@ void vq_complete(struct vq_request *req)
         return;
     put_used(vq, req->head, req->written);
     store16(vq->used, RING_IDX, vq->state.next_used);
+    tell_used_ring(vq);
 }
 
 struct vq_done vq_set_aside(struct vq_request *req)
 {
     assert(vq_live(req));
+    tell_written(req);
     req->vq = NULL;
     return (struct vq_done){.head = req->head, .written = req->written};
 }
@@ -310,6 +327,7 @@ void vq_complete_together(struct virtqueue *vq, const struct vq_done *done, unsi
     for (unsigned i = 0; i < count; i++)
         put_used(vq, done[i].head, done[i].written);
     store16(vq->used, RING_IDX, vq->state.next_used);
+    tell_used_ring(vq);
 }
 
 void vq_unpop_together(struct virtqueue *vq, const struct vq_done *done, unsigned count)
@@ -339,6 +357,7 @@ static void announce_wish(struct virtqueue *vq, bool want, uint16_t index)
         store16(vq->used, RING_FLAGS, want ? 0 : VIRTQ_USED_F_NO_NOTIFY);
     else
         store16(vq->used, RING_ENTRIES + 8u * vq->state.size, index);
+    tell_used_ring(vq);
 }
 
 bool vq_want_kick(struct virtqueue *vq, bool want)

@@ -68,7 +68,8 @@ struct stream_record {
 
 struct stream_end {
     uint64_t pause_ns; /* for which the guest did not run */
-    uint64_t pages;    /* of RAM that were sent */
+    uint64_t pages;    /* of RAM that were sent, some of them several times */
+    uint64_t rounds;   /* in which that happened */
 };
 
 struct control_frame {

@@ -6,6 +6,8 @@
 #include "monitor/copy_barrier.h"
 #include "monitor/guest_iov.h"
 
+enum { PAGE = 4096 };
+
 static bool range_fits(uint64_t size, uint64_t at, uint64_t len)
 {
     return at <= size && len <= size - at; /* at + len could wrap */
@@ -58,6 +60,30 @@ bool guest_read(const struct guest_mem *mem, gpa_t at, void *to, size_t len)
     return true;
 }
 
+static void mark(uint64_t *bits, uint64_t first, uint64_t last)
+{
+    for (uint64_t page = first; page <= last; page++)
+        bits[page / 64] |= UINT64_C(1) << (page % 64);
+}
+
+void guest_mem_wrote(const struct guest_mem *mem, const void *host, size_t len)
+{
+    uint64_t before = 0; /* bytes of the regions before this one */
+
+    if (mem->written == NULL || len == 0)
+        return;
+    for (unsigned i = 0; i < mem->count; i++) {
+        const struct guest_region *region = &mem->regions[i];
+        uint64_t at = (uint64_t)((uintptr_t)host - (uintptr_t)region->host); /* wraps */
+
+        if (at < region->size) {
+            mark(mem->written, (before + at) / PAGE, (before + at + len - 1) / PAGE);
+            return;
+        }
+        before += region->size;
+    }
+}
+
 bool guest_write(const struct guest_mem *mem, gpa_t at, const void *from, size_t len)
 {
     void *to = guest_iov(mem, at, len);
@@ -66,6 +92,7 @@ bool guest_write(const struct guest_mem *mem, gpa_t at, const void *from, size_t
         return false;
     memcpy(to, from, len);
     copy_barrier();
+    guest_mem_wrote(mem, to, len);
     return true;
 }
 
@@ -76,5 +103,6 @@ bool guest_or64(const struct guest_mem *mem, gpa_t at, uint64_t bits, uint64_t *
     if (word == NULL || (uintptr_t)word % sizeof(uint64_t) != 0)
         return false;
     *before = __atomic_fetch_or((uint64_t *)word, bits, __ATOMIC_SEQ_CST);
+    guest_mem_wrote(mem, word, sizeof(uint64_t));
     return true;
 }

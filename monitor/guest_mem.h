@@ -2,8 +2,8 @@
  * Guest RAM as at most two regions of host memory (below and above the device hole), reached by
  * copy only. The guest changes it at any moment: copy once, check the copy, use the copy.
  *
- * The host mappings belong to whoever added them and must outlive the struct. No lock: regions are
- * added before the guest runs and never change.
+ * The host mappings belong to whoever added them and must outlive the struct. No lock for regions:
+ * they are added before the guest runs and never change.
  */
 #ifndef SAMARA_MONITOR_GUEST_MEM_H
 #define SAMARA_MONITOR_GUEST_MEM_H
@@ -42,6 +42,9 @@ struct guest_region {
 struct guest_mem {
     unsigned count;
     struct guest_region regions[GUEST_REGIONS];
+    /* Pages that the host has written, a bit each, counted over all regions in order: what KVM's
+     * dirty log does not have. NULL: nobody wants to know. Under the device lock. */
+    uint64_t *written;
 };
 
 /* Adds a region. Fails (-1) when it is empty, wraps, overlaps another or is one too many. */
@@ -54,6 +57,9 @@ bool guest_contains(const struct guest_mem *mem, gpa_t at, uint64_t len);
  * that guest_read makes is final: the compiler cannot read the guest's memory again. */
 bool guest_read(const struct guest_mem *mem, gpa_t at, void *to, size_t len);
 bool guest_write(const struct guest_mem *mem, gpa_t at, const void *from, size_t len);
+
+/* Whoever writes by other means says so afterwards: [host, host + len) lies in one region. */
+void guest_mem_wrote(const struct guest_mem *mem, const void *host, size_t len);
 
 /* Atomic or of a naturally aligned 64-bit word, for mailboxes that the guest takes by exchange.
  * *before is what was there. False if it is not RAM or not aligned. */

@@ -165,8 +165,7 @@ static int set_msrs(struct vcpu *v, const struct vcpu_msrs *m, struct err *err)
         if (rest.entries[set].data != 0)
             return err_set(err, "KVM_SET_MSRS: this KVM refuses MSR 0x%x", rest.entries[set].index);
         rest.head.nmsrs -= (uint32_t)set + 1;
-        memmove(rest.entries, rest.entries + set + 1,
-                rest.head.nmsrs * sizeof(rest.entries[0]));
+        memmove(rest.entries, rest.entries + set + 1, rest.head.nmsrs * sizeof(rest.entries[0]));
     }
     return 0;
 }

@@ -105,6 +105,7 @@ struct vm {
     struct confinement *confinement; /* the owner's; NULL: nothing is given up (tests) */
     uint8_t *ram; /* one host mapping, at the device hole continued from SAMARA_RAM_HIGH_BASE */
     uint64_t ram_size;
+    bool can_log;         /* dirty_log_offered */
     int pagemap;          /* /proc/self/pagemap; -1: there is none */
     struct copies copies; /* for snapshots */
     struct guest_mem mem;

@@ -18,6 +18,7 @@
 #include "monitor/fd_close.h"
 #include "monitor/kvm.h"
 #include "monitor/role_fd.h"
+#include "monitor/snapshot/dirty_log.h"
 #include "monitor/snapshot/touched.h"
 #include "monitor/warn.h"
 
@@ -85,6 +86,7 @@ int vm_make_machine(struct vm *vm, struct err *err)
     trace_step(&vm->trace, TRACE_MACHINE, "create VM");
     if (add_memslots(vm, err) != 0)
         return -1;
+    vm->can_log = dirty_log_offered(vm);
     trace_step(&vm->trace, TRACE_MACHINE, "memslots");
     if (KVM_CALL(vm->fd, KVM_ENABLE_CAP, &split, err) < 0)
         return -1;

@@ -128,7 +128,14 @@ const struct policy_row policy[] = {
     {CALL(ioctl), VCPU, 2, {IS(0, FD_VM), IS(1, KVM_GET_CLOCK)}, "puts its marks into the trace"},
 
     /* --- snapshots --- */
-    {CALL(preadv2), VCPU, 2, {IS(0, FD_PAGEMAP), IS(5, 0)}, "which pages there is anything in"},
+    {CALL(preadv2), LOOP, 2, {IS(0, FD_PAGEMAP), IS(5, 0)}, "which pages there is anything in"},
+    {CALL(ioctl), LOOP, 2, {IS(0, FD_VM), IS(1, KVM_SET_USER_MEMORY_REGION)}, "has changes logged"},
+    {CALL(ioctl), BOTH, 2, {IS(0, FD_VM), IS(1, KVM_GET_DIRTY_LOG)}, "which pages have changed"},
+    {CALL(ioctl),
+     LOOP,
+     2,
+     {IS(0, FD_VM), IS(1, KVM_CLEAR_DIRTY_LOG)},
+     "... since they were copied"},
     {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_XSAVE)}, "keeps vector registers"},
     {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_XCRS)}, "... which of them are in use"},
     {CALL(ioctl), VCPU, 2, {IS(0, FD_VCPU), IS(1, KVM_GET_MSRS)}, "... model-specific registers"},

@@ -12,22 +12,32 @@ static size_t page_up(size_t bytes)
     return (bytes + PAGE - 1) & ~(size_t)(PAGE - 1);
 }
 
-static size_t numbers_bytes(const struct copies *c)
-{
-    return page_up(c->most * sizeof(c->numbers[0]));
-}
-
 void copies_open(struct copies *c, uint64_t ram)
 {
-    void *at;
+    const size_t most = ram / PAGE, bits = page_up((most + 63) / 64 * 8),
+                 numbers = page_up(most * sizeof(c->numbers[0]));
+    uint8_t *at;
 
-    *c = (struct copies){.most = ram / PAGE};
-    at = mmap(NULL, numbers_bytes(c) + c->most * PAGE, PROT_READ | PROT_WRITE,
-              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    *c = (struct copies){.most = most, .size = 2 * bits + numbers + most * PAGE};
+    at = mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+              -1, 0);
     if (at == MAP_FAILED)
         return;
-    c->numbers = at;
-    c->pages = (uint8_t *)at + numbers_bytes(c);
+    c->all = at;
+    c->bits = (uint64_t *)(void *)at;
+    c->written = (uint64_t *)(void *)(at + bits);
+    c->numbers = (uint32_t *)(void *)(at + 2 * bits);
+    c->pages = at + 2 * bits + numbers;
+}
+
+void copies_expect(struct copies *c, size_t pages)
+{
+    if (pages > c->most)
+        pages = c->most;
+    for (size_t i = 0; i < pages; i++)
+        *(volatile uint8_t *)(c->pages + i * PAGE) = 0;
+    for (size_t i = 0; i < pages; i += PAGE / sizeof(c->numbers[0]))
+        *(volatile uint32_t *)(c->numbers + i) = 0;
 }
 
 void copies_put(struct copies *c, uint32_t number, const uint8_t *page)
@@ -49,9 +59,6 @@ size_t copies_run(const struct copies *c, size_t at, size_t most)
 
 void copies_clear(struct copies *c)
 {
-    if (c->count == 0)
-        return;
-    madvise(c->numbers, page_up(c->count * sizeof(c->numbers[0])), MADV_DONTNEED);
-    madvise(c->pages, c->count * PAGE, MADV_DONTNEED);
     c->count = 0;
+    madvise(c->all, c->size, MADV_DONTNEED);
 }

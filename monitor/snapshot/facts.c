@@ -109,8 +109,8 @@ static void from_devices(struct snapshot_facts *f, const struct snapshot_state *
     }
     record = snapshot_find(state, RECORD_VSOCK, 0);
     if (record != NULL)
-        f->connections = snapshot_elements(record, sizeof(struct vsock_saved),
-                                           sizeof(struct vsock_saved_conn));
+        f->connections =
+            snapshot_elements(record, sizeof(struct vsock_saved), sizeof(struct vsock_saved_conn));
 }
 
 static void from_memory(struct snapshot_facts *f, const struct snapshot_state *state)

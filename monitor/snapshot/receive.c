@@ -117,7 +117,7 @@ static int take_end(struct receive *r, const uint8_t *payload, size_t size, stru
         return err_set(err, "the VM ends wrongly");
     memcpy(&e, payload, sizeof(e));
     r->result->pause_ns = e.pause_ns;
-    r->result->pages = e.pages;
+    r->result->rounds = e.rounds;
     r->ended = true;
     return 0;
 }
@@ -194,6 +194,7 @@ static int run(struct receive *r, struct err *err)
         if (take_frame(r, err) != 0)
             return -1;
     }
+    r->result->bytes = snapshot_writer_bytes(&r->writer);
     return snapshot_writer_commit(&r->writer, r->wish->sync, err);
 }
 
@@ -204,7 +205,7 @@ int snapshot_receive(int fd, const struct receive_wish *wish, struct receive_res
     struct err ignored;
     int status = -1, reason;
 
-    *result = (struct receive_result){.pages = 0};
+    *result = (struct receive_result){.bytes = 0};
     if (!r || !(r->payload = malloc(STREAM_PAYLOAD + 1))) {
         free(r);
         return err_set(err, "out of memory");

@@ -15,7 +15,8 @@ struct receive_wish {
 };
 
 struct receive_result {
-    uint64_t memory, pages; /* bytes of RAM; pages that have something in them */
+    uint64_t memory, bytes; /* of RAM, and of it what is not zero */
+    uint64_t rounds;        /* in which it was copied */
     uint64_t pause_ns;
 };
 

@@ -6,9 +6,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "monitor/snapshot/touched.h"
-
-enum { PAGE = 4096, FRAME_PAGES = 32, TURN_BYTES = 256 << 10 };
+/* LOOK_BYTES: what a look at a chunk of memory counts for. RECORDS_USUAL: with few connections. */
+enum { PAGE = 4096, TURN_BYTES = 256 << 10, LOOK_BYTES = 32 << 10, RECORDS_USUAL = 64 << 10 };
 
 static const uint64_t patience_ns = SENDER_PATIENCE_MS * UINT64_C(1000000);
 
@@ -23,7 +22,7 @@ static void end(struct snapshot_sender *s)
     loop_del(loop, s->watch);
     close(s->fd);
     s->fd = s->watch = -1;
-    copies_clear(&s->vm->copies);
+    rounds_end(&s->rounds);
     s->phase = SENDER_IDLE;
     vm_thaw(s->vm); /* if it is not running already */
 }
@@ -77,18 +76,25 @@ static bool begin(struct snapshot_sender *s)
     return true;
 }
 
-static bool next_pages(struct snapshot_sender *s)
+static void put_pages(struct snapshot_sender *s, uint64_t first, size_t count, const uint8_t *from)
+{
+    const struct stream_pages head = {.offset = first * PAGE};
+
+    frame_begin(s, STREAM_PAGES, &head, sizeof(head), from, count * PAGE);
+    s->pages += count;
+}
+
+/* Those that were copied while the guest stood. */
+static bool next_copies(struct snapshot_sender *s)
 {
     const struct copies *c = &s->vm->copies;
-    struct stream_pages head;
     size_t n;
 
-    if (s->next_page == c->count)
+    if (s->next_copy == c->count)
         return false;
-    n = copies_run(c, s->next_page, FRAME_PAGES);
-    head = (struct stream_pages){.offset = (uint64_t)c->numbers[s->next_page] * PAGE};
-    frame_begin(s, STREAM_PAGES, &head, sizeof(head), c->pages + s->next_page * PAGE, n * PAGE);
-    s->next_page += n;
+    n = copies_run(c, s->next_copy, ROUNDS_RUN);
+    put_pages(s, c->numbers[s->next_copy], n, c->pages + s->next_copy * PAGE);
+    s->next_copy += n;
     return true;
 }
 
@@ -106,7 +112,8 @@ static bool next_record(struct snapshot_sender *s)
 
 static bool finish(struct snapshot_sender *s)
 {
-    const struct stream_end e = {.pause_ns = s->pause_ns, .pages = s->vm->copies.count};
+    const struct stream_end e = {
+        .pause_ns = s->pause_ns, .pages = s->pages, .rounds = s->rounds.number + 1};
 
     if (s->ended)
         return false;
@@ -125,11 +132,42 @@ static bool say_why(struct snapshot_sender *s)
     return true;
 }
 
+static void stop_guest(struct snapshot_sender *s)
+{
+    memset(s->records.bytes, 0, RECORDS_USUAL); /* takes the memory for them now */
+    s->phase = SENDER_STOPPING;
+    s->asked_ns = loop_now_ns();
+    vm_freeze(s->vm);
+}
+
+/* Pages while the guest runs. False: there is none to send, whatever the reason. */
+static bool next_live(struct snapshot_sender *s)
+{
+    uint64_t first;
+    unsigned count;
+
+    switch (rounds_next(&s->rounds, &first, &count, &s->err)) {
+    case ROUNDS_PAGES:
+        put_pages(s, first, count, s->vm->ram + first * PAGE);
+        return true;
+    case ROUNDS_OVER:
+        if (rounds_over(&s->rounds, &s->err) == 1)
+            stop_guest(s);
+        return false;
+    default:
+        return false;
+    }
+}
+
 static bool next_frame(struct snapshot_sender *s)
 {
     if (s->err.text[0])
         return say_why(s);
-    return begin(s) || next_pages(s) || next_record(s) || finish(s);
+    if (begin(s))
+        return true;
+    if (s->phase == SENDER_COPYING)
+        return next_live(s);
+    return next_copies(s) || next_record(s) || finish(s);
 }
 
 /* --- sending --- */
@@ -175,9 +213,14 @@ static void all_is_sent(struct snapshot_sender *s)
         return;
     }
     s->phase = SENDER_AWAITING;
-    copies_clear(&s->vm->copies);
+    rounds_end(&s->rounds);
     loop_mod(&s->vm->loop, s->watch, EPOLLIN | EPOLLRDHUP);
     be_patient(s);
+}
+
+static bool is_sending(const struct snapshot_sender *s)
+{
+    return s->phase == SENDER_COPYING || s->phase == SENDER_SENDING;
 }
 
 /* A bounded part; then others have their turn. */
@@ -188,14 +231,16 @@ static void send_turn(void *arg)
 
     if (s->phase == SENDER_SENDING && s->watch < 0)
         end(s); /* given up before the guest stood */
-    if (s->phase != SENDER_SENDING)
-        return;
-    while (moved < TURN_BYTES) {
+    if (s->phase == SENDER_SENDING)
+        rounds_stop(&s->rounds);
+    while (moved < TURN_BYTES && is_sending(s)) {
         ssize_t n;
 
         if (frame_is_sent(s) && !next_frame(s)) {
-            all_is_sent(s);
-            return;
+            moved += LOOK_BYTES;
+            if (s->ended)
+                all_is_sent(s);
+            continue;
         }
         n = send_some(s);
         if (n == -EAGAIN)
@@ -207,7 +252,8 @@ static void send_turn(void *arg)
         moved += (size_t)n;
         be_patient(s);
     }
-    loop_post(&s->vm->loop, &s->turn);
+    if (is_sending(s))
+        loop_post(&s->vm->loop, &s->turn);
 }
 
 /* --- the client --- */
@@ -254,72 +300,13 @@ static void client_event(void *arg, uint32_t events)
 
     if (events & (EPOLLHUP | EPOLLERR))
         give_up(s);
-    else if (s->phase == SENDER_SENDING)
+    else if (is_sending(s))
         send_turn(s);
     else if (s->phase == SENDER_AWAITING)
         hear(s);
 }
 
 /* --- the moment --- */
-
-static bool is_zero(const uint8_t *page)
-{
-    const uint64_t *words = (const uint64_t *)(const void *)page;
-    uint64_t all = 0;
-
-    for (unsigned i = 0; i < PAGE / sizeof(words[0]) && all == 0; i += 8) {
-        for (unsigned j = 0; j < 8; j++)
-            all |= words[i + j];
-    }
-    return all == 0;
-}
-
-/* Sets the bits of [first, first + pages) that lie in [from, end). */
-static void mark(uint64_t *bits, uint64_t first, unsigned pages, uint64_t from, uint64_t end)
-{
-    from = from > first ? from - first : 0;
-    end = end > first ? end - first : 0;
-    for (uint64_t i = from; i < end && i < pages; i++)
-        bits[i / 64] |= UINT64_C(1) << (i % 64);
-}
-
-/* Where files are mapped there is something in pages that are not in memory. */
-static void mark_mapped(const struct vm *vm, uint64_t first, unsigned pages, uint64_t *bits)
-{
-    const struct saved_extent *extents;
-    size_t count;
-
-    if (!vm->restored) {
-        mark(bits, first, pages, 0, vm->loaded.end / PAGE);
-        return;
-    }
-    extents = snapshot_extents(&vm->restored->state, &count);
-    for (size_t i = 0; i < count; i++)
-        mark(bits, first, pages, extents[i].offset / PAGE,
-             (extents[i].offset + extents[i].size) / PAGE);
-}
-
-static void copy_pages(struct vm *vm, uint64_t first, unsigned pages)
-{
-    uint64_t bits[TOUCHED_PAGES / 64];
-
-    touched_pages(vm->pagemap, vm->ram + first * PAGE, pages, bits);
-    mark_mapped(vm, first, pages, bits);
-    for (unsigned i = 0; i < pages; i++) {
-        const uint8_t *page = vm->ram + (first + i) * PAGE;
-
-        if (bits[i / 64] >> (i % 64) & 1 && !is_zero(page))
-            copies_put(&vm->copies, (uint32_t)(first + i), page);
-    }
-}
-
-static void copy_memory(struct vm *vm)
-{
-    const uint64_t pages = vm->ram_size / PAGE;
-
-    for (uint64_t at = 0; at < pages; at += TOUCHED_PAGES)
-        copy_pages(vm, at, (unsigned)(pages - at < TOUCHED_PAGES ? pages - at : TOUCHED_PAGES));
-}
 
 /* In the vCPU thread. */
 static void frozen(void *arg)
@@ -330,7 +317,7 @@ static void frozen(void *arg)
     if (s->phase != SENDER_STOPPING)
         return;
     if (s->watch >= 0 && snapshot_gather(vm, &s->records, &s->err) == 0)
-        copy_memory(vm);
+        rounds_last(&s->rounds, &s->err);
     s->phase = SENDER_SENDING;
     if (!s->stop || s->err.text[0])
         vm_thaw(vm);
@@ -338,15 +325,30 @@ static void frozen(void *arg)
     loop_post(&vm->loop, &s->turn);
 }
 
+/* What a snapshot does not hold yet, nobody is to rely upon. */
+static int check_devices(const struct vm *vm, struct err *err)
+{
+    if (vm->config->net_count > 0)
+        return err_set(err, "it has a network interface, which no snapshot holds yet");
+    for (unsigned i = 0; i < vm->config->disk_count; i++) {
+        if (!vm->config->disks[i].read_only)
+            return err_set(err, "disk %u can be written, and no snapshot holds its contents yet",
+                           i);
+    }
+    return 0;
+}
+
 int sender_start(struct snapshot_sender *s, int fd, uint32_t flags, struct err *err)
 {
     struct vm *vm = s->vm;
 
+    if (check_devices(vm, err) != 0)
+        return -1;
     if (s->phase != SENDER_IDLE)
         return err_set(err, "a snapshot is being taken already");
     if (vm->gone)
         return err_set(err, "the program has ended");
-    if (!vm->copies.pages)
+    if (!vm->copies.bits)
         return err_set(err, "no address space for a copy of memory (vm.overcommit_memory is 2?)");
     s->watch = loop_add(&vm->loop, fd, EPOLLOUT | EPOLLET, client_event, s);
     if (s->watch < 0)
@@ -355,12 +357,12 @@ int sender_start(struct snapshot_sender *s, int fd, uint32_t flags, struct err *
     s->stop = flags & SNAPSHOT_STOP;
     s->err.text[0] = '\0';
     s->begun = s->ended = false;
-    s->got = s->next_page = s->next_record = 0;
+    s->got = s->next_copy = s->next_record = s->pages = 0;
     s->frame.sent = s->frame.size = 0;
-    s->phase = SENDER_STOPPING;
-    s->asked_ns = loop_now_ns();
+    s->phase = SENDER_COPYING;
+    rounds_begin(&s->rounds, vm, &s->err);
     be_patient(s);
-    vm_freeze(vm);
+    loop_post(&vm->loop, &s->turn);
     return 0;
 }
 

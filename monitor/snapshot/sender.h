@@ -2,36 +2,40 @@
  * Taking a snapshot, in the monitor: sends the VM as it is at one moment over a control client's
  * connection, which `samara snapshot` makes a directory of (control_proto.h has the frames).
  *
- *     start ── freeze ──(guest stands)── copy what there is, gather records ── thaw
- *                │                                                              │
- *           loop thread                 vCPU thread                       loop thread: send,
- *                                                                         until the client says
- *                                                                         that it has it for good
+ *     start ── rounds of pages ── freeze ──(guest stands)── last pages, records ── thaw ── send
+ *              loop thread                                  vCPU thread             loop thread
  *
- * The guest waits only while memory is copied within this process; how fast the client is makes no
- * difference to it. A client that goes, or takes nothing for SENDER_PATIENCE_MS, has asked for
- * nothing.
+ * The guest waits only while what it has changed last is copied within this process; how fast the
+ * client is makes no difference to it. A client that goes, or takes nothing for SENDER_PATIENCE_MS,
+ * has asked for nothing.
  */
 #ifndef SAMARA_MONITOR_SNAPSHOT_SENDER_H
 #define SAMARA_MONITOR_SNAPSHOT_SENDER_H
 
 #include "monitor/control_proto.h"
-#include "monitor/snapshot/copies.h"
 #include "monitor/snapshot/gather.h"
+#include "monitor/snapshot/rounds.h"
 #include "monitor/vm.h"
 
 enum { SENDER_PATIENCE_MS = 30000 };
 
 enum sender_phase {
     SENDER_IDLE,
+    SENDER_COPYING,  /* the guest runs */
     SENDER_STOPPING, /* the guest has been asked to stand */
     SENDER_SENDING,
     SENDER_AWAITING, /* all is sent: the client makes it last */
 };
 
+enum { SENDER_HEAD = sizeof(struct stream_end) };
+_Static_assert(sizeof(struct stream_begin) <= SENDER_HEAD &&
+                   sizeof(struct stream_pages) <= SENDER_HEAD &&
+                   sizeof(struct stream_record) <= SENDER_HEAD,
+               "the longest that a frame begins with");
+
 /* A frame under way: head, then body. */
 struct sender_frame {
-    uint8_t head[CONTROL_HEADER + 16];
+    uint8_t head[CONTROL_HEADER + SENDER_HEAD];
     size_t head_size, size, sent; /* size and sent count both */
     const uint8_t *body;
 };
@@ -46,7 +50,9 @@ struct snapshot_sender {
     uint64_t asked_ns, pause_ns;
     struct err err;
     struct sender_frame frame;
-    size_t next_page, next_record;
+    struct rounds rounds;
+    uint64_t pages; /* that were sent */
+    size_t next_copy, next_record;
     bool begun, ended;
     uint8_t in[CONTROL_HEADER];
     size_t got;

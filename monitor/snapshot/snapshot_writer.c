@@ -276,6 +276,15 @@ int snapshot_writer_pages(struct snapshot_writer *w, uint64_t offset, const void
 
 /* --- records --- */
 
+uint64_t snapshot_writer_bytes(const struct snapshot_writer *w)
+{
+    uint64_t pages = 0;
+
+    for (uint64_t page = 0; page < w->ram / PAGE; page++)
+        pages += w->present[page / 8] >> (page % 8) & 1;
+    return pages * PAGE;
+}
+
 int snapshot_writer_record(struct snapshot_writer *w, uint32_t kind, uint32_t version,
                            const void *payload, size_t size, struct err *err)
 {

@@ -41,6 +41,9 @@ int snapshot_writer_open(struct snapshot_writer *w, const char *out,
 int snapshot_writer_pages(struct snapshot_writer *w, uint64_t offset, const void *bytes,
                           uint64_t size, struct err *err);
 
+/* Bytes of RAM that are not zero, as far as they were given. */
+uint64_t snapshot_writer_bytes(const struct snapshot_writer *w);
+
 /* A record for the state; RECORD_MEMORY and RECORD_DIGESTS are the writer's own. */
 int snapshot_writer_record(struct snapshot_writer *w, uint32_t kind, uint32_t version,
                            const void *payload, size_t size, struct err *err);

@@ -85,14 +85,15 @@ static void say(const struct words *w, const struct receive_result *r)
     if (!w->json) {
         if (isatty(STDERR_FILENO))
             fprintf(stderr, "samara: %s: %.1f of %llu MiB; the guest stood for %.2f ms\n",
-                    w->wish.out, (double)r->pages / 256, (unsigned long long)(r->memory >> 20),
-                    (double)r->pause_ns / 1e6);
+                    w->wish.out, (double)r->bytes / (1 << 20),
+                    (unsigned long long)(r->memory >> 20), (double)r->pause_ns / 1e6);
         return;
     }
     json_begin(&j, NULL, '{');
     json_bool(&j, "ok", true);
     json_number(&j, "memory", r->memory);
-    json_number(&j, "bytes", r->pages * 4096);
+    json_number(&j, "bytes", r->bytes);
+    json_number(&j, "rounds", r->rounds);
     json_number(&j, "pause_us", r->pause_ns / 1000);
     json_end(&j, '}');
     puts(text);

@@ -47,6 +47,9 @@ static struct world {
     struct kvm_sregs sregs;
     struct kvm_msi msi;
     struct kvm_clock_data clock;
+    struct kvm_userspace_memory_region region;
+    struct kvm_dirty_log log;
+    struct kvm_clear_dirty_log clear;
     struct kvm_xsave xsave;
     struct kvm_xcrs xcrs;
     struct kvm_msrs msrs;
@@ -189,6 +192,9 @@ static unsigned fill_probes(struct probe *p)
         {"... and where", {0, 0, at(&w.sregs)}, 0, true},
         {"puts its marks into the trace", {0, 0, at(&w.clock)}, 0, true},
         {"which pages there is anything in", {0, at(&w.iov), 1, 0, 0, 0}, 0, false},
+        {"has changes logged", {0, 0, at(&w.region)}, 0, true},
+        {"which pages have changed", {0, 0, at(&w.log)}, ENOENT, true},
+        {"... since they were copied", {0, 0, at(&w.clear)}, ENOENT, true},
         {"keeps vector registers", {0, 0, at(&w.xsave)}, 0, true},
         {"... which of them are in use", {0, 0, at(&w.xcrs)}, 0, true},
         {"... model-specific registers", {0, 0, at(&w.msrs)}, 0, true},
