@@ -245,6 +245,10 @@ Test(records_check, vsock)
     c[1].type = 1;
     c[0].our_shut = 4;
     assert_refused("connection 0: shut 0 and 4");
+    c[0].our_shut = 3;
+    assert_good();
+    c[0].guest_shut = 4;
+    assert_refused("connection 0: shut 4 and 3");
 }
 
 Test(records_check, extents)

@@ -285,6 +285,22 @@ Test(state_file, padding_is_zero)
     assert_refused(b.bytes, b.size, "record 0 (kind 1) at byte 88: its padding is not zero");
 }
 
+Test(state_file, padding_is_there)
+{
+    snapshot_builder_free(&b);
+    cr_assert_eq(snapshot_put(&b, 1, 1, "abc", 3, &err), 0);
+    cr_assert_eq(snapshot_finish(&b, &good_header, &err), 0);
+    for (size_t size = b.size - 1; size >= b.size - 5; size--) {
+        uint8_t *cut = malloc(size);
+
+        header()->file_size = size;
+        seal();
+        memcpy(cut, b.bytes, size);
+        assert_refused(cut, size, "its 3 bytes are more than the ");
+        free(cut);
+    }
+}
+
 /* --- writing --- */
 
 Test(state_file, no_more_is_written_than_is_read)
