@@ -2,7 +2,8 @@
 #include "monitor/snapshot/memory_digest.h"
 
 #include <errno.h>
-#include <unistd.h>
+
+#include "devices/disk_file.h"
 
 enum { PIECE = 64 << 10 };
 
@@ -12,16 +13,14 @@ static int add(struct checksum *c, int memory, uint64_t at, uint64_t end, struct
 
     while (at < end) {
         size_t want = end - at < sizeof(bytes) ? (size_t)(end - at) : sizeof(bytes);
-        ssize_t n = pread(memory, bytes, want, (off_t)at);
+        int result = file_get(memory, bytes, at, want);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
+        if (result != 0) {
+            errno = -result;
             return err_sys(err, "memory: read at byte %llu", (unsigned long long)at);
-        if (n == 0)
-            return err_set(err, "memory: ends at byte %llu", (unsigned long long)at);
-        checksum_add(c, bytes, (size_t)n);
-        at += (uint64_t)n;
+        }
+        checksum_add(c, bytes, want);
+        at += want;
     }
     return 0;
 }

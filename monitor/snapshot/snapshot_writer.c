@@ -13,10 +13,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "devices/disk_file.h"
 #include "monitor/fd_close.h"
-#include "monitor/snapshot/extents.h"
 #include "monitor/snapshot/manifest.h"
-#include "monitor/snapshot/memory_digest.h"
+#include "monitor/snapshot/memory_records.h"
 #include "monitor/snapshot/records_check.h"
 
 enum { PAGE = 4096, TRIES = 16, NAME_KEPT = 200 /* of NAME in the temporary one */ };
@@ -145,24 +145,15 @@ int snapshot_writer_open(struct snapshot_writer *w, const char *out,
 
 /* --- files --- */
 
-static int write_all(int fd, const void *bytes, size_t size, uint64_t at)
+static int put(const struct snapshot_writer *w, int fd, const char *file, uint64_t at,
+               const void *bytes, size_t size, struct err *err)
 {
-    const uint8_t *from = bytes;
+    int result = file_put(fd, bytes, at, size);
 
-    while (size > 0) {
-        ssize_t n = pwrite(fd, from, size, (off_t)at);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n == 0)
-            errno = EIO;
-        if (n <= 0)
-            return -1;
-        from += n;
-        at += (uint64_t)n;
-        size -= (size_t)n;
-    }
-    return 0;
+    if (result == 0)
+        return 0;
+    errno = -result;
+    return err_sys(err, "%s/%s: write", w->path, file);
 }
 
 static int sync_fd(const struct snapshot_writer *w, int fd, const char *file, struct err *err)
@@ -177,10 +168,8 @@ static int write_file(const struct snapshot_writer *w, const char *file, const v
 
     if (fd < 0)
         return -1;
-    result = write_all(fd, bytes, size, 0);
-    if (result != 0)
-        err_sys(err, "%s/%s: write", w->path, file);
-    else if (sync)
+    result = put(w, fd, file, 0, bytes, size, err);
+    if (result == 0 && sync)
         result = sync_fd(w, fd, file, err);
     if (close(fd) != 0 && result == 0) /* where a network's file system tells a full disk */
         result = err_sys(err, "%s/%s: close", w->path, file);
@@ -222,24 +211,21 @@ static void set_pages(struct snapshot_writer *w, uint64_t at, uint64_t size, boo
 static int put_data(struct snapshot_writer *w, uint64_t at, const uint8_t *bytes, uint64_t size,
                     struct err *err)
 {
-    if (write_all(w->memory, bytes, (size_t)size, at) != 0)
-        return err_sys(err, "%s/memory: write", w->path);
+    if (put(w, w->memory, "memory", at, bytes, (size_t)size, err) != 0)
+        return -1;
     set_pages(w, at, size, true);
     return 0;
 }
 
-/* One page that is in the file: not every file system can make holes. */
-static int clear_page(struct snapshot_writer *w, uint64_t at, struct err *err)
+/* One page that is in the file. */
+static int clear_page(const struct snapshot_writer *w, uint64_t at, struct err *err)
 {
-    static const uint8_t zeroes[PAGE];
+    int result = file_zero(w->memory, at, PAGE, true);
 
-    if (fallocate(w->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, PAGE) == 0)
+    if (result == 0)
         return 0;
-    if (errno != EOPNOTSUPP && errno != ENOSYS)
-        return err_sys(err, "%s/memory: make a hole", w->path);
-    return write_all(w->memory, zeroes, sizeof(zeroes), at) == 0
-               ? 0
-               : err_sys(err, "%s/memory: write", w->path);
+    errno = -result;
+    return err_sys(err, "%s/memory: make a hole", w->path);
 }
 
 static int put_zeroes(struct snapshot_writer *w, uint64_t at, uint64_t size, struct err *err)
@@ -295,72 +281,16 @@ int snapshot_writer_record(struct snapshot_writer *w, uint32_t kind, uint32_t ve
                : err_in(err, "%s", w->path);
 }
 
-/* Memory in more pieces than a reader takes has small gaps of zeroes filled with data, which takes
- * nothing but a digest's time; a diff's gaps may be its parent's. */
-static int put_extents(struct snapshot_writer *w, struct saved_extent *extents, size_t *count,
-                       struct err *err)
-{
-    const struct page_bits bits = {
-        .present = w->present, .known = w->diff ? w->known : NULL, .pages = w->ram / PAGE};
-    uint64_t absorb = 0;
-
-    *count = extents_from_bits(&bits, absorb, extents, SNAPSHOT_EXTENTS_MOST);
-    while (*count > SNAPSHOT_EXTENTS_MOST && absorb < bits.pages) {
-        absorb = 2 * absorb + 1;
-        *count = extents_from_bits(&bits, absorb, extents, SNAPSHOT_EXTENTS_MOST);
-    }
-    if (*count > SNAPSHOT_EXTENTS_MOST)
-        return err_set(err, "its changes are in %zu pieces, more than %d (without --diff it works)",
-                       *count, SNAPSHOT_EXTENTS_MOST);
-    return snapshot_put(&w->state, RECORD_MEMORY, 1, extents, *count * sizeof(*extents), err);
-}
-
-static int put_digests(struct snapshot_writer *w, const struct saved_extent *extents, size_t count,
-                       struct err *err)
-{
-    const size_t room = sizeof(struct saved_digests) + (w->ram / SNAPSHOT_CHUNK + 1) * DIGEST_SIZE;
-    struct saved_digests head = {.chunk = SNAPSHOT_CHUNK};
-    uint8_t *record = malloc(room), *to;
-    uint64_t chunk = 0;
-    size_t extent = 0;
-    int result = 0;
-
-    if (record == NULL)
-        return err_set(err, "no memory");
-    to = record + sizeof(head);
-    while (result == 0 && snapshot_next_chunk(extents, count, head.chunk, &extent, &chunk)) {
-        result = memory_digest(w->memory, extents, count, head.chunk, extent, chunk++, to, err);
-        to += DIGEST_SIZE;
-        head.count++;
-    }
-    memcpy(record, &head, sizeof(head));
-    if (result == 0)
-        result = snapshot_put(&w->state, RECORD_DIGESTS, 1, record, (size_t)(to - record), err);
-    free(record);
-    return result;
-}
-
-static int put_memory(struct snapshot_writer *w, struct err *err)
-{
-    struct saved_extent *extents = malloc(SNAPSHOT_EXTENTS_MOST * sizeof(*extents));
-    size_t count;
-    int result;
-
-    if (extents == NULL)
-        return err_set(err, "no memory");
-    result = put_extents(w, extents, &count, err);
-    if (result == 0)
-        result = put_digests(w, extents, count, err);
-    free(extents);
-    return result;
-}
-
 /* --- the end --- */
 
 /* Whoever will read it is asked before it is written. */
 static int complete(struct snapshot_writer *w, struct snapshot_state *state, struct err *err)
 {
-    if (put_memory(w, err) == 0 && snapshot_finish(&w->state, &w->header, err) == 0 &&
+    const struct page_bits bits = {
+        .present = w->present, .known = w->diff ? w->known : NULL, .pages = w->ram / PAGE};
+
+    if (memory_records_put(&w->state, w->memory, &bits, err) == 0 &&
+        snapshot_finish(&w->state, &w->header, err) == 0 &&
         snapshot_state_parse(w->state.bytes, w->state.size, state, err) == 0 &&
         snapshot_records_check(state, err) == 0)
         return 0;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "devices/disk_file.h"
 #include "monitor/snapshot/manifest.h"
 #include "monitor/snapshot/memory_digest.h"
 
@@ -102,20 +103,18 @@ static int check_zeroes(int fd, uint64_t at, uint64_t end, struct err *err)
 
     while ((at = skip_hole(fd, at, end)) < end) {
         size_t want = end - at < sizeof(bytes) ? (size_t)(end - at) : sizeof(bytes);
-        ssize_t n = pread(fd, bytes, want, (off_t)at);
+        int result = file_get(fd, bytes, at, want);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
+        if (result != 0) {
+            errno = -result;
             return err_sys(err, "memory: read at byte %llu", (unsigned long long)at);
-        if (n == 0)
-            return err_set(err, "memory: ends at byte %llu", (unsigned long long)at);
-        for (ssize_t i = 0; i < n; i++) {
+        }
+        for (size_t i = 0; i < want; i++) {
             if (bytes[i] != 0)
                 return err_set(err, "memory: byte %llu is not zero, and in no extent of data",
-                               (unsigned long long)at + (unsigned long long)i);
+                               (unsigned long long)at + i);
         }
-        at += (uint64_t)n;
+        at += want;
     }
     return 0;
 }

@@ -538,8 +538,8 @@ Test(snapshot_writer, whichever_step_fails_nothing_is_left)
     static const struct {
         int number, reason;
     } steps[] = {{SYS_mkdirat, ENOSPC}, {SYS_openat, EMFILE},    {SYS_ftruncate, EFBIG},
-                 {SYS_pwrite64, EIO},   {SYS_pwrite64, ENOSPC},  {SYS_fallocate, EIO},
-                 {SYS_pread64, EIO},    {SYS_renameat2, EPERM},  {SYS_fsync, EIO},
+                 {SYS_pwritev2, EIO},   {SYS_pwritev2, ENOSPC},  {SYS_fallocate, EIO},
+                 {SYS_preadv2, EIO},    {SYS_renameat2, EPERM},  {SYS_fsync, EIO},
                  {SYS_fsync, ENOSPC},   {SYS_getrandom, ENOSYS}, {SYS_newfstatat, EIO}};
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
@@ -554,7 +554,7 @@ Test(snapshot_writer, whichever_step_fails_nothing_is_left)
  * sync, the last of which follows the renaming. */
 Test(snapshot_writer, whichever_file_fails_nothing_is_left)
 {
-    static const int calls[] = {SYS_fsync, SYS_pwrite64, SYS_close};
+    static const int calls[] = {SYS_fsync, SYS_pwritev2, SYS_close};
     unsigned failed[3] = {0};
 
     for (unsigned i = 0; i < 3; i++) {
