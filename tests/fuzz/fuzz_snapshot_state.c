@@ -1,7 +1,7 @@
 /*
- * libFuzzer: the file `state` of a snapshot. Input: a byte that says whether checksums are made
- * right first, then the file. What parses is what a judge of few lines takes, and is written again
- * as the same bytes; what the check of records lets pass is what its readers rely on.
+ * libFuzzer: the file `state` of a snapshot. Input: a byte (enum mode), then the file, or what is
+ * changed in the records of a good one. What parses is what a judge of few lines takes, and is
+ * written again as the same bytes; what the check of records lets pass is what its readers rely on.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,17 @@
 #include "monitor/snapshot/manifest.h"
 #include "monitor/snapshot/records_check.h"
 
+#include "tests/monitor/snapshot/good_state.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum mode { RAW, SEALED /* its checksums are made right first */, CHANGED, CHANGED_DIFF, MODES };
+
+/* A byte of a record's payload, and what it becomes. Numbers count modulo what there is. */
+struct change {
+    uint8_t record, value;
+    uint16_t at;
+};
 
 enum { PAGE = 4096, HEADER = 88, RECORD = 24, CHECKSUM_AT = 80, COUNTED = 64 << 20 };
 
@@ -57,7 +67,7 @@ static bool walk(const uint8_t *file, size_t size, size_t at, size_t *next)
     return true;
 }
 
-static bool good_header(const uint8_t *file, size_t size)
+static bool header_is_good(const uint8_t *file, size_t size)
 {
     uint64_t flags = get(file + 28, 4), memory = get(file + 64, 8);
 
@@ -68,11 +78,11 @@ static bool good_header(const uint8_t *file, size_t size)
 }
 
 /* Whatever the checksums are. */
-static bool good_file(const uint8_t *file, size_t size)
+static bool file_is_good(const uint8_t *file, size_t size)
 {
     size_t at = HEADER, next;
 
-    if (size < HEADER || !good_header(file, size))
+    if (size < HEADER || !header_is_good(file, size))
         return false;
     for (uint64_t i = get(file + 24, 4); i > 0; i--) {
         if (!walk(file, size, at, &next))
@@ -211,37 +221,86 @@ static void error_is_a_line(void)
     must(strncmp(err.text, "state: ", 7) == 0 && !strchr(err.text, '\n'));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-    uint8_t *file, *sealed;
-    bool good;
+/* --- inputs --- */
 
-    if (size == 0)
-        return 0;
-    size--;
-    file = malloc(size + 1); /* malloc gives 16-aligned memory, and its end is watched */
-    sealed = malloc(size + 1);
-    must(file && sealed);
-    memcpy(file, data + 1, size);
-    memcpy(sealed, file, size);
-    seal(sealed, size);
-    if (data[0] & 1)
-        memcpy(file, sealed, size);
-    good = good_file(file, size) && memcmp(file, sealed, size) == 0;
-    free(sealed);
-    file = realloc(file, size > 0 ? size : 1);
+static void change(uint8_t *file, size_t size, const struct change *to)
+{
+    size_t at = HEADER, next;
+    uint64_t payload;
+
+    for (uint64_t i = to->record % get(file + 24, 4); i > 0; i--) {
+        must(walk(file, size, at, &next));
+        at = next;
+    }
+    payload = get(file + at + 8, 8);
+    if (payload > 0)
+        file[at + RECORD + to->at % payload] = to->value;
+}
+
+/* The good state with changes; as large as it says. */
+static uint8_t *changed(const uint8_t *data, size_t size, bool diff, size_t *file_size)
+{
+    struct snapshot_header header = good_header;
+    struct snapshot_builder b = {0};
+    struct change to;
+
+    header.flags = diff ? SNAPSHOT_DIFF : 0;
+    header.parent[0] = diff;
+    good_state(&b, &header);
+    for (; size >= sizeof(to); data += sizeof(to), size -= sizeof(to)) {
+        memcpy(&to, data, sizeof(to));
+        change(b.bytes, b.size, &to);
+    }
+    *file_size = b.size;
+    return b.bytes;
+}
+
+/* Of exactly its size, so that who reads on is seen. */
+static uint8_t *copy(const uint8_t *bytes, size_t size)
+{
+    uint8_t *to = malloc(size > 0 ? size : 1);
+
+    must(to != NULL);
+    memcpy(to, bytes, size);
+    return to;
+}
+
+static void try_file(const uint8_t *file, size_t size, bool good)
+{
     must((snapshot_state_parse(file, size, &state, &err) == 0) == good);
     if (!good) {
         error_is_a_line();
-    } else {
-        written_again(file, size);
-        if (snapshot_records_check(&state, &err) == 0) {
-            records_are_sound();
-            manifest_is_harmless(file, size);
-        } else {
-            error_is_a_line();
-        }
+        return;
     }
+    written_again(file, size);
+    if (snapshot_records_check(&state, &err) != 0) {
+        error_is_a_line();
+        return;
+    }
+    records_are_sound();
+    manifest_is_harmless(file, size);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    enum mode mode = size > 0 ? data[0] % MODES : RAW;
+    uint8_t *file, *sealed, *made = NULL;
+
+    if (size == 0)
+        return 0;
+    data++;
+    size--;
+    if (mode >= CHANGED)
+        data = made = changed(data, size, mode == CHANGED_DIFF, &size);
+    file = copy(data, size);
+    sealed = copy(data, size);
+    seal(sealed, size);
+    if (mode == RAW)
+        try_file(file, size, file_is_good(file, size) && memcmp(file, sealed, size) == 0);
+    else
+        try_file(sealed, size, file_is_good(sealed, size));
+    free(sealed);
     free(file);
+    free(made);
     return 0;
 }
