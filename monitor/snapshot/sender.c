@@ -1,6 +1,7 @@
 /* See sender.h. All runs under the device lock. */
 #include "monitor/snapshot/sender.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -57,6 +58,7 @@ static void frame_begin(struct snapshot_sender *s, unsigned kind, const void *he
     const struct control_frame frame = {
         .length = (uint32_t)(head_size + size), .version = CONTROL_VERSION, .kind = (uint16_t)kind};
 
+    assert(head_size <= SENDER_HEAD);
     control_put_header(f->head, &frame);
     memcpy(f->head + CONTROL_HEADER, head, head_size);
     f->head_size = CONTROL_HEADER + head_size;
