@@ -17,6 +17,7 @@
 #include "lwip/netif.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/prot/ethernet.h"
+#include "lwip/snmp.h"
 
 enum {
     RX_RING = 128,
@@ -169,6 +170,8 @@ static void input(struct net_device *d, struct pbuf *p, bool checked)
 
     if (!checked)
         d->netif->chksum_flags |= NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
+    MIB2_STATS_NETIF_ADD(d->netif, ifinoctets, p->tot_len);
+    MIB2_STATS_NETIF_INC(d->netif, ifinucastpkts);
     if (d->netif->input(p, d->netif) != ERR_OK)
         pbuf_free(p);
     d->netif->chksum_flags = usual;
@@ -272,7 +275,11 @@ static err_t send(struct netif *netif, struct pbuf *p)
 
     if (p->len >= SIZEOF_ETH_HDR && eth->type == PP_HTONS(ETHTYPE_ARP))
         net_timers_arp();
-    return net_tx_send(&d->tx, p) ? ERR_OK : ERR_MEM;
+    if (!net_tx_send(&d->tx, p))
+        return ERR_MEM;
+    MIB2_STATS_NETIF_ADD(netif, ifoutoctets, p->tot_len);
+    MIB2_STATS_NETIF_INC(netif, ifoutucastpkts);
+    return ERR_OK;
 }
 
 void net_notify(void)

@@ -140,6 +140,7 @@ static int populate_proc(struct dentry *dir)
     tree_dir(dir, pid, &proc_pid_inode_ops, 0555, &err);
     tree_link(dir, "self", pid, &err);
     tree_link(dir, "mounts", "self/mounts", &err);
+    tree_link(dir, "net", "self/net", &err);
     tree_dir(dir, "sys", &proc_sys_inode_ops, 0555, &err);
     return err;
 }

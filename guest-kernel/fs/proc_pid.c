@@ -163,6 +163,7 @@ static int populate_pid(struct dentry *dir)
     tree_link(dir, "root", "/", &err);
     tree_add(dir, "cwd", inode_new(&cwd_inode_ops, MODE_LINK | 0777), &err);
     tree_dir(dir, "fd", &proc_fd_inode_ops, 0500, &err);
+    tree_dir(dir, "net", &proc_net_inode_ops, 0555, &err);
     return err;
 }
 

@@ -32,20 +32,20 @@ static long text_write(struct file *f, const void *buf, size_t len, u64 *pos)
     return (long)len;
 }
 
-static const struct file_ops text_file_ops = {
+const struct file_ops proc_text_file_ops = {
     .read = text_read,
     .write = text_write,
     .lseek = file_lseek_endless,
 };
 
-static int text_open(struct inode *inode, struct file *f)
+int proc_text_open(struct inode *inode, struct file *f)
 {
     return file_writable(f) && !(inode->mode & 0222) ? -EACCES : 0;
 }
 
 static const struct inode_ops text_inode_ops = {
-    .file_ops = &text_file_ops,
-    .open = text_open,
+    .file_ops = &proc_text_file_ops,
+    .open = proc_text_open,
 };
 
 struct inode *proc_text_new(size_t (*text)(char *buf, size_t size), u32 permissions)

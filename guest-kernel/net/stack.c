@@ -2,6 +2,7 @@
 #include "guest-kernel/arch/panic.h"
 #include "guest-kernel/drivers/net.h"
 #include "guest-kernel/lib/random.h"
+#include "guest-kernel/net/listing.h"
 #include "guest-kernel/net/timers.h"
 #include "lwip/init.h"
 #include "lwip/netif.h"
@@ -36,6 +37,7 @@ void net_flush(void)
         return;
     inside = true;
     netif_poll_all();
+    net_counters_gather();
     net_notify();
     net_timers_set();
     inside = false;

@@ -14,6 +14,7 @@
 #include "guest-kernel/mm/page.h"
 #include "guest-kernel/mm/user.h"
 #include "guest-kernel/net/interface.h"
+#include "guest-kernel/net/listing.h"
 #include "guest-kernel/net/vsock_option.h"
 #include "guest-kernel/task/clock_id.h"
 #include "guest-kernel/task/process.h"
@@ -40,6 +41,21 @@ struct fs_context *current_fs(void)
 int net_start(void)
 {
     return 0;
+}
+
+size_t net_list_devices(char *buf, size_t size)
+{
+    return (size_t)snprintf(buf, size, "devices\n");
+}
+
+size_t net_list_addresses6(char *buf, size_t size)
+{
+    return (size_t)snprintf(buf, size, "addresses\n");
+}
+
+size_t net_list_routes(char *buf, size_t size)
+{
+    return (size_t)snprintf(buf, size, "routes\n");
 }
 
 const struct inode_ops vsock_inode_ops;

@@ -373,6 +373,14 @@ Test(fs_names, times_are_set_as_asked)
     cr_expect_eq(CALL(utimensat, fd, 0, U(fixed), 0), -EINVAL);
 }
 
+Test(fs_names, proc_net_tells_of_interfaces)
+{
+    expect_text("/proc/net/dev", "devices\n");
+    expect_text("/proc/self/net/if_inet6", "addresses\n");
+    expect_text("/proc/net/route", "routes\n");
+    cr_expect_eq(CALL(open, U("/proc/net/dev"), O_RDWR), -EACCES);
+}
+
 /* See net_resolv_conf in fs_fake.c: each answer has a number. */
 Test(fs_names, resolv_conf_is_made_anew_until_the_program_writes_its_own)
 {

@@ -178,6 +178,24 @@ static void a_connected_stream_is_taken(void)
     taken_without_a_word("fd=100");
 }
 
+/* Even one without an address of IPv4. */
+static void the_guest_lists_its_interfaces(void)
+{
+    struct job job = {.argv = {samara(), "run", "--net", "fd=100,ip=fd00::2/64", "/bin/busybox",
+                               "ifconfig", "-a"}};
+    struct outcome o;
+    int ends[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 && dup2(ends[0], AT) == AT);
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    CHECK(o.err_len == 0);
+    CHECK(strstr(o.out, "eth0      Link encap:Ethernet") &&
+          strstr(o.out, "inet6 addr: fd00::2/64"));
+    CHECK(strstr(o.out, "lo        Link encap:Local Loopback"));
+    outcome_free(&o);
+}
+
 static void other_descriptors_are_refused(void)
 {
     int ends[2];
@@ -483,6 +501,7 @@ const struct vm_test net_tests[] = {
     {"net/two_machines_do_not_share_a_tap", two_machines_do_not_share_a_tap},
     {"net/a_descriptor_of_a_tap_is_taken", a_descriptor_of_a_tap_is_taken},
     {"net/a_connected_stream_is_taken", a_connected_stream_is_taken},
+    {"net/the_guest_lists_its_interfaces", the_guest_lists_its_interfaces},
     {"net/other_descriptors_are_refused", other_descriptors_are_refused},
     {"net/where_no_passt_is_the_path_is_named", where_no_passt_is_the_path_is_named},
     {"net/a_peer_that_has_gone_is_looked_for", a_peer_that_has_gone_is_looked_for},

@@ -84,6 +84,20 @@
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 #define LWIP_CHKSUM_ALGORITHM        3
 
-#define LWIP_STATS                   0
+/* --- statistics: of interfaces alone, for net/listing.c --- */
+#define LWIP_STATS     1
+#define MIB2_STATS     1
+#define LINK_STATS     0
+#define ETHARP_STATS   0
+#define IP_STATS       0
+#define IPFRAG_STATS   0
+#define ICMP_STATS     0
+#define UDP_STATS      0
+#define TCP_STATS      0
+#define IP6_STATS      0
+#define ICMP6_STATS    0
+#define IP6_FRAG_STATS 0
+#define MLD6_STATS     0
+#define ND6_STATS      0
 
 #endif
