@@ -4,6 +4,9 @@
 #include <criterion/criterion.h>
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -27,6 +30,19 @@ int ioctl(int fd, unsigned long request, ...)
     g.offload_calls++;
     g.offloads = arg;
     return g.real ? (int)syscall(SYS_ioctl, fd, request, arg) : 0;
+}
+
+int open_real_tap(void)
+{
+    struct ifreq tap = {.ifr_name = REAL_TAP, .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+    const int size = HEADER;
+    int fd =
+        unshare(CLONE_NEWNET) == 0 ? open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC) : -1;
+
+    if (fd < 0 || ioctl(fd, TUNSETIFF, &tap) != 0)
+        return -1;
+    cr_assert_eq(ioctl(fd, TUNSETVNETHDRSZ, &size), 0);
+    return fd;
 }
 
 static void is_lost(void *arg)

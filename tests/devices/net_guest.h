@@ -50,6 +50,11 @@ extern struct net_guest g;
 void net_guest_open(struct net_config config);
 void net_guest_close(void);
 
+/* A tap of that name in a network of its own, for net_config.port; -1: the kernel or our rights do
+ * not allow it. */
+#define REAL_TAP "samara-test"
+int open_real_tap(void);
+
 /* Begins the driver, after a reset. */
 void net_guest_start(uint64_t features);
 
