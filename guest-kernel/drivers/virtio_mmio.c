@@ -184,6 +184,11 @@ void virtio_kick(struct virtio_device *dev, u16 index, struct vq *vq)
         reg_write(dev, VIRTIO_MMIO_QUEUE_NOTIFY, index);
 }
 
+void virtio_notify(struct virtio_device *dev, u16 index)
+{
+    reg_write(dev, VIRTIO_MMIO_QUEUE_NOTIFY, index);
+}
+
 u32 virtio_config_read(struct virtio_device *dev, u32 offset)
 {
     return reg_read(dev, VIRTIO_MMIO_CONFIG + offset);

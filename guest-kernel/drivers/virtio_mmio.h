@@ -38,6 +38,9 @@ void virtio_start(struct virtio_device *dev);
 /* Tells the device about queue `index`, unless it asked not to be told. */
 void virtio_kick(struct virtio_device *dev, u16 index, struct vq *vq);
 
+/* Tells it in any case. */
+void virtio_notify(struct virtio_device *dev, u16 index);
+
 /* Reads a 32-bit word of the configuration space; retry against ConfigGeneration is the caller's.
  */
 u32 virtio_config_read(struct virtio_device *dev, u32 offset);

@@ -4,7 +4,7 @@
  *
  * Memory: a received packet stays in the buffer the device wrote it to until it is read; small ones
  * are copied together, so what a stream holds is bounded by a few times its credit. What is sent is
- * copied into a bounded pool.
+ * copied into a bounded pool, unless it is long: then the device takes it from where it is.
  *
  * Nothing here waits. What cannot proceed returns -EAGAIN with the interrupt armed; the caller then
  * waits on the queue it is told about and tries again. Buffers are memory the kernel may touch:

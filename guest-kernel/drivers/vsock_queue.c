@@ -4,6 +4,7 @@
  * is written: few buffers are posted at first, more once a packet fills one.
  */
 #include "guest-kernel/drivers/vsock_queue.h"
+#include "abi/memory_map.h"
 #include "abi/platform.h"
 #include "abi/virtio.h"
 #include "guest-kernel/drivers/irq.h"
@@ -11,17 +12,19 @@
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/mm/heap.h"
 #include "guest-kernel/mm/page.h"
+#include "guest-kernel/mm/user.h"
 
-#define RING_SIZE     128
-#define POSTED_FIRST  4
-#define POSTED_MOST   32
-#define SPARE_MOST    32 /* recycled buffers kept beyond those posted */
-#define SLOTS         32
-#define SLOTS_CONTROL 8 /* of them kept free for packets without payload */
-#define SLOTS_DATA    2 /* have memory from the start: output goes on when there is no more */
-#define BUFFER_SIZE   (64u << 10)
-#define BUFFER_SMALL  (16u << 10)
-#define SMALL_RAM     (64ull << 20)
+#define RING_SIZE      128
+#define POSTED_FIRST   4
+#define POSTED_MOST    32
+#define SPARE_MOST     32 /* recycled buffers kept beyond those posted */
+#define SLOTS          32
+#define SLOTS_CONTROL  8 /* of them kept free for packets without payload */
+#define SLOTS_DATA     2 /* have memory from the start: output goes on when there is no more */
+#define BUFFER_SIZE    (64u << 10)
+#define BUFFER_SMALL   (16u << 10)
+#define SMALL_RAM      (64ull << 20)
+#define PARTS_IN_PLACE 65 /* pages of a payload that stays where it is: it may begin within one */
 
 struct slot {
     struct slot *next;
@@ -42,6 +45,7 @@ static struct slot slots[SLOTS];
 static struct slot *free_slots;      /* without memory for payload: control packets take these */
 static struct slot *free_data_slots; /* with it */
 static unsigned free_slot_count;     /* in both */
+static const struct slot *in_place;  /* its payload is not ours, and the device has not taken it */
 
 u32 vsockq_buffer_size(void)
 {
@@ -299,12 +303,75 @@ bool vsockq_send(const struct virtio_vsock_hdr *header, const void *payload)
     return vq_add(&tx, parts, header->len > 0 ? 2 : 1, s); /* cannot fail: RING_SIZE >= 2 * SLOTS */
 }
 
+u32 vsockq_in_place_most(void)
+{
+    return device.edge ? (PARTS_IN_PLACE - 1) * PAGE_SIZE : 0;
+}
+
+/* The pages of a payload, as runs of those that lie side by side. */
+static unsigned list_pages(const void *payload, u32 len, struct vq_part *parts)
+{
+    u64 at = (u64)(uintptr_t)payload;
+    unsigned count = 0;
+
+    while (len > 0) {
+        u32 here = (u32)MIN((u64)len, PAGE_SIZE - at % PAGE_SIZE);
+        u8 *page = at < SAMARA_WINDOW ? user_page(at) : (u8 *)(uintptr_t)at;
+
+        if (count > 0 && (u8 *)parts[count - 1].at + parts[count - 1].len == page)
+            parts[count - 1].len += here;
+        else
+            parts[count++] = (struct vq_part){page, here, false};
+        at += here;
+        len -= here;
+    }
+    return count;
+}
+
+bool vsockq_send_in_place(const struct virtio_vsock_hdr *header, const void *payload)
+{
+    static struct vq_part parts[1 + PARTS_IN_PLACE];
+    unsigned count;
+    struct slot *s;
+
+    if (tx.broken || in_place != NULL || free_slot_count <= SLOTS_CONTROL)
+        return false;
+    s = slot_take(false);
+    s->header = *header;
+    parts[0] = (struct vq_part){&s->header, sizeof(s->header), false};
+    count = 1 + list_pages(payload, header->len, parts + 1);
+    if (!vq_add(&tx, parts, count, s)) {
+        slot_push(s);
+        return false;
+    }
+    in_place = s;
+    return true;
+}
+
+bool vsockq_is_taken(void)
+{
+    return in_place == NULL || tx.broken;
+}
+
+void vsockq_press(void)
+{
+    virtio_notify(&device, VIRTIO_VSOCK_QUEUE_TX);
+    vsockq_reclaim();
+}
+
+void vsockq_give_up(void)
+{
+    tx.broken = true;
+}
+
 bool vsockq_reclaim(void)
 {
     struct vq_used used;
     bool any = false;
 
     while (vq_pop(&tx, &used)) {
+        if (used.token == in_place)
+            in_place = NULL;
         slot_push(used.token);
         any = true;
     }

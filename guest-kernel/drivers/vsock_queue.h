@@ -47,6 +47,19 @@ bool vsockq_arm_send(void);
  * for packets without payload is kept longer. */
 bool vsockq_send(const struct virtio_vsock_hdr *header, const void *payload);
 
+/*
+ * The same without a copy: the payload is prepared memory of the program's, or ours, of at most
+ * vsockq_in_place_most bytes; 0: the device is one that may take its time. The memory has to stay
+ * what it is until vsockq_is_taken, of which kicking sees to: the device works meanwhile. If some
+ * packets are left for later (it does so many at a time), vsockq_press has it go on. What has
+ * stopped for good is given up: nothing more is sent.
+ */
+u32 vsockq_in_place_most(void);
+bool vsockq_send_in_place(const struct virtio_vsock_hdr *header, const void *payload);
+bool vsockq_is_taken(void);
+void vsockq_press(void);
+void vsockq_give_up(void);
+
 /* Tells the device about what was sent; takes back what it is done with. True if any was. */
 bool vsockq_kick_send(void);
 bool vsockq_reclaim(void);

@@ -1,14 +1,19 @@
 /*
  * Sending. Data goes as far as the peer's credit and the pool of buffers allow; control packets
  * that find no room are remembered in `owed` and sent when there is.
+ *
+ * What is long is not copied: the device reads the program's own memory while it is kicked. Should
+ * it have left some for later, we wait for it, since the program may change what it has sent.
  */
 #include "guest-kernel/drivers/vsock_state.h"
 #include "guest-kernel/fs/file.h"
 #include "guest-kernel/lib/errno.h"
 
-bool stream_send_packet(struct vsock_stream *s, u16 op, u32 flags, const void *data, u32 len)
+enum { IN_PLACE_LEAST = 8 << 10, PRESSES = 1000 /* some ten ms, if nothing else is to be done */ };
+
+static struct virtio_vsock_hdr header_of(const struct vsock_stream *s, u16 op, u32 flags, u32 len)
 {
-    const struct virtio_vsock_hdr header = {
+    return (struct virtio_vsock_hdr){
         .src_cid = vsock.cid,
         .dst_cid = VSOCK_CID_HOST,
         .src_port = s->local_port,
@@ -20,6 +25,11 @@ bool stream_send_packet(struct vsock_stream *s, u16 op, u32 flags, const void *d
         .buf_alloc = s->credit,
         .fwd_cnt = s->consumed,
     };
+}
+
+bool stream_send_packet(struct vsock_stream *s, u16 op, u32 flags, const void *data, u32 len)
+{
+    const struct virtio_vsock_hdr header = header_of(s, op, flags, len);
 
     if (!vsockq_send(&header, data))
         return false;
@@ -98,19 +108,56 @@ u32 stream_send_credit(const struct vsock_stream *s)
     return under_way < s->peer_credit ? s->peer_credit - under_way : 0;
 }
 
+/* What is left over may wait for buffers that we have to give the device first. */
+static void await_taken(void)
+{
+    vsock_flush();
+    for (unsigned i = 0; !vsockq_is_taken(); i++) {
+        if (i == PRESSES)
+            vsockq_give_up();
+        vsockq_press();
+        vsock_flush();
+    }
+}
+
+/* Sends the first bytes without a copy, as far as credit goes. How many: 0 if that is not worth it,
+ * or cannot be. */
+static size_t send_in_place(struct vsock_stream *s, const u8 *from, size_t len)
+{
+    u32 n = (u32)MIN((size_t)MIN(stream_send_credit(s), vsockq_in_place_most()), len);
+    const struct virtio_vsock_hdr header = header_of(s, VIRTIO_VSOCK_OP_RW, 0, n);
+
+    if (n < IN_PLACE_LEAST || vsock.ending || !vsockq_send_in_place(&header, from))
+        return 0;
+    s->consumed_told = s->consumed;
+    s->sent += n;
+    await_taken();
+    return n;
+}
+
+static size_t send_copy(struct vsock_stream *s, const u8 *from, size_t len)
+{
+    u32 n = (u32)MIN((size_t)MIN(stream_send_credit(s), vsockq_buffer_size()), len);
+
+    if (n == 0 || !stream_send_packet(s, VIRTIO_VSOCK_OP_RW, 0, from, n))
+        return 0;
+    s->sent += n;
+    return n;
+}
+
 /* Fills the ring as far as credit and pool go. */
 static size_t send_some(struct vsock_stream *s, const u8 *from, size_t len)
 {
     size_t done = 0;
 
     while (done < len && s->state == ESTABLISHED && !stream_send_ended(s)) {
-        u32 n = MIN(stream_send_credit(s), vsockq_buffer_size());
+        size_t moved = send_in_place(s, from + done, len - done);
 
-        n = (u32)MIN((size_t)n, len - done);
-        if (n == 0 || !stream_send_packet(s, VIRTIO_VSOCK_OP_RW, 0, from + done, n))
+        if (moved == 0)
+            moved = send_copy(s, from + done, len - done);
+        if (moved == 0)
             break;
-        s->sent += n;
-        done += n;
+        done += moved;
     }
     return done;
 }

@@ -241,3 +241,8 @@ int user_prepare(u64 addr, size_t len, bool write)
     }
     return 0;
 }
+
+void *user_page(u64 addr)
+{
+    return (u8 *)page_at(*pt_find(addr) & PTE_FRAME) + addr % PAGE_SIZE;
+}

@@ -23,6 +23,10 @@ int copy_to_user(u64 dst, const void *src, size_t len);
  * fit in size bytes. */
 long user_string(char *dst, u64 src, size_t size);
 
+/* Where the byte at a prepared address lies in the physical window; what follows it there belongs
+ * to it up to the end of its page. */
+void *user_page(u64 addr);
+
 /* A prepared range as a pointer. */
 static inline void *user_pointer(u64 addr)
 {

@@ -289,6 +289,24 @@ static void a_slow_reader_loses_nothing(void)
     OUTPUT(&o, "60000\n");
 }
 
+/* What is long is read from the program's own memory: all of it while it writes, even what has to
+ * wait for a reader. */
+static void what_was_written_is_what_arrives(void)
+{
+    enum { BLOCKS = 60, BLOCK = 300001 };
+    char script[512];
+    struct job job = {.argv = {"/bin/sh", "-c", script}};
+    struct outcome o;
+
+    snprintf(script, sizeof(script), "%s run %s %d | (sleep 0.2; cat)", samara(),
+             program("rewrite"), BLOCKS);
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    CHECK(o.out_len == (size_t)BLOCKS * BLOCK);
+    for (size_t i = 0; i < o.out_len; i++)
+        CHECK(o.out[i] == (char)(i / BLOCK + 1));
+}
+
 static void output_to_a_file_is_appended_in_order(void)
 {
     char script[512];
@@ -506,6 +524,7 @@ const struct vm_test stdio_tests[] = {
     {"stdio/a_directory_as_input_is_an_error", a_directory_as_input_is_an_error},
     {"stdio/output_to_a_full_disk_is_an_error", output_to_a_full_disk_is_an_error},
     {"stdio/a_slow_reader_loses_nothing", a_slow_reader_loses_nothing},
+    {"stdio/what_was_written_is_what_arrives", what_was_written_is_what_arrives},
     {"stdio/output_to_a_file_is_appended_in_order", output_to_a_file_is_appended_in_order},
     {"stdio/closed_descriptors_are_closed_inside", closed_descriptors_are_closed_inside},
     {"stdio/the_program_sets_the_terminals_modes_and_samara_puts_them_back",
