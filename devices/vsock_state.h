@@ -41,9 +41,9 @@ enum { VSOCK_MARKS = 4 }; /* in a byte: each is of a byte of a ring */
 /* Bytes that a connection holds for a host that does not read: those that come first have more,
  * which bulk wants. 136 MiB of address space in all, of which nothing is used that is not held. */
 enum {
-    VSOCK_LARGE = 128,
+    VSOCK_LARGE = 54,
     VSOCK_MEDIUM = 1024, /* up to this one */
-    VSOCK_CREDIT_LARGE = 256 << 10,
+    VSOCK_CREDIT_LARGE = 512 << 10,
     VSOCK_CREDIT_MEDIUM = 64 << 10,
     VSOCK_CREDIT_SMALL = 16 << 10,
 };

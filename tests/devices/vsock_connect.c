@@ -276,7 +276,7 @@ Test(vsock_connect, the_guest_reaches_a_server)
     packet = vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
     cr_assert_eq(packet.hdr.src_port, 80);
     cr_assert_eq(packet.hdr.dst_port, 1000);
-    cr_assert_eq(packet.hdr.buf_alloc, 256 << 10);
+    cr_assert_eq(packet.hdr.buf_alloc, VSOCK_CREDIT_LARGE);
     peer = accept(server, NULL, NULL);
     vg_data(&guest, "ping", 4, 80, 1000);
     vg_read_host(&guest, peer, text, 4);

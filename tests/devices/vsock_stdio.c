@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "devices/vsock_state.h"
 #include "tests/devices/vsock_guest.h"
 
 enum { RCV = VIRTIO_VSOCK_SHUTDOWN_RCV, SEND = VIRTIO_VSOCK_SHUTDOWN_SEND, MINE = 100 };
@@ -239,8 +240,8 @@ Test(vsock_stdio, a_full_table_has_room_for_stdio)
     cr_assert_gt(port, 1000);
     vg_send(&guest, VIRTIO_VSOCK_OP_REQUEST, SAMARA_STDIO_PORT + 1, MINE);
     packet = vg_expect(&guest, VIRTIO_VSOCK_OP_RESPONSE);
-    cr_assert_eq(packet.hdr.buf_alloc, 256 << 10);
-    while (vg_held(&guest) < (256 << 10)) {
+    cr_assert_eq(packet.hdr.buf_alloc, VSOCK_CREDIT_LARGE);
+    while (vg_held(&guest) < VSOCK_CREDIT_LARGE) {
         uint32_t left = packet.hdr.buf_alloc - (sent - packet.hdr.fwd_cnt);
         uint32_t len = left < sizeof(block) ? left : (uint32_t)sizeof(block);
 
@@ -275,7 +276,7 @@ Test(vsock_stdio, slow_clients_take_no_buffers_from_stdio)
                 cr_assert_neq(packet.hdr.op, VIRTIO_VSOCK_OP_RST, "client %u", i);
         }
     }
-    for (uint32_t sent = 0; sent < (256 << 10); sent += sizeof(block)) {
+    for (uint32_t sent = 0; sent < VSOCK_CREDIT_LARGE; sent += sizeof(block)) {
         struct packet packet;
 
         vg_data(&guest, block, sizeof(block), SAMARA_STDIO_PORT + 1, MINE);

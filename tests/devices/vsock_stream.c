@@ -6,9 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "devices/vsock_state.h"
 #include "tests/devices/vsock_guest.h"
 
-enum { PORT = 80, MINE = 1000, BUF = 256 << 10 };
+enum { PORT = 80, MINE = 1000, BUF = 512 << 10 };
 enum { RCV = VIRTIO_VSOCK_SHUTDOWN_RCV, SEND = VIRTIO_VSOCK_SHUTDOWN_SEND };
 
 static struct vsock_guest guest;
@@ -330,7 +331,7 @@ Test(vsock_stream, the_credit_of_every_connection_is_there)
 
         vg_connect(&guest, server, PORT, 2000 + i);
         credit = use_all_credit(2000 + i);
-        cr_assert_eq(credit, i < 124 ? 256 << 10 : 64 << 10);
+        cr_assert_eq(credit, i < VSOCK_LARGE - VSOCK_STDIO - 1 ? BUF : 64 << 10);
         promised += credit;
         cr_assert_eq(vg_held(&guest), promised);
     }
