@@ -101,6 +101,10 @@ size_t vsock_save(const struct vsock *vsock, void *to);
  * reset. -1 with err if it is no such state. */
 int vsock_load(struct vsock *vsock, const void *bytes, size_t size, struct err *err);
 
+/* Before virtio_load of a device that has been in use: what it holds of anybody's data is gone from
+ * its memory. Standard streams stay. */
+void vsock_forget(struct vsock *vsock);
+
 /*
  * The guest has stopped for good: takes what it left in the tx queue and calls done(arg) once all
  * that was received has been written to the host, which may be before this returns. Waits for stdio

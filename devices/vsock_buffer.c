@@ -51,6 +51,12 @@ void buffer_pool_close(struct vsock *vsock)
     vsock->pool = NULL;
 }
 
+void buffer_pool_wipe(struct vsock *vsock)
+{
+    madvise(vsock->pool, pool_bytes(), MADV_DONTNEED);
+    vsock->warm = NULL;
+}
+
 static size_t slot_of(const struct vsock_conn *conn)
 {
     return (size_t)(conn - conn->vsock->conns);

@@ -65,6 +65,21 @@ size_t vsock_save(const struct vsock *vsock, void *to)
 
 /* --- in --- */
 
+void vsock_forget(struct vsock *vsock)
+{
+    for (unsigned i = 0; i < vsock->used; i++) {
+        struct vsock_conn *conn = &vsock->conns[i];
+
+        if (conn->state == CONN_FREE)
+            continue;
+        message_unstage(conn);
+        buffer_drop(conn);
+        if (conn->state == CONN_DRAINING)
+            conn_free(conn);
+    }
+    buffer_pool_wipe(vsock);
+}
+
 static bool is_stdio(const struct vsock_saved_conn *from)
 {
     return from->host_port - SAMARA_STDIO_PORT < VSOCK_STDIO && !(from->pending & PENDING_RST);

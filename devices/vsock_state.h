@@ -219,6 +219,8 @@ void conn_forwarded(struct vsock_conn *conn, uint32_t bytes);
 
 bool buffer_pool_open(struct vsock *vsock);
 void buffer_pool_close(struct vsock *vsock);
+/* Gives back all of its memory, which nobody holds anything in. */
+void buffer_pool_wipe(struct vsock *vsock);
 /* The credit it gives: the size of its buffer, or for messages nearly so. */
 uint32_t conn_buf_alloc(const struct vsock_conn *conn);
 uint32_t buffer_size(const struct vsock_conn *conn);

@@ -1,6 +1,7 @@
 /* See control_client.h. */
 #include "monitor/control_client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -37,15 +38,26 @@ static int read_all(int fd, uint8_t *to, size_t size, int64_t deadline)
     return 0;
 }
 
+/* A few bytes, for which there is room. */
+static bool send_request(int fd, enum control_kind kind, const void *payload, size_t size)
+{
+    const struct control_frame frame = {
+        .length = (uint32_t)size, .version = CONTROL_VERSION, .kind = (uint16_t)kind};
+    uint8_t bytes[CONTROL_HEADER + CONTROL_REQUEST];
+
+    assert(size <= CONTROL_REQUEST);
+    control_put_header(bytes, &frame);
+    memcpy(bytes + CONTROL_HEADER, payload, size);
+    return send(fd, bytes, CONTROL_HEADER + size, MSG_NOSIGNAL) == (ssize_t)(CONTROL_HEADER + size);
+}
+
 static int exchange(int fd, enum control_kind kind, char text[CONTROL_PAYLOAD + 1], struct err *err)
 {
-    struct control_frame frame = {.version = CONTROL_VERSION, .kind = (uint16_t)kind};
     const int64_t deadline = clock_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
     uint8_t header[CONTROL_HEADER];
+    struct control_frame frame;
 
-    control_put_header(header, &frame);
-    if (send(fd, header, sizeof(header), MSG_NOSIGNAL) != (ssize_t)sizeof(header) ||
-        read_all(fd, header, sizeof(header), deadline) != 0)
+    if (read_all(fd, header, sizeof(header), deadline) != 0)
         return err_sys(err, "control socket");
     if (control_parse_answer(header, sizeof(header), kind, &frame) != CONTROL_GOOD)
         return err_set(err, "control socket: an answer of another version, or none of samara's");
@@ -58,13 +70,20 @@ static int exchange(int fd, enum control_kind kind, char text[CONTROL_PAYLOAD + 
 int control_ask(const char *path, enum control_kind kind, char text[CONTROL_PAYLOAD + 1],
                 struct err *err)
 {
+    return control_ask_with(path, kind, "", 0, text, err);
+}
+
+int control_ask_with(const char *path, enum control_kind kind, const void *payload, size_t size,
+                     char text[CONTROL_PAYLOAD + 1], struct err *err)
+{
     int fd = unix_connect(path), result;
 
     if (fd < 0) {
         errno = -fd;
         return err_sys(err, "control socket");
     }
-    result = exchange(fd, kind, text, err);
+    result = send_request(fd, kind, payload, size) ? exchange(fd, kind, text, err)
+                                                   : err_sys(err, "control socket");
     close(fd);
     return result;
 }

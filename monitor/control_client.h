@@ -10,4 +10,8 @@
 int control_ask(const char *path, enum control_kind kind, char text[CONTROL_PAYLOAD + 1],
                 struct err *err);
 
+/* The same with a payload, as long as requests of this kind have it. */
+int control_ask_with(const char *path, enum control_kind kind, const void *payload, size_t size,
+                     char text[CONTROL_PAYLOAD + 1], struct err *err);
+
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "monitor/control_client.h"
@@ -20,6 +21,19 @@ static const char suffix[] = ".sock";
 
 /* --- one VM --- */
 
+/* Nobody but us can tell a clone who it is to be. */
+static int ask_path(const char *path, enum control_kind kind, char text[CONTROL_PAYLOAD + 1],
+                    struct err *err)
+{
+    struct control_reset who;
+
+    if (kind != CONTROL_RESET)
+        return control_ask(path, kind, text, err);
+    if (getrandom(&who, sizeof(who), 0) != sizeof(who))
+        return err_sys(err, "getrandom");
+    return control_ask_with(path, kind, &who, sizeof(who), text, err);
+}
+
 static int ask_vm(const char *name, enum control_kind kind, char text[CONTROL_PAYLOAD + 1],
                   struct err *err)
 {
@@ -27,7 +41,7 @@ static int ask_vm(const char *name, enum control_kind kind, char text[CONTROL_PA
 
     if (control_path(path, name, err) != 0)
         return -1;
-    if (control_ask(path, kind, text, err) == 0)
+    if (ask_path(path, kind, text, err) == 0)
         return 0;
     if (errno == ENOENT || errno == ECONNREFUSED)
         return err_set(err, "no VM called %s (see `samara ps`)", name);
@@ -93,6 +107,11 @@ int shutdown_command(int argc, char **argv, struct report *report)
 int kill_command(int argc, char **argv, struct report *report)
 {
     return command(argc, argv, "kill", CONTROL_KILL, report);
+}
+
+int reset_command(int argc, char **argv, struct report *report)
+{
+    return command(argc, argv, "reset", CONTROL_RESET, report);
 }
 
 /* --- all of them --- */

@@ -1,4 +1,4 @@
-/* `samara ps`, `status`, `pause`, `resume`, `shutdown`, `kill`. */
+/* `samara ps`, `status`, `pause`, `resume`, `shutdown`, `kill`, `reset`. */
 #ifndef SAMARA_MONITOR_CONTROL_COMMANDS_H
 #define SAMARA_MONITOR_CONTROL_COMMANDS_H
 
@@ -11,5 +11,6 @@ int pause_command(int argc, char **argv, struct report *report);
 int resume_command(int argc, char **argv, struct report *report);
 int shutdown_command(int argc, char **argv, struct report *report);
 int kill_command(int argc, char **argv, struct report *report);
+int reset_command(int argc, char **argv, struct report *report);
 
 #endif

@@ -94,7 +94,38 @@ static bool pause_vm(struct control_ops *ops, char *answer, size_t *length)
     return true;
 }
 
-static bool on_request(void *arg, enum control_kind kind, char *answer, size_t *length)
+static const char *no_reset(const struct control_ops *ops)
+{
+    const struct vm *vm = ops->vm;
+
+    if (!vm->restored)
+        return "it was not grown from a snapshot";
+    if (vm->gone)
+        return "the program has ended";
+    if (!vm->copies.bits)
+        return "no address space for it (vm.overcommit_memory is 2?)";
+    if (ops->sender.phase != SENDER_IDLE)
+        return "a snapshot of it is being taken";
+    return ops->resetting ? "it is being reset already" : NULL;
+}
+
+static bool reset(struct control_ops *ops, const void *who, char *answer, size_t *length)
+{
+    const char *why = no_reset(ops);
+
+    if (why) {
+        *length = put_error(answer, why);
+        return true;
+    }
+    memcpy(&ops->who, who, sizeof(ops->who));
+    ops->resetting = true;
+    ops->reset_ns = loop_now_ns();
+    vm_freeze(ops->vm);
+    return false; /* on_reset_done */
+}
+
+static bool on_request(void *arg, enum control_kind kind, const void *payload, char *answer,
+                       size_t *length)
 {
     struct control_ops *ops = arg;
 
@@ -115,6 +146,8 @@ static bool on_request(void *arg, enum control_kind kind, char *answer, size_t *
         loop_post(&ops->vm->loop, &ops->ends); /* behind the answer */
         *length = put_state(ops, answer);
         return true;
+    case CONTROL_RESET:
+        return reset(ops, payload, answer, length);
     case CONTROL_LIST:
         *length = put_line(ops, answer);
         return true;
@@ -132,6 +165,8 @@ static bool on_snapshot(void *arg, int fd, const struct control_snapshot *wish, 
 
     if (wish->flags & ~(uint32_t)SNAPSHOT_STOP || wish->reserved != 0)
         err_set(&err, "unknown flags");
+    else if (ops->resetting)
+        err_set(&err, "it is being reset");
     else if (sender_start(&ops->sender, fd, wish->flags, &err) == 0)
         return true;
     *length = put_error(answer, err.text);
@@ -146,6 +181,38 @@ static void on_stands(void *arg)
     char answer[CONTROL_PAYLOAD];
 
     control_answer_waiting(&ops->server, CONTROL_PAUSE, answer, put_state(ops, answer));
+}
+
+static void on_reset_done(void *arg)
+{
+    struct control_ops *ops = arg;
+    char answer[CONTROL_PAYLOAD];
+    int n =
+        snprintf(answer, sizeof(answer),
+                 "{\"ok\":true,\"state\":\"%s\",\"pages\":%llu,\"us\":%llu}", state_of(ops->vm),
+                 (unsigned long long)ops->reset.pages, (unsigned long long)(ops->reset_ns / 1000));
+
+    control_answer_waiting(&ops->server, CONTROL_RESET, answer, (size_t)n);
+}
+
+/* In the vCPU thread, under the device lock; no request of a disk is under way. */
+static void vm_frozen(void *arg)
+{
+    struct control_ops *ops = arg;
+    struct vm *vm = ops->vm;
+    struct err err = {.text = ""};
+
+    if (!ops->resetting) {
+        ops->reset.logs = false; /* the log is the snapshot's */
+        sender_frozen(&ops->sender);
+        return;
+    }
+    ops->resetting = false;
+    if (reset_vm(&ops->reset, &ops->who, &err) != 0)
+        vm_failed(vm, &err);
+    ops->reset_ns = loop_now_ns() - ops->reset_ns;
+    vm_thaw(vm);
+    loop_post(&vm->loop, &ops->reset_done);
 }
 
 static void on_ends(void *arg)
@@ -177,6 +244,10 @@ void control_ops_init(struct control_ops *ops)
     ops->server.fd = -1;
     ops->stands = (struct loop_task){.fn = on_stands, .arg = ops};
     ops->ends = (struct loop_task){.fn = on_ends, .arg = ops};
+    ops->reset_done = (struct loop_task){.fn = on_reset_done, .arg = ops};
+    ops->reset.vm = ops->vm;
+    ops->vm->frozen_fn = vm_frozen;
+    ops->vm->frozen_arg = ops;
     ops->vm->stands_fn = vm_stands;
     ops->vm->stands_arg = ops;
     ops->sender.vm = ops->vm;

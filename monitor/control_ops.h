@@ -3,6 +3,7 @@
 #define SAMARA_MONITOR_CONTROL_OPS_H
 
 #include "monitor/control_server.h"
+#include "monitor/snapshot/reset.h"
 #include "monitor/snapshot/sender.h"
 #include "monitor/vm.h"
 
@@ -15,8 +16,12 @@ struct control_ops {
     void *arg;
     uint64_t started_ns;
     struct control_server server;
-    struct loop_task stands, ends;
+    struct loop_task stands, ends, reset_done;
     struct snapshot_sender sender;
+    struct reset reset;
+    bool resetting; /* the guest has been asked to stand for it */
+    struct control_reset who;
+    uint64_t reset_ns; /* when, then how long */
 };
 
 /* vm, name, pid, owner, kill and arg are set; before the guest runs. */

@@ -16,11 +16,15 @@ static struct control_frame header_of(const uint8_t *bytes)
                                   .kind = le16toh(frame.kind)};
 }
 
+static const uint32_t payloads[CONTROL_KINDS] = {
+    [CONTROL_SNAPSHOT] = sizeof(struct control_snapshot),
+    [CONTROL_RESET] = sizeof(struct control_reset),
+};
+
 static uint32_t payload_of(const struct control_frame *frame)
 {
-    return frame->version == CONTROL_VERSION && frame->kind == CONTROL_SNAPSHOT
-               ? (uint32_t)sizeof(struct control_snapshot)
-               : 0;
+    return frame->version == CONTROL_VERSION && frame->kind < CONTROL_KINDS ? payloads[frame->kind]
+                                                                            : 0;
 }
 
 enum control_verdict control_parse(const uint8_t *bytes, size_t size, struct control_frame *frame)

@@ -5,8 +5,8 @@
  *     u32 length of the payload, at most CONTROL_PAYLOAD
  *     u16 version, CONTROL_VERSION
  *     u16 kind: enum control_kind; in an answer with CONTROL_ANSWER added
- *     payload: in a request none, but for SNAPSHOT's flags; in an answer one JSON object with "ok",
- * and "error" if that is false
+ *     payload: in a request none, but for SNAPSHOT and RESET; in an answer one JSON object with
+ * "ok", and "error" if that is false
  *
  * One request after the other: the next is read when the answer has gone. docs/control.md is for
  * users.
@@ -32,6 +32,7 @@ enum control_kind {
     CONTROL_LIST,     /* answered with a line of text for `samara ps`, not JSON */
     CONTROL_SNAPSHOT, /* struct control_snapshot */
     CONTROL_SNAPSHOT_DONE,
+    CONTROL_RESET, /* struct control_reset; answered when the guest is about to go on */
     CONTROL_KINDS,
 };
 
@@ -41,8 +42,15 @@ struct control_snapshot {
     uint32_t flags;
     uint32_t reserved; /* 0 */
 };
-enum { CONTROL_REQUEST = 8 }; /* the longest payload of a request */
-_Static_assert(sizeof(struct control_snapshot) == CONTROL_REQUEST, "as it is sent");
+
+/* Who a clone becomes: random bytes, which a confined monitor has none of. */
+struct control_reset {
+    uint8_t seed[32];
+    uint64_t generation[2];
+};
+
+enum { CONTROL_REQUEST = sizeof(struct control_reset) }; /* the longest payload of a request */
+_Static_assert(sizeof(struct control_snapshot) == 8 && CONTROL_REQUEST == 48, "as they are sent");
 
 /* What a snapshot is sent as; each but FAILED begins with its struct. */
 enum snapshot_frame {

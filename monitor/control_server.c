@@ -214,7 +214,7 @@ static bool serve(struct control_client *client, enum control_kind kind)
     if (kind == CONTROL_SNAPSHOT && server->take != NULL)
         return give_away(client);
     client->waiting = kind;
-    if (!server->fn(server->arg, kind, text, &length))
+    if (!server->fn(server->arg, kind, client->in + CONTROL_HEADER, text, &length))
         return false;
     return client->fd >= 0 && answer(client, kind, text, length);
 }

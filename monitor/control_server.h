@@ -16,9 +16,11 @@ enum { CONTROL_CLIENTS = 8, CONTROL_PATIENCE_MS = 10000 };
  * together: however many there are, the guest's devices have the loop nearly to themselves. */
 enum { CONTROL_TURNS = 8, CONTROL_PACE_NS = 1000000 };
 
-/* What requests do. answer has room for CONTROL_PAYLOAD bytes and gets text of length *length.
- * False: the answer comes later, by control_answer_waiting. */
-typedef bool (*control_fn)(void *arg, enum control_kind kind, char *answer, size_t *length);
+/* What requests do. payload has as many bytes as requests of this kind have; answer has room for
+ * CONTROL_PAYLOAD bytes and gets text of length *length. False: the answer comes later, by
+ * control_answer_waiting. */
+typedef bool (*control_fn)(void *arg, enum control_kind kind, const void *payload, char *answer,
+                           size_t *length);
 
 /* A request that takes the whole connection: true, and fd is the owner's; or else an answer. */
 typedef bool (*control_take_fn)(void *arg, int fd, const struct control_snapshot *wish,

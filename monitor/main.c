@@ -29,6 +29,7 @@ static const struct command commands[] = {
     {"kill", "end it at once", kill_command},
     {"snapshot", "write it, as it is now, to a directory", snapshot_command},
     {"restore", "grow a virtual machine from such a directory", restore_command},
+    {"reset", "put one that was grown back to where its snapshot stood", reset_command},
     {"inspect", "say what a snapshot is", inspect_command},
     {"verify", "check a snapshot to the last byte", verify_command},
     {"version", "print the version", version_command},

@@ -138,12 +138,17 @@ bool vm_signal(struct vm *vm, int sig)
 
 /* --- the loop thread --- */
 
-void vm_loop_failed(struct vm *vm, const struct err *err)
+void vm_failed(struct vm *vm, const struct err *err)
 {
-    device_lock_take(&vm->lock);
     snprintf(vm->report, sizeof(vm->report), "%s", err->text);
     vm_abandon(vm);
     vm->end = VM_FAILED;
+}
+
+void vm_loop_failed(struct vm *vm, const struct err *err)
+{
+    device_lock_take(&vm->lock);
+    vm_failed(vm, err);
     device_lock_release(&vm->lock);
 }
 

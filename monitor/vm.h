@@ -105,9 +105,10 @@ struct vm {
     struct confinement *confinement; /* the owner's; NULL: nothing is given up (tests) */
     uint8_t *ram; /* one host mapping, at the device hole continued from SAMARA_RAM_HIGH_BASE */
     uint64_t ram_size;
-    bool can_log;         /* dirty_log_offered */
-    int pagemap;          /* /proc/self/pagemap; -1: there is none */
-    struct copies copies; /* for snapshots */
+    bool can_log;           /* dirty_log_offered */
+    int64_t real_offset_ns; /* CLOCK_REALTIME less CLOCK_MONOTONIC */
+    int pagemap;            /* /proc/self/pagemap; -1: there is none */
+    struct copies copies;   /* for snapshots */
     struct guest_mem mem;
     struct device_lock lock;
     struct event_loop loop;
@@ -190,6 +191,8 @@ void vm_resize(struct vm *vm);
 /* What find_peer has led to; the descriptor is taken over. */
 void vm_net_connected(struct vm *vm, unsigned number, int fd);
 void vm_abandon(struct vm *vm);
+/* The same because it can go no further. */
+void vm_failed(struct vm *vm, const struct err *err);
 
 /* After vm_run: writes the trace, if one is wanted. */
 int vm_write_trace(struct vm *vm, struct err *err);

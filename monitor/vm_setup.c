@@ -117,7 +117,14 @@ int64_t vm_clock_offset(const struct vm *vm)
     return before - (int64_t)clock.clock;
 }
 
-static int set_up_platform(const struct vm *vm, struct platform_setup *setup, struct err *err)
+static int make_up(struct control_reset *who, struct err *err)
+{
+    return getrandom(who, sizeof(*who), 0) == sizeof(*who) ? 0 : err_sys(err, "getrandom");
+}
+
+/* Confined, a monitor knows no other clock: the difference is taken before. */
+static void set_up_platform(struct vm *vm, const struct control_reset *who,
+                            struct platform_setup *setup)
 {
     const struct vm_config *c = vm->config;
 
@@ -126,30 +133,39 @@ static int set_up_platform(const struct vm *vm, struct platform_setup *setup, st
                                               vm->opened.terminal.flags | vm->opened.closed_flags,
                                      .terminal = vm->opened.terminal.modes};
     terminal_size(&vm->opened.terminal, &setup->rows, &setup->cols);
-    setup->wall_base_ns =
-        (uint64_t)(clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + vm_clock_offset(vm));
-    if (getrandom(setup->seed, sizeof(setup->seed), 0) != sizeof(setup->seed) ||
-        getrandom(setup->generation_id, sizeof(setup->generation_id), 0) !=
-            sizeof(setup->generation_id))
-        return err_sys(err, "getrandom");
-    return 0;
+    setup->wall_base_ns = (uint64_t)(vm->real_offset_ns + vm_clock_offset(vm));
+    memcpy(setup->seed, who->seed, sizeof(setup->seed));
+    memcpy(setup->generation_id, who->generation, sizeof(setup->generation_id));
+}
+
+static void compare_clocks(struct vm *vm)
+{
+    vm->real_offset_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
 }
 
 static int write_platform(struct vm *vm, struct err *err)
 {
     struct platform_setup setup;
+    struct control_reset who;
 
-    if (set_up_platform(vm, &setup, err) != 0)
+    compare_clocks(vm);
+    if (make_up(&who, err) != 0)
         return -1;
+    set_up_platform(vm, &who, &setup);
     return platform_init(&vm->platform, &vm->mem, &setup, err);
 }
 
-int vm_renew_platform(struct vm *vm, struct err *err)
+int vm_renew_platform(struct vm *vm, const struct control_reset *who, struct err *err)
 {
     struct platform_setup setup;
+    struct control_reset made_up;
 
-    if (set_up_platform(vm, &setup, err) != 0)
-        return -1;
+    if (!who) {
+        compare_clocks(vm);
+        if (make_up(&made_up, err) != 0)
+            return -1;
+    }
+    set_up_platform(vm, who ? who : &made_up, &setup);
     return platform_renew(&vm->platform, &vm->mem, &setup, err);
 }
 

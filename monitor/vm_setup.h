@@ -47,8 +47,9 @@ int vm_set_features(struct vm *vm, struct err *err);
 int vm_load_memory(struct vm *vm, struct err *err);
 int vm_set_start(struct vm *vm, struct err *err);
 
-/* The platform page of a clone: another individual, at another time. -1 with err. */
-int vm_renew_platform(struct vm *vm, struct err *err);
+/* The platform page of a clone: another individual, at another time. who NULL: made up here, which
+ * a confined monitor cannot. -1 with err. */
+int vm_renew_platform(struct vm *vm, const struct control_reset *who, struct err *err);
 
 /* Returns when the thread that asks KVM has ended. */
 void vm_await_machine(struct vm *vm);

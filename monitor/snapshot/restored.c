@@ -253,14 +253,22 @@ static int load_clock(const struct restored *r, const struct vm *vm, struct err 
     return KVM_CALL(vm->fd, KVM_SET_CLOCK, &clock, err);
 }
 
-static int load_all(const struct restored *r, struct vm *vm, struct err *err)
+/* who NULL: somebody that is made up here. */
+static int load_all(const struct restored *r, struct vm *vm, const struct control_reset *who,
+                    struct err *err)
 {
     if (load_clock(r, vm, err) != 0 || vcpu_load(&vm->vcpu, &r->vcpu, err) != 0 ||
-        load_devices(r, vm, err) != 0 || vm_renew_platform(vm, err) != 0)
+        load_devices(r, vm, err) != 0 || vm_renew_platform(vm, who, err) != 0)
         return -1;
     go_on(r, vm);
     kvm_send_msi(vm->fd, SAMARA_VECTOR_PLATFORM); /* somebody new: see abi/platform.h */
     return 0;
+}
+
+int restored_reload(const struct restored *r, struct vm *vm, const struct control_reset *who,
+                    struct err *err)
+{
+    return load_all(r, vm, who, err);
 }
 
 int restored_load(const struct restored *r, struct vm *vm, struct err *err)
@@ -268,7 +276,7 @@ int restored_load(const struct restored *r, struct vm *vm, struct err *err)
     int result;
 
     device_lock_take(&vm->lock);
-    result = load_all(r, vm, err);
+    result = load_all(r, vm, NULL, err);
     device_lock_release(&vm->lock);
     return result == 0 ? 0 : err_in(err, "%s", r->path);
 }

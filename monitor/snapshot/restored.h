@@ -8,6 +8,7 @@
 #ifndef SAMARA_MONITOR_SNAPSHOT_RESTORED_H
 #define SAMARA_MONITOR_SNAPSHOT_RESTORED_H
 
+#include "monitor/control_proto.h"
 #include "monitor/cpuid.h"
 #include "monitor/snapshot/records_check.h"
 #include "monitor/vcpu_saved.h"
@@ -42,6 +43,11 @@ int restored_map(const struct restored *r, uint8_t *ram, struct err *err);
 /* The vCPU, the clock, the devices, and the platform page of a new individual. Takes the device
  * lock; devices go on at once. -1 with err. */
 int restored_load(const struct restored *r, struct vm *vm, struct err *err);
+
+/* Once more, for a VM that has run and whose memory is as it was mapped; it becomes who `who` says.
+ * In the vCPU thread, with the device lock. -1 with err. */
+int restored_reload(const struct restored *r, struct vm *vm, const struct control_reset *who,
+                    struct err *err);
 
 /* The path of the program that runs in it. */
 void restored_program(const struct restored *r, char *to, size_t size);

@@ -310,10 +310,8 @@ static void client_event(void *arg, uint32_t events)
 
 /* --- the moment --- */
 
-/* In the vCPU thread. */
-static void frozen(void *arg)
+void sender_frozen(struct snapshot_sender *s)
 {
-    struct snapshot_sender *s = arg;
     struct vm *vm = s->vm;
 
     if (s->phase != SENDER_STOPPING)
@@ -373,6 +371,4 @@ void sender_init(struct snapshot_sender *s)
     s->fd = s->watch = -1;
     s->turn = (struct loop_task){.fn = send_turn, .arg = s};
     s->patience = (struct loop_timer){.fn = patience_ends, .arg = s};
-    s->vm->frozen_fn = frozen;
-    s->vm->frozen_arg = s;
 }

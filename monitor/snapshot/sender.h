@@ -67,4 +67,7 @@ void sender_init(struct snapshot_sender *s);
 /* Begins, and takes over the client's descriptor. -1 with err: not now. In the loop thread. */
 int sender_start(struct snapshot_sender *s, int fd, uint32_t flags, struct err *err);
 
+/* The guest stands, as sender_start has asked for: the moment. In the vCPU thread. */
+void sender_frozen(struct snapshot_sender *s);
+
 #endif

@@ -16,4 +16,7 @@ int touched_open(int proc);
  * pagemap (-1) all of them might be. */
 void touched_pages(int pagemap, const void *at, unsigned pages, uint64_t bits[TOUCHED_PAGES / 64]);
 
+/* The same for pages that are no file's: what a private mapping has of its own. */
+void private_pages(int pagemap, const void *at, unsigned pages, uint64_t bits[TOUCHED_PAGES / 64]);
+
 #endif

@@ -30,9 +30,11 @@ static void __attribute__((noinline)) must(bool fact)
         abort();
 }
 
-static bool on_request(void *arg, enum control_kind kind, char *answer, size_t *length)
+static bool on_request(void *arg, enum control_kind kind, const void *payload, char *answer,
+                       size_t *length)
 {
     (void)arg;
+    (void)payload;
     must(kind >= CONTROL_STATUS && kind < CONTROL_KINDS);
     *length = (size_t)kind * 100;
     memset(answer, 'x', *length);

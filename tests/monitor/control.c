@@ -36,17 +36,13 @@ Test(control_proto, other_versions_and_kinds_are_unknown_and_lengths_bad)
     static const struct {
         uint8_t bytes[CONTROL_HEADER];
         enum control_verdict verdict;
-    } cases[] = {{{0, 0, 0, 0, 2, 0, 1, 0}, CONTROL_UNKNOWN},
-                 {{0, 0, 0, 0, 0, 0, 1, 0}, CONTROL_UNKNOWN},
-                 {{0, 0, 0, 0, 1, 0, 0, 0}, CONTROL_UNKNOWN},
-                 {{0, 0, 0, 0, 1, 0, 9, 0}, CONTROL_UNKNOWN},
-                 {{0, 0, 0, 0, 1, 0, 7, 0}, CONTROL_BAD},
-                 {{9, 0, 0, 0, 1, 0, 7, 0}, CONTROL_BAD},
-                 {{8, 0, 0, 0, 1, 0, 7, 0}, CONTROL_MORE},
-                 {{8, 0, 0, 0, 1, 0, 8, 0}, CONTROL_BAD},
-                 {{1, 0, 0, 0, 1, 0, 1, 0}, CONTROL_BAD},
-                 {{0, 0, 0, 128, 1, 0, 1, 0}, CONTROL_BAD},
-                 {"GET / HT", CONTROL_BAD}};
+    } cases[] = {
+        {{0, 0, 0, 0, 2, 0, 1, 0}, CONTROL_UNKNOWN}, {{0, 0, 0, 0, 0, 0, 1, 0}, CONTROL_UNKNOWN},
+        {{0, 0, 0, 0, 1, 0, 0, 0}, CONTROL_UNKNOWN}, {{0, 0, 0, 0, 1, 0, 10, 0}, CONTROL_UNKNOWN},
+        {{0, 0, 0, 0, 1, 0, 9, 0}, CONTROL_BAD},     {{0, 0, 0, 0, 1, 0, 7, 0}, CONTROL_BAD},
+        {{9, 0, 0, 0, 1, 0, 7, 0}, CONTROL_BAD},     {{8, 0, 0, 0, 1, 0, 7, 0}, CONTROL_MORE},
+        {{8, 0, 0, 0, 1, 0, 8, 0}, CONTROL_BAD},     {{1, 0, 0, 0, 1, 0, 1, 0}, CONTROL_BAD},
+        {{0, 0, 0, 128, 1, 0, 1, 0}, CONTROL_BAD},   {"GET / HT", CONTROL_BAD}};
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct control_frame frame;
@@ -78,9 +74,11 @@ static struct control_server server;
 static struct unix_listener listener;
 static unsigned requests;
 
-static bool on_request(void *arg, enum control_kind kind, char *answer, size_t *length)
+static bool on_request(void *arg, enum control_kind kind, const void *payload, char *answer,
+                       size_t *length)
 {
     (void)arg;
+    (void)payload;
     requests++;
     if (kind == CONTROL_PAUSE)
         return false;

@@ -7,6 +7,7 @@
  *     monotonic  CLOCK_MONOTONIC in ms
  *     real       CLOCK_REALTIME in ms
  *     timer      sleeps 20 ms, and says for how many ms by CLOCK_MONOTONIC
+ *     keep TEXT  remembers it in several places
  *     exit N
  */
 #include <stdint.h>
@@ -68,6 +69,18 @@ static void say_timer(void)
     printf("%lld\n", now_ms(CLOCK_MONOTONIC) - before);
 }
 
+/* On the heap, in a static buffer and in a file. */
+static void keep(const char *text)
+{
+    static char kept[64];
+    FILE *f = fopen("/tmp/kept", "w");
+
+    strcpy(kept, text);
+    if (!f || fputs(strdup(text), f) < 0 || fclose(f) != 0)
+        exit(1);
+    puts("kept");
+}
+
 static void answer(const char *line)
 {
     if (strcmp(line, "random\n") == 0) {
@@ -83,6 +96,8 @@ static void answer(const char *line)
         printf("%lld\n", now_ms(CLOCK_REALTIME));
     } else if (strcmp(line, "timer\n") == 0) {
         say_timer();
+    } else if (strncmp(line, "keep ", 5) == 0) {
+        keep(line + 5);
     } else if (strncmp(line, "exit ", 5) == 0) {
         exit(atoi(line + 5));
     } else {

@@ -192,9 +192,19 @@ static unsigned fill_probes(struct probe *p)
         {"... and where", {0, 0, at(&w.sregs)}, 0, true},
         {"puts its marks into the trace", {0, 0, at(&w.clock)}, 0, true},
         {"which pages there is anything in", {0, at(&w.iov), 1, 0, 0, 0}, 0, false},
-        {"has changes logged", {0, 0, at(&w.region)}, 0, true},
+        {"has changes logged", {0, 0, at(&w.region)}, EINVAL, true},
         {"which pages have changed", {0, 0, at(&w.log)}, ENOENT, true},
         {"... since they were copied", {0, 0, at(&w.clear)}, ENOENT, true},
+        {"puts back segments and control registers", {0, 0, at(&w.sregs)}, EINVAL, true},
+        {"... general registers", {0, 0, at(&w.regs)}, 0, true},
+        {"... which vector registers are in use", {0, 0, at(&w.xcrs)}, EINVAL, true},
+        {"... vector registers", {0, 0, at(&w.xsave)}, EINVAL, true},
+        {"... debug registers, too", {0, 0, at(&w.debugregs)}, EINVAL, true},
+        {"... model-specific registers, too", {0, 0, at(&w.msrs)}, 0, true},
+        {"... the local APIC, too", {0, 0, at(&w.lapic)}, EINVAL, true},
+        {"... what was pending", {0, 0, at(&w.events)}, EINVAL, true},
+        {"... whether it had halted", {0, 0, at(&w.mp_state)}, EINVAL, true},
+        {"... and the clock", {0, 0, at(&w.clock)}, EINVAL, true},
         {"keeps vector registers", {0, 0, at(&w.xsave)}, 0, true},
         {"... which of them are in use", {0, 0, at(&w.xcrs)}, 0, true},
         {"... model-specific registers", {0, 0, at(&w.msrs)}, 0, true},
@@ -216,7 +226,7 @@ static unsigned fill_probes(struct probe *p)
 
 static struct probe probe_of(const struct policy_row *row)
 {
-    static struct probe probes[64];
+    static struct probe probes[80];
     unsigned count = fill_probes(probes);
 
     for (unsigned i = 0; i < count; i++) {

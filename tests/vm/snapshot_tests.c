@@ -257,6 +257,142 @@ static void a_paused_vm_stays_paused(void)
     end(&source, 0);
 }
 
+static void reset(const char *name)
+{
+    struct outcome o;
+
+    command(&o, (const char *[]){"reset", name, NULL});
+    STATUS(&o, 0);
+    CHECK(o.out_len == 0 && o.err_len == 0);
+    outcome_free(&o);
+}
+
+static void a_reset_goes_back_as_somebody_else(void)
+{
+    enum { TIMES = 5 };
+    char memory[LINE], other[LINE], random[TIMES + 1][LINE];
+    struct running source, clone;
+    const char *path;
+
+    start_source(&source, "source");
+    path = take("source", "reset.snap");
+    ask(&source, "memory\n", memory);
+    end(&source, 0);
+    start_clone(&clone, "clone", path);
+    for (int i = 0; i <= TIMES; i++) {
+        ask(&clone, "memory\n", other);
+        CHECK(strcmp(memory, other) == 0);
+        ask(&clone, "memory\n", other);
+        CHECK(strcmp(memory, other) != 0);
+        ask(&clone, "random\n", random[i]);
+        for (int j = 0; j < i; j++)
+            CHECK(strcmp(random[i], random[j]) != 0);
+        CHECK(number(&clone, "count\n") == 4);
+        CHECK(number(&clone, "timer\n") >= 20);
+        reset("clone");
+    }
+    CHECK(number(&clone, "count\n") == 1);
+    end(&clone, 9);
+}
+
+/* The keeper's only child. */
+static pid_t monitor_of(pid_t keeper)
+{
+    char path[64], text[32] = "";
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)keeper, (int)keeper);
+    fd = open(path, O_RDONLY);
+    CHECK(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+    close(fd);
+    return atoi(text);
+}
+
+/* How often it lies in what a range of the process's memory has in it. */
+static unsigned count_in(int memory, unsigned long from, unsigned long end, const char *text)
+{
+    enum { PIECE = 1 << 16 };
+    static char piece[PIECE + LINE];
+    size_t len = strlen(text), kept = 0;
+    unsigned count = 0;
+
+    for (; from < end; from += PIECE) {
+        ssize_t n = pread(memory, piece + kept, PIECE, (off_t)from);
+        const char *at = piece;
+
+        if (n <= 0)
+            return count; /* [vvar] and the like */
+        while ((at = memmem(at, kept + (size_t)n - (size_t)(at - piece), text, len)) != NULL) {
+            count++;
+            at += len;
+        }
+        kept = len - 1;
+        memmove(piece, piece + n, kept);
+    }
+    return count;
+}
+
+static unsigned count_in_monitor(pid_t keeper, const char *text)
+{
+    char path[64], line[512];
+    unsigned long from, end;
+    unsigned count = 0;
+    FILE *maps;
+    int memory;
+
+    snprintf(path, sizeof(path), "/proc/%d/mem", (int)monitor_of(keeper));
+    memory = open(path, O_RDONLY);
+    snprintf(path, sizeof(path), "/proc/%d/maps", (int)monitor_of(keeper));
+    maps = fopen(path, "r");
+    CHECK(memory >= 0 && maps);
+    while (fgets(line, sizeof(line), maps)) {
+        if (sscanf(line, "%lx-%lx r", &from, &end) == 2 && !strstr(line, "[v"))
+            count += count_in(memory, from, end, text);
+    }
+    fclose(maps);
+    close(memory);
+    return count;
+}
+
+/* Neither in the guest's memory nor anywhere else in the process. */
+static void a_reset_leaves_nothing_of_the_former_tenant(void)
+{
+    struct running source, clone;
+    char secret[LINE], line[LINE];
+    const char *path;
+
+    snprintf(secret, sizeof(secret), "keep s%dcret-%ld\n", 3, (long)time(NULL));
+    start_source(&source, "source");
+    path = take("source", "residue.snap");
+    end(&source, 0);
+    start_clone(&clone, "clone", path);
+    for (int i = 0; i < 3; i++) {
+        ask(&clone, secret, line);
+        CHECK(strcmp(line, "kept") == 0);
+        secret[strlen(secret) - 1] = '\0';
+        CHECK(count_in_monitor(clone.pid, secret + 5) >= 3);
+        reset("clone");
+        CHECK(count_in_monitor(clone.pid, secret + 5) == 0);
+        strcat(secret, "\n");
+    }
+    CHECK(number(&clone, "count\n") == 1);
+    end(&clone, 0);
+}
+
+static void only_clones_are_reset(void)
+{
+    struct running source;
+    struct outcome o;
+
+    start_source(&source, "source");
+    command(&o, (const char *[]){"reset", "source", NULL});
+    STATUS(&o, 1);
+    CHECK(strstr(o.out, "it was not grown from a snapshot"));
+    outcome_free(&o);
+    CHECK(number(&source, "count\n") == 1);
+    end(&source, 0);
+}
+
 /* It has asked for nothing. */
 static void a_client_that_is_killed_does_no_harm(void)
 {
@@ -348,6 +484,10 @@ const struct vm_test snapshot_tests[] = {
     {"snapshot/clocks_go_on", clocks_go_on},
     {"snapshot/stop_ends_the_source", stop_ends_the_source},
     {"snapshot/a_paused_vm_stays_paused", a_paused_vm_stays_paused},
+    {"snapshot/a_reset_goes_back_as_somebody_else", a_reset_goes_back_as_somebody_else},
+    {"snapshot/a_reset_leaves_nothing_of_the_former_tenant",
+     a_reset_leaves_nothing_of_the_former_tenant},
+    {"snapshot/only_clones_are_reset", only_clones_are_reset},
     {"snapshot/a_client_that_is_killed_does_no_harm", a_client_that_is_killed_does_no_harm},
     {"snapshot/what_cannot_be_taken_is_refused", what_cannot_be_taken_is_refused},
     {"snapshot/what_is_damaged_is_refused", what_is_damaged_is_refused},
