@@ -13,6 +13,8 @@ static const char *state_of(const struct vm *vm)
 {
     if (vm->gone)
         return "ending"; /* a slow reader of its output is waited for */
+    if (vm->parked)
+        return "parked";
     return vm->pause_wanted ? "paused" : "running";
 }
 
@@ -94,6 +96,19 @@ static bool pause_vm(struct control_ops *ops, char *answer, size_t *length)
     return true;
 }
 
+/* Answered at once, or when a parked one is awake. */
+static bool resume(struct control_ops *ops, char *answer, size_t *length)
+{
+    if (ops->vm->parked) {
+        ops->waking = true;
+        vm_freeze(ops->vm);
+        return false; /* on_woken */
+    }
+    vm_resume(ops->vm);
+    *length = put_state(ops, answer);
+    return true;
+}
+
 static const char *no_reset(const struct control_ops *ops)
 {
     const struct vm *vm = ops->vm;
@@ -106,6 +121,8 @@ static const char *no_reset(const struct control_ops *ops)
         return "no address space for it (vm.overcommit_memory is 2?)";
     if (ops->sender.phase != SENDER_IDLE)
         return "a snapshot of it is being taken";
+    if (vm->parked)
+        return "it has not run yet";
     return ops->resetting ? "it is being reset already" : NULL;
 }
 
@@ -133,11 +150,10 @@ static bool on_request(void *arg, enum control_kind kind, const void *payload, c
     case CONTROL_PAUSE:
         return pause_vm(ops, answer, length);
     case CONTROL_RESUME:
-        vm_resume(ops->vm);
-        *length = put_state(ops, answer);
-        return true;
+        return resume(ops, answer, length);
     case CONTROL_SHUTDOWN:
-        vm_resume(ops->vm); /* one that is paused cannot end */
+        if (!ops->vm->parked)
+            vm_resume(ops->vm); /* one that is paused cannot end */
         *length = vm_signal(ops->vm, SIGTERM)
                       ? put_state(ops, answer)
                       : put_error(answer, "nobody inside takes signals: samara kill");
@@ -167,6 +183,8 @@ static bool on_snapshot(void *arg, int fd, const struct control_snapshot *wish, 
         err_set(&err, "unknown flags");
     else if (ops->resetting)
         err_set(&err, "it is being reset");
+    else if (ops->vm->parked)
+        err_set(&err, "it has not run yet");
     else if (sender_start(&ops->sender, fd, wish->flags, &err) == 0)
         return true;
     *length = put_error(answer, err.text);
@@ -195,24 +213,51 @@ static void on_reset_done(void *arg)
     control_answer_waiting(&ops->server, CONTROL_RESET, answer, (size_t)n);
 }
 
-/* In the vCPU thread, under the device lock; no request of a disk is under way. */
+static void on_woken(void *arg)
+{
+    struct control_ops *ops = arg;
+    char answer[CONTROL_PAYLOAD];
+
+    control_answer_waiting(&ops->server, CONTROL_RESUME, answer, put_state(ops, answer));
+}
+
+/* The following in the vCPU thread, under the device lock; no request of a disk is under way. */
+
+static void wake(struct control_ops *ops)
+{
+    struct err err = {.text = ""};
+
+    ops->waking = false;
+    if (vm_wake(ops->vm, &err) != 0)
+        vm_failed(ops->vm, &err);
+    vm_thaw(ops->vm);
+    loop_post(&ops->vm->loop, &ops->woken);
+}
+
+static void reset_now(struct control_ops *ops)
+{
+    struct err err = {.text = ""};
+
+    ops->resetting = false;
+    if (reset_vm(&ops->reset, &ops->who, &err) != 0)
+        vm_failed(ops->vm, &err);
+    ops->reset_ns = loop_now_ns() - ops->reset_ns;
+    vm_thaw(ops->vm);
+    loop_post(&ops->vm->loop, &ops->reset_done);
+}
+
 static void vm_frozen(void *arg)
 {
     struct control_ops *ops = arg;
-    struct vm *vm = ops->vm;
-    struct err err = {.text = ""};
 
-    if (!ops->resetting) {
+    if (ops->waking) {
+        wake(ops);
+    } else if (ops->resetting) {
+        reset_now(ops);
+    } else {
         ops->reset.logs = false; /* the log is the snapshot's */
         sender_frozen(&ops->sender);
-        return;
     }
-    ops->resetting = false;
-    if (reset_vm(&ops->reset, &ops->who, &err) != 0)
-        vm_failed(vm, &err);
-    ops->reset_ns = loop_now_ns() - ops->reset_ns;
-    vm_thaw(vm);
-    loop_post(&vm->loop, &ops->reset_done);
 }
 
 static void on_ends(void *arg)
@@ -245,6 +290,7 @@ void control_ops_init(struct control_ops *ops)
     ops->stands = (struct loop_task){.fn = on_stands, .arg = ops};
     ops->ends = (struct loop_task){.fn = on_ends, .arg = ops};
     ops->reset_done = (struct loop_task){.fn = on_reset_done, .arg = ops};
+    ops->woken = (struct loop_task){.fn = on_woken, .arg = ops};
     ops->reset.vm = ops->vm;
     ops->vm->frozen_fn = vm_frozen;
     ops->vm->frozen_arg = ops;

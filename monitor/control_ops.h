@@ -16,10 +16,10 @@ struct control_ops {
     void *arg;
     uint64_t started_ns;
     struct control_server server;
-    struct loop_task stands, ends, reset_done;
+    struct loop_task stands, ends, reset_done, woken;
     struct snapshot_sender sender;
     struct reset reset;
-    bool resetting; /* the guest has been asked to stand for it */
+    bool resetting, waking; /* the guest has been asked to stand for it */
     struct control_reset who;
     uint64_t reset_ns; /* when, then how long */
 };

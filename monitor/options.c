@@ -199,6 +199,14 @@ static int take_require(struct parse *p, const char *value, struct err *err)
     return 0;
 }
 
+static int take_park(struct parse *p, const char *value, struct err *err)
+{
+    (void)value;
+    (void)err;
+    p->out->park = true;
+    return 0;
+}
+
 static int take_verbose(struct parse *p, const char *value, struct err *err)
 {
     (void)value;
@@ -227,6 +235,8 @@ static const struct option options[] = {
     {BOTH, "--net", "tap=NAME|fd=N|passt[=SOCKET][,...]",
      "an interface, eth0 and so on: ,ip= ,gw= ,dns= and others, see samara-run(1)", take_net},
     {BOTH, "--name", "NAME", "of the VM, for `samara ps`, `pause` and so on", take_name},
+    {RESTORE, "--park", NULL, "make all ready and wait: `samara resume NAME` lets it go on",
+     take_park},
     {RUN, "--kernel", "FILE", "boot this guest kernel instead of samara's own", take_kernel},
     {BOTH, "--trace", "FILE", "write the boot timeline as Chrome trace JSON (Perfetto, speedscope)",
      take_trace},

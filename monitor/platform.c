@@ -71,6 +71,13 @@ int platform_renew(struct platform *platform, const struct guest_mem *mem,
     return 0;
 }
 
+void platform_set_wall(struct platform *platform, uint64_t wall_base_ns)
+{
+    const uint64_t at = SAMARA_GPA_PLATFORM + offsetof(struct samara_platform, wall_base_ns);
+
+    guest_write(platform->mem, gpa(at), &wall_base_ns, sizeof(wall_base_ns));
+}
+
 bool platform_signal(struct platform *platform, int sig)
 {
     const uint64_t at = SAMARA_GPA_PLATFORM + offsetof(struct samara_platform, signals);

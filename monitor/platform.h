@@ -36,6 +36,9 @@ int platform_init(struct platform *platform, const struct guest_mem *mem,
 int platform_renew(struct platform *platform, const struct guest_mem *mem,
                    const struct platform_setup *setup, struct err *err);
 
+/* CLOCK_REALTIME at kvmclock zero, before a clone has looked. */
+void platform_set_wall(struct platform *platform, uint64_t wall_base_ns);
+
 /* Marks signal sig (1..63) as sent; the caller raises SAMARA_VECTOR_PLATFORM. False if the guest
  * has not taken the one sent before. */
 bool platform_signal(struct platform *platform, int sig);

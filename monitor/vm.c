@@ -108,6 +108,18 @@ void vm_resume(struct vm *vm)
         vcpu_resume(&vm->vcpu);
 }
 
+void vm_park(struct vm *vm)
+{
+    vm->parked = true;
+    vm_pause(vm);
+}
+
+int vm_wake(struct vm *vm, struct err *err)
+{
+    vm->parked = vm->pause_wanted = false;
+    return restored_wake(vm->restored, vm, err);
+}
+
 void vm_freeze(struct vm *vm)
 {
     vm->freeze_wanted = true;

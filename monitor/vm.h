@@ -124,6 +124,7 @@ struct vm {
     int program_status; /* what program_open or program_check said */
     enum vm_end end;
     bool pause_wanted;
+    bool parked; /* grown, and not yet awake: paused, and its clock stands */
     void (*stands_fn)(
         void *arg); /* the guest has been paused; vCPU thread, under the device lock */
     void *stands_arg;
@@ -187,6 +188,10 @@ void vm_resume(struct vm *vm);
  * disk under way. vm_thaw undoes it. */
 void vm_freeze(struct vm *vm);
 void vm_thaw(struct vm *vm);
+/* Before vm_run, of a restored one: it does not begin before vm_wake, which is called while it is
+ * frozen. */
+void vm_park(struct vm *vm);
+int vm_wake(struct vm *vm, struct err *err);
 void vm_resize(struct vm *vm);
 /* What find_peer has led to; the descriptor is taken over. */
 void vm_net_connected(struct vm *vm, unsigned number, int fd);

@@ -271,6 +271,30 @@ int restored_reload(const struct restored *r, struct vm *vm, const struct contro
     return load_all(r, vm, who, err);
 }
 
+/* Loaded anew, the local APIC knows of no interrupt that was sent since; one too many does no harm.
+ */
+static void interrupt_all(const struct restored *r, const struct vm *vm)
+{
+    const struct snapshot_record *from;
+
+    for (unsigned i = 0; (from = snapshot_find(&r->state, RECORD_VIRTIO, i)) != NULL; i++) {
+        const struct saved_virtio *s = (const void *)from->payload;
+        const struct virtio_device *dev = device_at(vm, s->slot);
+
+        dev->host.irq(dev->host.ctx);
+    }
+    kvm_send_msi(vm->fd, SAMARA_VECTOR_PLATFORM);
+}
+
+int restored_wake(const struct restored *r, struct vm *vm, struct err *err)
+{
+    if (load_clock(r, vm, err) != 0 || vcpu_load(&vm->vcpu, &r->vcpu, err) != 0)
+        return -1;
+    platform_set_wall(&vm->platform, (uint64_t)(vm->real_offset_ns + vm_clock_offset(vm)));
+    interrupt_all(r, vm);
+    return 0;
+}
+
 int restored_load(const struct restored *r, struct vm *vm, struct err *err)
 {
     int result;

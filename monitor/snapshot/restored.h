@@ -49,6 +49,9 @@ int restored_load(const struct restored *r, struct vm *vm, struct err *err);
 int restored_reload(const struct restored *r, struct vm *vm, const struct control_reset *who,
                     struct err *err);
 
+/* Of one that has not run since it was loaded: it has not slept. Likewise. */
+int restored_wake(const struct restored *r, struct vm *vm, struct err *err);
+
 /* The path of the program that runs in it. */
 void restored_program(const struct restored *r, char *to, size_t size);
 

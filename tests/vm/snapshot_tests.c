@@ -63,12 +63,18 @@ static void ask(const struct running *r, const char *question, char to[LINE])
     hear(r, to);
 }
 
-static long long number(const struct running *r, const char *question)
+static long long next_number(const struct running *r)
 {
     char line[LINE];
 
-    ask(r, question, line);
+    hear(r, line);
     return atoll(line);
+}
+
+static long long number(const struct running *r, const char *question)
+{
+    say(r, question);
+    return next_number(r);
 }
 
 static void end(struct running *r, int status)
@@ -117,6 +123,16 @@ static void expect_refusal(const char *const words[], int status, const char *wh
     ERROR_HAS(&o, why);
     CHECK(strchr(o.err, '\n') == o.err + o.err_len - 1);
     outcome_free(&o);
+}
+
+/* It is there, and says no. */
+static void expect_no(struct outcome *o, const char *const words[], const char *why)
+{
+    command(o, words);
+    STATUS(o, 1);
+    if (!strstr(o->out, why) && !strstr(o->err, why))
+        fail_at(__FILE__, __LINE__, "'%s' is in neither '%s' nor '%s'", why, o->out, o->err);
+    outcome_free(o);
 }
 
 /* --- tests --- */
@@ -214,6 +230,39 @@ static void clocks_go_on(void)
     after = now_ms(CLOCK_REALTIME);
     CHECK(real >= before - SLACK && real <= after + SLACK);
     CHECK(number(&clone, "timer\n") >= 20);
+    end(&clone, 0);
+}
+
+/* It has all but begun, and its clock stands. */
+static void a_parked_clone_waits_for_its_first_instruction(void)
+{
+    enum { ASLEEP = 1500, SLACK = 50 };
+    struct running source, clone;
+    long long mono, before, gap;
+    struct outcome o;
+    struct job job = {.argv = {samara(), "restore", "--park", "--name", "parked"},
+                      .keep_input_open = true};
+
+    start_source(&source, "source");
+    job.argv[5] = take("source", "park.snap");
+    before = now_ms(CLOCK_MONOTONIC);
+    mono = number(&source, "monotonic\n");
+    end(&source, 0);
+    job_start(&job, &clone);
+    say(&clone, "monotonic\n");
+    usleep(ASLEEP * 1000);
+    command(&o, (const char *[]){"status", "parked", NULL});
+    CHECK(strstr(o.out, "\"state\":\"parked\""));
+    outcome_free(&o);
+    expect_no(&o, (const char *[]){"reset", "parked", NULL}, "it has not run yet");
+    expect_no(&o, (const char *[]){"snapshot", "parked", "/nowhere", NULL}, "it has not run yet");
+    command(&o, (const char *[]){"resume", "parked", NULL});
+    STATUS(&o, 0);
+    outcome_free(&o);
+    gap = next_number(&clone) - mono;
+    CHECK(gap <= now_ms(CLOCK_MONOTONIC) - before - ASLEEP + SLACK);
+    CHECK(number(&clone, "timer\n") >= 20);
+    CHECK(number(&clone, "count\n") == 3);
     end(&clone, 0);
 }
 
@@ -385,10 +434,7 @@ static void only_clones_are_reset(void)
     struct outcome o;
 
     start_source(&source, "source");
-    command(&o, (const char *[]){"reset", "source", NULL});
-    STATUS(&o, 1);
-    CHECK(strstr(o.out, "it was not grown from a snapshot"));
-    outcome_free(&o);
+    expect_no(&o, (const char *[]){"reset", "source", NULL}, "it was not grown from a snapshot");
     CHECK(number(&source, "count\n") == 1);
     end(&source, 0);
 }
@@ -482,6 +528,8 @@ const struct vm_test snapshot_tests[] = {
     {"snapshot/clones_of_clones_go_on", clones_of_clones_go_on},
     {"snapshot/no_two_have_the_same_random_numbers", no_two_have_the_same_random_numbers},
     {"snapshot/clocks_go_on", clocks_go_on},
+    {"snapshot/a_parked_clone_waits_for_its_first_instruction",
+     a_parked_clone_waits_for_its_first_instruction},
     {"snapshot/stop_ends_the_source", stop_ends_the_source},
     {"snapshot/a_paused_vm_stays_paused", a_paused_vm_stays_paused},
     {"snapshot/a_reset_goes_back_as_somebody_else", a_reset_goes_back_as_somebody_else},
