@@ -38,8 +38,7 @@ static int read_all(int fd, uint8_t *to, size_t size, int64_t deadline)
     return 0;
 }
 
-/* A few bytes, for which there is room. */
-static bool send_request(int fd, enum control_kind kind, const void *payload, size_t size)
+bool control_send(int fd, enum control_kind kind, const void *payload, size_t size)
 {
     const struct control_frame frame = {
         .length = (uint32_t)size, .version = CONTROL_VERSION, .kind = (uint16_t)kind};
@@ -48,7 +47,8 @@ static bool send_request(int fd, enum control_kind kind, const void *payload, si
     assert(size <= CONTROL_REQUEST);
     control_put_header(bytes, &frame);
     memcpy(bytes + CONTROL_HEADER, payload, size);
-    return send(fd, bytes, CONTROL_HEADER + size, MSG_NOSIGNAL) == (ssize_t)(CONTROL_HEADER + size);
+    size += CONTROL_HEADER;
+    return send(fd, bytes, size, MSG_NOSIGNAL) == (ssize_t)size; /* a few bytes: there is room */
 }
 
 static int exchange(int fd, enum control_kind kind, char text[CONTROL_PAYLOAD + 1], struct err *err)
@@ -82,7 +82,7 @@ int control_ask_with(const char *path, enum control_kind kind, const void *paylo
         errno = -fd;
         return err_sys(err, "control socket");
     }
-    result = send_request(fd, kind, payload, size) ? exchange(fd, kind, text, err)
+    result = control_send(fd, kind, payload, size) ? exchange(fd, kind, text, err)
                                                    : err_sys(err, "control socket");
     close(fd);
     return result;

@@ -129,7 +129,7 @@ static int parse_ip(const char *value, struct net_address *out, struct err *err)
 
 int net_addresses_take_ip(struct net_addresses *a, const char *value, struct err *err)
 {
-    struct net_address ip;
+    struct net_address ip = {.v6 = false};
 
     if (parse_ip(value, &ip, err) != 0)
         return -1;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "monitor/clock.h"
+#include "monitor/control_client.h"
 #include "monitor/vm_config.h"
 
 #define PATIENCE_MS 60000 /* for the next bytes: the guest may be slow to stand */
@@ -50,20 +51,6 @@ static int read_all(int fd, uint8_t *to, size_t size, struct err *err)
         size -= n > 0 ? (size_t)n : 0;
     }
     return 0;
-}
-
-/* A few bytes, for which there is room. */
-static int say(int fd, unsigned kind, const void *payload, uint32_t size, struct err *err)
-{
-    const struct control_frame frame = {
-        .length = size, .version = CONTROL_VERSION, .kind = (uint16_t)kind};
-    uint8_t bytes[CONTROL_HEADER + CONTROL_REQUEST];
-
-    control_put_header(bytes, &frame);
-    memcpy(bytes + CONTROL_HEADER, payload, size);
-    return send(fd, bytes, CONTROL_HEADER + size, MSG_NOSIGNAL) == (ssize_t)(CONTROL_HEADER + size)
-               ? 0
-               : err_sys(err, "control socket");
 }
 
 /* --- frames --- */
@@ -176,8 +163,9 @@ static int conclude(struct receive *r, struct err *err)
     uint8_t header[CONTROL_HEADER];
     struct control_frame frame;
 
-    if (say(r->fd, CONTROL_SNAPSHOT_DONE, "", 0, err) != 0 ||
-        read_all(r->fd, header, sizeof(header), err) != 0)
+    if (!control_send(r->fd, CONTROL_SNAPSHOT_DONE, "", 0))
+        return err_sys(err, "control socket");
+    if (read_all(r->fd, header, sizeof(header), err) != 0)
         return -1;
     if (control_parse_answer(header, sizeof(header), CONTROL_SNAPSHOT_DONE, &frame) != CONTROL_GOOD)
         return err_set(err, "control socket: no such answer");
@@ -188,8 +176,8 @@ static int run(struct receive *r, struct err *err)
 {
     const struct control_snapshot wish = {.flags = r->wish->flags};
 
-    if (say(r->fd, CONTROL_SNAPSHOT, &wish, sizeof(wish), err) != 0)
-        return -1;
+    if (!control_send(r->fd, CONTROL_SNAPSHOT, &wish, sizeof(wish)))
+        return err_sys(err, "control socket");
     while (!r->ended) {
         if (take_frame(r, err) != 0)
             return -1;

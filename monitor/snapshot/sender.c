@@ -60,7 +60,8 @@ static void frame_begin(struct snapshot_sender *s, unsigned kind, const void *he
 
     assert(head_size <= SENDER_HEAD);
     control_put_header(f->head, &frame);
-    memcpy(f->head + CONTROL_HEADER, head, head_size);
+    if (head_size > 0)
+        memcpy(f->head + CONTROL_HEADER, head, head_size);
     f->head_size = CONTROL_HEADER + head_size;
     f->body = body;
     f->size = f->head_size + size;
