@@ -179,7 +179,7 @@ static bool on_snapshot(void *arg, int fd, const struct control_snapshot *wish, 
     struct control_ops *ops = arg;
     struct err err;
 
-    if (wish->flags & ~(uint32_t)SNAPSHOT_STOP || wish->reserved != 0)
+    if (wish->flags & ~(uint32_t)SNAPSHOT_WISHES || wish->reserved != 0)
         err_set(&err, "unknown flags");
     else if (ops->resetting)
         err_set(&err, "it is being reset");

@@ -36,7 +36,11 @@ enum control_kind {
     CONTROL_KINDS,
 };
 
-enum { SNAPSHOT_STOP = 1 << 0 }; /* with it the VM ends once the snapshot lasts */
+enum {
+    SNAPSHOT_STOP = 1 << 0,  /* the VM ends once the snapshot lasts */
+    SNAPSHOT_LAYER = 1 << 1, /* a diff to the snapshot that the VM grew from */
+    SNAPSHOT_WISHES = 3,     /* all of them */
+};
 
 struct control_snapshot {
     uint32_t flags;
@@ -64,6 +68,9 @@ enum { STREAM_PAYLOAD = 1 << 20 };
 
 struct stream_begin {
     uint64_t memory; /* bytes of RAM */
+    uint32_t flags;  /* SNAPSHOT_LAYER */
+    uint32_t reserved;
+    uint8_t parent[16]; /* its id; zero: none */
 };
 
 struct stream_pages {

@@ -7,6 +7,7 @@
 #include "monitor/control_commands.h"
 #include "monitor/report.h"
 #include "monitor/run.h"
+#include "monitor/snapshot/flatten.h"
 #include "monitor/snapshot/snapshot_commands.h"
 #include "monitor/snapshot/take_command.h"
 
@@ -32,6 +33,7 @@ static const struct command commands[] = {
     {"reset", "put one that was grown back to where its snapshot stood", reset_command},
     {"inspect", "say what a snapshot is", inspect_command},
     {"verify", "check a snapshot to the last byte", verify_command},
+    {"flatten", "make one snapshot of a diff and all beneath it", flatten_command},
     {"version", "print the version", version_command},
     {"help", "this text", help_command},
 };

@@ -311,15 +311,15 @@ static int open_snapshot(struct run_options *options, struct restored *r, struct
 {
     if (options->kind != RUN_SNAPSHOT)
         return 0;
-    if (restored_open(r, options->vm.program, err) != 0)
+    if (chain_open(&r->chain, options->vm.program, err) != 0)
         return -1;
-    options->vm.memory = r->header.memory;
+    options->vm.memory = r->chain.layers[0].header.memory;
     return vm_config_check(&options->vm, err);
 }
 
 static int run_vm_of(struct run_options *options, struct report *report)
 {
-    static struct restored restored = RESTORED_CLOSED;
+    static struct restored restored;
     struct inherited inherited = {.count = 0};
     static struct vm vm;
     static char name[VM_NAME_MAX + 1];
@@ -347,7 +347,7 @@ static int run_vm_of(struct run_options *options, struct report *report)
         inherited_close(&inherited);
         return be_monitor(&vm, &keeper, options, report);
     }
-    restored_close(&restored);
+    chain_close(&restored.chain);
     if (role == 1)
         status = be_keeper(&vm, &keeper, named, &inherited, &report->err);
     keeper_close(&keeper);

@@ -366,7 +366,7 @@ int vm_set_start(struct vm *vm, struct err *err)
     if (vm->restored) {
         if (restored_load(vm->restored, vm, err) != 0)
             return -1;
-        restored_close(vm->restored);
+        chain_close(&vm->restored->chain);
         trace_step(&vm->trace, TRACE_MACHINE, "state");
         return 0;
     }

@@ -166,9 +166,12 @@ static int put_devices(struct vm *vm, struct record_buffer *b, struct err *err)
     return put_vsock(vm, b, err);
 }
 
-int snapshot_gather(struct vm *vm, struct record_buffer *to, struct err *err)
+int snapshot_gather(struct vm *vm, bool diff, struct record_buffer *to, struct err *err)
 {
     to->used = 0;
+    if (diff && put(to, RECORD_PARENT, vm->restored->chain.path, strlen(vm->restored->chain.path),
+                    err) != 0)
+        return -1;
     if (put_config(vm, to, err) != 0 || put_vcpu(vm, to, err) != 0 || put_clock(vm, to, err) != 0)
         return -1;
     return put_devices(vm, to, err);

@@ -20,8 +20,9 @@ struct record_buffer {
     _Alignas(VM_PAGE) uint8_t bytes[RECORDS_BYTES];
 };
 
-/* In the vCPU thread, which stands, with the device lock. -1 with err. */
-int snapshot_gather(struct vm *vm, struct record_buffer *to, struct err *err);
+/* In the vCPU thread, which stands, with the device lock. diff: names the snapshot that it grew
+ * from. -1 with err. */
+int snapshot_gather(struct vm *vm, bool diff, struct record_buffer *to, struct err *err);
 
 /* The record at *at, which moves behind it; NULL at the end. The payload lies behind the head. */
 const struct record_head *record_next(const struct record_buffer *from, size_t *at);

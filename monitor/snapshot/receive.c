@@ -66,6 +66,12 @@ static int begin(struct receive *r, const uint8_t *payload, size_t size, struct 
     if (b.memory < VM_MEMORY_MIN || b.memory > VM_MEMORY_MAX || b.memory % 4096 != 0)
         return err_set(err, "the VM says that it has %llu bytes of memory",
                        (unsigned long long)b.memory);
+    if (b.flags != (r->wish->flags & SNAPSHOT_LAYER))
+        return err_set(err, "the VM sends another kind of snapshot than was asked for");
+    if (b.flags & SNAPSHOT_LAYER) {
+        header.flags = SNAPSHOT_DIFF;
+        memcpy(header.parent, b.parent, sizeof(header.parent));
+    }
     if (getrandom(header.id, sizeof(header.id), 0) != sizeof(header.id))
         return err_sys(err, "getrandom");
     header.memory = r->result->memory = b.memory;

@@ -10,7 +10,7 @@
 
 struct receive_wish {
     const char *out;
-    uint32_t flags; /* SNAPSHOT_STOP */
+    uint32_t flags; /* SNAPSHOT_STOP, SNAPSHOT_LAYER */
     bool sync;
 };
 

@@ -14,6 +14,7 @@
 enum snapshot_record_kind {
     RECORD_CONFIG = 1, /* struct saved_config, then the program's path */
     RECORD_CPUID = 2,  /* struct kvm_cpuid_entry2, each */
+    RECORD_PARENT = 3, /* of a diff: its parent's path, absolute, without NUL */
 
     RECORD_REGS = 16, /* struct kvm_regs */
     RECORD_SREGS,     /* struct kvm_sregs */

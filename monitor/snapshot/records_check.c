@@ -20,6 +20,7 @@ struct rule {
 static const struct rule rules[] = {
     {RECORD_CONFIG, "CONFIG", 1, sizeof(struct saved_config), 1, PATH_MOST, 1, 1},
     {RECORD_CPUID, "CPUID", 1, 0, sizeof(struct kvm_cpuid_entry2), 256, 1, 1},
+    {RECORD_PARENT, "PARENT", 1, 1, 1, PATH_MOST, 0, 1},
     {RECORD_REGS, "REGS", 1, sizeof(struct kvm_regs), 0, 0, 1, 1},
     {RECORD_SREGS, "SREGS", 1, sizeof(struct kvm_sregs), 0, 0, 1, 1},
     {RECORD_XSAVE, "XSAVE", 1, sizeof(struct kvm_xsave), 4, 1 << 14, 1, 1},
@@ -125,6 +126,19 @@ static int check_config(const struct snapshot_record *record, struct err *err)
     if (!is_padded_text(config.samara, sizeof(config.samara)) ||
         !is_padded_text(config.kernel, sizeof(config.kernel)))
         return err_set(err, "a version's text is not padded with zeroes");
+    return 0;
+}
+
+static int check_parent(const struct snapshot_state *state, struct err *err)
+{
+    const struct snapshot_record *record = snapshot_find(state, RECORD_PARENT, 0);
+    bool diff = state->header.flags & SNAPSHOT_DIFF;
+
+    if (diff != (record != NULL))
+        return err_set(err, "state: %s",
+                       diff ? "a diff without a PARENT record" : "a PARENT record, and no diff");
+    if (record && (record->payload[0] != '/' || memchr(record->payload, '\0', record->size)))
+        return err_set(err, "state: the PARENT record at byte %zu is no absolute path", record->at);
     return 0;
 }
 
@@ -307,7 +321,7 @@ int snapshot_records_check(const struct snapshot_state *state, struct err *err)
         if (check_number(state, &rules[i], err) != 0)
             return -1;
     }
-    if (check_slots(state, err) != 0)
+    if (check_slots(state, err) != 0 || check_parent(state, err) != 0)
         return -1;
     digests = snapshot_find(state, RECORD_DIGESTS, 0);
     if (check_digests(state, digests, err) == 0)

@@ -1,109 +1,21 @@
 /* See restored.h. */
 #include "monitor/snapshot/restored.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "abi/virtio.h"
 #include "monitor/boot.h"
-#include "monitor/fd_close.h"
 #include "monitor/kvm.h"
 #include "monitor/snapshot/cpu_contract.h"
 #include "monitor/vm.h"
 #include "monitor/vm_setup.h"
 
-/* --- with the caller's rights --- */
-
-static int open_file(int dir, const char *name, struct err *err)
-{
-    int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    struct stat st;
-
-    if (fd < 0)
-        return err_sys(err, "open %s", name);
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        fd_close(&fd);
-        return err_set(err, "%s: not a regular file", name);
-    }
-    return fd;
-}
-
-static int read_header(struct restored *r, struct err *err)
-{
-    _Alignas(8) uint8_t bytes[sizeof(r->header)];
-    ssize_t n = pread(r->state_fd, bytes, sizeof(bytes), 0);
-
-    if (n < 0)
-        return err_sys(err, "read state");
-    return snapshot_header_parse(bytes, (size_t)n, &r->header, err);
-}
-
-static int open_all(struct restored *r, int dir, struct err *err)
-{
-    r->state_fd = open_file(dir, "state", err);
-    if (r->state_fd < 0)
-        return -1;
-    r->memory_fd = open_file(dir, "memory", err);
-    return r->memory_fd < 0 ? -1 : read_header(r, err);
-}
-
-int restored_open(struct restored *r, const char *path, struct err *err)
-{
-    int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), result;
-
-    r->path = path;
-    if (dir < 0)
-        return err_sys(err, "%s", path);
-    result = open_all(r, dir, err);
-    close(dir);
-    if (result == 0 && r->header.flags & SNAPSHOT_DIFF)
-        result = err_set(err, "it holds only what has changed since another one");
-    return result == 0 ? 0 : err_in(err, "%s", path);
-}
-
-void restored_close(struct restored *r)
-{
-    fd_close(&r->state_fd);
-    fd_close(&r->memory_fd);
-}
-
 /* --- in the monitor: the state --- */
-
-static int read_state(struct restored *r, struct err *err)
-{
-    const size_t size = (size_t)r->header.file_size;
-    ssize_t n;
-
-    if (r->header.file_size > SNAPSHOT_STATE_MOST)
-        return err_set(err, "state: %llu bytes are too many",
-                       (unsigned long long)r->header.file_size);
-    r->bytes = malloc(size);
-    if (!r->bytes)
-        return err_sys(err, "memory for the state");
-    n = pread(r->state_fd, r->bytes, size, 0);
-    if (n < 0)
-        return err_sys(err, "read state");
-    return snapshot_state_parse(r->bytes, (size_t)n, &r->state, err);
-}
-
-static int check_memory_file(const struct restored *r, struct err *err)
-{
-    struct stat st;
-
-    if (fstat(r->memory_fd, &st) != 0 || (uint64_t)st.st_size != r->header.memory)
-        return err_set(err, "memory: not of %llu bytes", (unsigned long long)r->header.memory);
-    return 0;
-}
 
 static const struct snapshot_record *record(const struct restored *r, uint32_t kind)
 {
-    return snapshot_find(&r->state, kind, 0);
+    return snapshot_find(&r->states[0], kind, 0);
 }
 
 static int take_cpuid(const struct restored *r, struct cpuid_table *cpuid, struct err *err)
@@ -141,20 +53,28 @@ static int take_vcpu(struct restored *r, struct err *err)
     return 0;
 }
 
-/* The header once more, of the same bytes as the rest. */
-static int check_header(const struct restored *r, struct err *err)
+static int read_all(struct restored *r, struct err *err)
 {
-    return r->state.header.memory == r->header.memory && r->state.header.flags == r->header.flags
+    size_t extents = 0;
+
+    for (unsigned i = 0; i < r->chain.count; i++) {
+        size_t count;
+
+        if (chain_read(&r->chain.layers[i], &r->states[i], err) != 0)
+            return i == 0 ? -1 : err_in(err, "layer %u beneath it", i);
+        snapshot_extents(&r->states[i], &count);
+        extents += count;
+    }
+    return extents <= SNAPSHOT_EXTENTS_MOST
                ? 0
-               : err_set(err, "state: it changed while it was read");
+               : err_set(err, "%zu pieces of memory are more than Linux maps (`samara flatten`)",
+                         extents);
 }
 
 int restored_read(struct restored *r, struct cpuid_table *cpuid, struct err *err)
 {
-    if (read_state(r, err) != 0 || check_header(r, err) != 0 ||
-        snapshot_records_check(&r->state, err) != 0 || check_memory_file(r, err) != 0 ||
-        take_cpuid(r, cpuid, err) != 0 || take_vcpu(r, err) != 0)
-        return err_in(err, "%s", r->path);
+    if (read_all(r, err) != 0 || take_cpuid(r, cpuid, err) != 0 || take_vcpu(r, err) != 0)
+        return err_in(err, "%s", r->chain.path);
     return 0;
 }
 
@@ -170,18 +90,32 @@ void restored_program(const struct restored *r, char *to, size_t size)
 
 /* --- memory --- */
 
+const struct saved_extent *restored_extents(const struct restored *r, unsigned layer, size_t *count)
+{
+    return layer < r->chain.count ? snapshot_extents(&r->states[layer], count) : NULL;
+}
+
+/* Zeroes that hide what is beneath are memory of nobody's yet. */
+static bool map_extent(const struct saved_extent *e, int memory, uint8_t *ram)
+{
+    const int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE;
+    bool data = e->kind == EXTENT_DATA;
+
+    return mmap(ram + e->offset, e->size, PROT_READ | PROT_WRITE,
+                data ? flags : flags | MAP_ANONYMOUS, data ? memory : -1,
+                data ? (off_t)e->offset : 0) != MAP_FAILED;
+}
+
 int restored_map(const struct restored *r, uint8_t *ram, struct err *err)
 {
-    size_t count;
-    const struct saved_extent *extents = snapshot_extents(&r->state, &count);
+    for (unsigned layer = r->chain.count; layer-- > 0;) {
+        size_t count;
+        const struct saved_extent *extents = restored_extents(r, layer, &count);
 
-    for (size_t i = 0; i < count; i++) {
-        const struct saved_extent *e = &extents[i];
-
-        if (mmap(ram + e->offset, e->size, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, r->memory_fd,
-                 (off_t)e->offset) == MAP_FAILED)
-            return err_sys(err, "%s: memory: map", r->path);
+        for (size_t i = 0; i < count; i++) {
+            if (!map_extent(&extents[i], r->chain.layers[layer].memory_fd, ram))
+                return err_sys(err, "%s: memory: map", r->chain.path);
+        }
     }
     return 0;
 }
@@ -221,7 +155,7 @@ static int load_devices(const struct restored *r, struct vm *vm, struct err *err
     const struct snapshot_record *from, *vsock = record(r, RECORD_VSOCK);
     unsigned count = 0;
 
-    for (; (from = snapshot_find(&r->state, RECORD_VIRTIO, count)) != NULL; count++) {
+    for (; (from = snapshot_find(&r->states[0], RECORD_VIRTIO, count)) != NULL; count++) {
         if (load_device(vm, (const void *)from->payload, err) != 0)
             return -1;
     }
@@ -235,7 +169,7 @@ static void go_on(const struct restored *r, const struct vm *vm)
 {
     const struct snapshot_record *from;
 
-    for (unsigned i = 0; (from = snapshot_find(&r->state, RECORD_VIRTIO, i)) != NULL; i++) {
+    for (unsigned i = 0; (from = snapshot_find(&r->states[0], RECORD_VIRTIO, i)) != NULL; i++) {
         const struct saved_virtio *s = (const void *)from->payload;
 
         virtio_go_on(device_at(vm, s->slot));
@@ -277,7 +211,7 @@ static void interrupt_all(const struct restored *r, const struct vm *vm)
 {
     const struct snapshot_record *from;
 
-    for (unsigned i = 0; (from = snapshot_find(&r->state, RECORD_VIRTIO, i)) != NULL; i++) {
+    for (unsigned i = 0; (from = snapshot_find(&r->states[0], RECORD_VIRTIO, i)) != NULL; i++) {
         const struct saved_virtio *s = (const void *)from->payload;
         const struct virtio_device *dev = device_at(vm, s->slot);
 
@@ -302,5 +236,5 @@ int restored_load(const struct restored *r, struct vm *vm, struct err *err)
     device_lock_take(&vm->lock);
     result = load_all(r, vm, NULL, err);
     device_lock_release(&vm->lock);
-    return result == 0 ? 0 : err_in(err, "%s", r->path);
+    return result == 0 ? 0 : err_in(err, "%s", r->chain.path);
 }

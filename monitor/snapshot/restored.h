@@ -1,8 +1,9 @@
 /*
- * A snapshot on its way into a new VM. Whoever has the caller's rights opens its files; all but the
- * first few bytes of them are read in the monitor, where a mistake in a parser opens no door.
+ * A snapshot on its way into a new VM. Whoever has the caller's rights opens its files; they are
+ * read in the monitor, where a mistake in a parser opens no door, but for the first few bytes, and
+ * for a diff's path to its parent.
  *
- *     before the split   restored_open: descriptors, and how much memory it wants
+ *     before the split   chain_open: descriptors, and how much memory it wants
  *     monitor            restored_read ── CPUID ── restored_map ── restored_load
  */
 #ifndef SAMARA_MONITOR_SNAPSHOT_RESTORED_H
@@ -10,35 +11,29 @@
 
 #include "monitor/control_proto.h"
 #include "monitor/cpuid.h"
+#include "monitor/snapshot/chain.h"
 #include "monitor/snapshot/records_check.h"
 #include "monitor/vcpu_saved.h"
 
 struct vm;
 
 struct restored {
-    const char *path; /* for messages */
-    int state_fd, memory_fd;
-    struct snapshot_header header;
-    uint8_t *bytes; /* of the file `state` */
-    struct snapshot_state state;
+    struct chain chain;
+    struct snapshot_state states[CHAIN_MOST]; /* as in the chain: the first is what it grows from */
     struct vcpu_saved vcpu;
 };
-
-#define RESTORED_CLOSED                                                                            \
-    {                                                                                              \
-        .state_fd = -1, .memory_fd = -1                                                            \
-    }
-
-/* Takes the snapshot's descriptors; header says how much memory. -1 with err. */
-int restored_open(struct restored *r, const char *path, struct err *err);
-void restored_close(struct restored *r);
 
 /* Reads and checks all of the state. The guest's CPUID becomes what it was: *cpuid is what this
  * host can give it, and is replaced. -1 with err. */
 int restored_read(struct restored *r, struct cpuid_table *cpuid, struct err *err);
 
-/* Maps what the snapshot has of memory over ram, of as many bytes. -1 with err. */
+/* Maps what the snapshot has of memory over ram, of as many bytes, the lowest layer first. -1 with
+ * err. */
 int restored_map(const struct restored *r, uint8_t *ram, struct err *err);
+
+/* Which parts of RAM are mapped from files: of layer `layer`, from 0; NULL: there is none. */
+const struct saved_extent *restored_extents(const struct restored *r, unsigned layer,
+                                            size_t *count);
 
 /* The vCPU, the clock, the devices, and the platform page of a new individual. Takes the device
  * lock; devices go on at once. -1 with err. */

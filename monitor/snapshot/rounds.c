@@ -49,10 +49,11 @@ static void mark_mapped(const struct vm *vm, uint64_t first, unsigned pages, uin
         mark(bits, first, pages, 0, vm->loaded.end / PAGE);
         return;
     }
-    extents = snapshot_extents(&vm->restored->state, &count);
-    for (size_t i = 0; i < count; i++)
-        mark(bits, first, pages, extents[i].offset / PAGE,
-             (extents[i].offset + extents[i].size) / PAGE);
+    for (unsigned layer = 0; (extents = restored_extents(vm->restored, layer, &count)); layer++) {
+        for (size_t i = 0; i < count; i++)
+            mark(bits, first, pages, extents[i].offset / PAGE,
+                 (extents[i].offset + extents[i].size) / PAGE);
+    }
 }
 
 static bool is_zero(const uint8_t *page)
@@ -67,11 +68,17 @@ static bool is_zero(const uint8_t *page)
     return all == 0;
 }
 
-/* In the first round all that is not zero; what is never sent is. */
-static void find_contents(const struct vm *vm, uint64_t first, uint64_t *bits)
+/* In the first round all that is not zero; what is never sent is. Of a diff what is this process's
+ * own, zero or not. */
+static void find_contents(const struct rounds *r, uint64_t first, uint64_t *bits)
 {
+    const struct vm *vm = r->vm;
     unsigned pages = chunk_size(vm, first);
 
+    if (r->diff) {
+        private_pages(vm->pagemap, vm->ram + first * PAGE, pages, bits);
+        return;
+    }
     touched_pages(vm->pagemap, vm->ram + first * PAGE, pages, bits);
     mark_mapped(vm, first, pages, bits);
     for (unsigned i = 0; i < pages; i++) {
@@ -82,9 +89,9 @@ static void find_contents(const struct vm *vm, uint64_t first, uint64_t *bits)
 
 /* --- rounds --- */
 
-int rounds_begin(struct rounds *r, struct vm *vm, struct err *err)
+int rounds_begin(struct rounds *r, struct vm *vm, bool diff, struct err *err)
 {
-    *r = (struct rounds){.vm = vm, .active = true};
+    *r = (struct rounds){.vm = vm, .active = true, .diff = diff};
     if (!vm->can_log)
         return err_set(err, "this KVM cannot tell which pages change (Linux 5.7 or later can)");
     r->logs = true;
@@ -110,7 +117,7 @@ static int open_chunk(struct rounds *r, bool *any, struct err *err)
     if (dirty_log_clear(vm, r->next, chunk_size(vm, r->next), clear, err) < 0)
         return -1;
     if (r->number == 0)
-        find_contents(vm, r->next, bits);
+        find_contents(r, r->next, bits);
     return 0;
 }
 

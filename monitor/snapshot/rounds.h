@@ -29,6 +29,7 @@ enum {
 struct rounds {
     struct vm *vm;
     bool active, logs;
+    bool diff;         /* only what has changed since the snapshot that it grew from */
     unsigned number;   /* of the round, from 0 */
     uint64_t next;     /* page */
     uint64_t expected; /* pages that have changed, as of the last look */
@@ -42,7 +43,7 @@ enum rounds_verdict {
 };
 
 /* -1 with err. */
-int rounds_begin(struct rounds *r, struct vm *vm, struct err *err);
+int rounds_begin(struct rounds *r, struct vm *vm, bool diff, struct err *err);
 
 /* The next pages that are to be taken from RAM as they are now. */
 enum rounds_verdict rounds_next(struct rounds *r, uint64_t *first, unsigned *count,

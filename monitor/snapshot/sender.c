@@ -70,11 +70,15 @@ static void frame_begin(struct snapshot_sender *s, unsigned kind, const void *he
 
 static bool begin(struct snapshot_sender *s)
 {
-    const struct stream_begin b = {.memory = s->vm->ram_size};
+    struct stream_begin b = {.memory = s->vm->ram_size};
 
     if (s->begun)
         return false;
     s->begun = true;
+    if (s->diff) {
+        b.flags = SNAPSHOT_LAYER;
+        memcpy(b.parent, s->vm->restored->states[0].header.id, sizeof(b.parent));
+    }
     frame_begin(s, STREAM_BEGIN, &b, sizeof(b), NULL, 0);
     return true;
 }
@@ -317,7 +321,7 @@ void sender_frozen(struct snapshot_sender *s)
 
     if (s->phase != SENDER_STOPPING)
         return;
-    if (s->watch >= 0 && snapshot_gather(vm, &s->records, &s->err) == 0)
+    if (s->watch >= 0 && snapshot_gather(vm, s->diff, &s->records, &s->err) == 0)
         rounds_last(&s->rounds, &s->err);
     s->phase = SENDER_SENDING;
     if (!s->stop || s->err.text[0])
@@ -349,6 +353,8 @@ int sender_start(struct snapshot_sender *s, int fd, uint32_t flags, struct err *
         return err_set(err, "a snapshot is being taken already");
     if (vm->gone)
         return err_set(err, "the program has ended");
+    if (flags & SNAPSHOT_LAYER && !vm->restored)
+        return err_set(err, "it was not grown from a snapshot, so the first is whole: no --diff");
     if (!vm->copies.bits)
         return err_set(err, "no address space for a copy of memory (vm.overcommit_memory is 2?)");
     s->watch = loop_add(&vm->loop, fd, EPOLLOUT | EPOLLET, client_event, s);
@@ -356,12 +362,13 @@ int sender_start(struct snapshot_sender *s, int fd, uint32_t flags, struct err *
         return err_sys(err, "epoll");
     s->fd = fd;
     s->stop = flags & SNAPSHOT_STOP;
+    s->diff = flags & SNAPSHOT_LAYER;
     s->err.text[0] = '\0';
     s->begun = s->ended = false;
     s->got = s->next_copy = s->next_record = s->pages = 0;
     s->frame.sent = s->frame.size = 0;
     s->phase = SENDER_COPYING;
-    rounds_begin(&s->rounds, vm, &s->err);
+    rounds_begin(&s->rounds, vm, s->diff, &s->err);
     be_patient(s);
     loop_post(&vm->loop, &s->turn);
     return 0;

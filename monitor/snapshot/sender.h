@@ -27,8 +27,8 @@ enum sender_phase {
     SENDER_AWAITING, /* all is sent: the client makes it last */
 };
 
-enum { SENDER_HEAD = sizeof(struct stream_end) };
-_Static_assert(sizeof(struct stream_begin) <= SENDER_HEAD &&
+enum { SENDER_HEAD = sizeof(struct stream_begin) };
+_Static_assert(sizeof(struct stream_end) <= SENDER_HEAD &&
                    sizeof(struct stream_pages) <= SENDER_HEAD &&
                    sizeof(struct stream_record) <= SENDER_HEAD,
                "the longest that a frame begins with");
@@ -46,6 +46,7 @@ struct snapshot_sender {
     void *arg;
     enum sender_phase phase;
     bool stop; /* the guest is not to go on */
+    bool diff;
     int fd, watch;
     uint64_t asked_ns, pause_ns;
     struct err err;

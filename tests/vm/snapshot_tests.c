@@ -179,6 +179,74 @@ static void clones_of_clones_go_on(void)
     end(&r[0], 0);
 }
 
+static void succeed(const char *const words[])
+{
+    struct outcome o;
+
+    command(&o, words);
+    STATUS(&o, 0);
+    CHECK(o.err_len == 0);
+    outcome_free(&o);
+}
+
+/* Of a clone of `from` that has gone on a little: what its memory is then. */
+static void take_diff(const char *from, const char *to, char memory[LINE])
+{
+    struct running r;
+
+    start_clone(&r, "layer", from);
+    ask(&r, "memory\n", memory);
+    ask(&r, "memory\n", memory);
+    succeed((const char *[]){"snapshot", "--diff", "layer", to, NULL});
+    ask(&r, "memory\n", memory);
+    end(&r, 0);
+}
+
+static void expect_memory(const char *from, const char *memory)
+{
+    struct running r;
+    char line[LINE];
+
+    start_clone(&r, "layer", from);
+    ask(&r, "memory\n", line);
+    CHECK(strcmp(line, memory) == 0);
+    end(&r, 0);
+}
+
+/* Four layers; then moved to another place, and made one. */
+static void diffs_are_restored_from_all_their_layers(void)
+{
+    enum { DIFFS = 3 };
+    char path[DIFFS + 2][200], memory[DIFFS + 1][LINE], moved[150], line[200];
+    struct running source;
+
+    CHECK(mkdir(scratch("chain"), 0700) == 0);
+    for (int i = 0; i <= DIFFS + 1; i++)
+        snprintf(path[i], sizeof(path[i]), "%s/%d", scratch("chain"), i);
+    start_source(&source, "source");
+    succeed((const char *[]){"snapshot", "source", path[0], NULL});
+    expect_no(&(struct outcome){0}, (const char *[]){"snapshot", "--diff", "source", path[1], NULL},
+              "it was not grown from a snapshot");
+    end(&source, 0);
+    for (int i = 1; i <= DIFFS; i++) {
+        take_diff(path[i - 1], path[i], memory[i]);
+        succeed((const char *[]){"verify", path[i], NULL});
+    }
+    for (int i = 1; i <= DIFFS; i++)
+        expect_memory(path[i], memory[i]);
+    snprintf(moved, sizeof(moved), "%s", scratch("moved"));
+    CHECK(rename(scratch("chain"), moved) == 0);
+    snprintf(line, sizeof(line), "%s/%d", moved, DIFFS);
+    expect_memory(line, memory[DIFFS]);
+    succeed((const char *[]){"flatten", line, scratch("flat.snap"), NULL});
+    succeed((const char *[]){"verify", scratch("flat.snap"), NULL});
+    snprintf(path[1], sizeof(path[1]), "%s/1", moved);
+    snprintf(path[2], sizeof(path[2]), "%s/lost", moved);
+    CHECK(rename(path[1], path[2]) == 0);
+    expect_refusal((const char *[]){"restore", line, NULL}, 125, "its parent is neither ");
+    expect_memory(scratch("flat.snap"), memory[DIFFS]);
+}
+
 static void no_two_have_the_same_random_numbers(void)
 {
     enum { CLONES = 4 };
@@ -526,6 +594,7 @@ static void what_is_damaged_is_refused(void)
 const struct vm_test snapshot_tests[] = {
     {"snapshot/a_clone_goes_on_where_the_source_stood", a_clone_goes_on_where_the_source_stood},
     {"snapshot/clones_of_clones_go_on", clones_of_clones_go_on},
+    {"snapshot/diffs_are_restored_from_all_their_layers", diffs_are_restored_from_all_their_layers},
     {"snapshot/no_two_have_the_same_random_numbers", no_two_have_the_same_random_numbers},
     {"snapshot/clocks_go_on", clocks_go_on},
     {"snapshot/a_parked_clone_waits_for_its_first_instruction",

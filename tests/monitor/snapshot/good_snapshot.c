@@ -43,6 +43,8 @@ void good_snapshot(const struct snapshot_header *header)
     memset(pages + (size_t)3 * PAGE, 'b', PAGE);
     cr_assert_eq(snapshot_writer_open(&w, snapshot_path, header, &err), 0, "%s", err.text);
     cr_assert_eq(good_records(put_record, &w), 0);
+    if (header->flags & SNAPSHOT_DIFF)
+        cr_assert_eq(put_record(&w, RECORD_PARENT, GOOD_PARENT, sizeof(GOOD_PARENT) - 1), 0);
     cr_assert_eq(snapshot_writer_pages(&w, PAGE, pages, sizeof(pages), &err), 0, "%s", err.text);
     cr_assert_eq(snapshot_writer_commit(&w, false, &err), 0, "%s", err.text);
     snapshot_writer_abort(&w);

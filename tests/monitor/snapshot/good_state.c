@@ -141,6 +141,8 @@ void good_state(struct snapshot_builder *b, const struct snapshot_header *header
     } digests = {.head = {.chunk = 2 << 20, .count = 1}, .digest = {9, 8, 7}};
 
     good_build(b);
+    if (header->flags & SNAPSHOT_DIFF)
+        must(to_builder(b, RECORD_PARENT, GOOD_PARENT, sizeof(GOOD_PARENT) - 1));
     must(snapshot_put(b, RECORD_MEMORY, 1, extents, sizeof(extents), NULL));
     must(snapshot_put(b, RECORD_DIGESTS, 1, &digests, sizeof(digests), NULL));
     must(snapshot_finish(b, header, NULL));

@@ -11,6 +11,8 @@ extern const struct snapshot_header good_header; /* a full one, of GOOD_MEMORY *
 
 /* Calls `put` for each record but those of memory, with bytes that do not change from call to call;
  * ends where one call fails, with what it returned. */
+#define GOOD_PARENT "/srv/base.snap" /* of a diff */
+
 int good_records(int (*put)(void *to, uint32_t kind, const void *payload, size_t size), void *to);
 
 /* The same, into a builder. */

@@ -41,6 +41,12 @@ static void *change(uint32_t kind, unsigned number)
     return payload;
 }
 
+static void add_parent(const char *path, size_t size)
+{
+    state.records[state.count++] = (struct snapshot_record){
+        .kind = RECORD_PARENT, .version = 1, .size = size, .payload = (const uint8_t *)path};
+}
+
 static void assert_good(void)
 {
     cr_assert_eq(snapshot_records_check(&state, &err), 0, "%s", err.text);
@@ -293,7 +299,25 @@ Test(records_check, zeroes_are_an_extent_of_diffs_alone)
     e[1] = (struct saved_extent){12288, 4096, EXTENT_ZERO, 0}; /* behind data at once */
     assert_refused("extent 1: kind 2 is not known here");
     state.header.flags = SNAPSHOT_DIFF;
+    assert_refused("a diff without a PARENT record");
+    add_parent(GOOD_PARENT, sizeof(GOOD_PARENT) - 1);
     assert_good();
+}
+
+Test(records_check, parents)
+{
+    struct snapshot_record *record;
+
+    add_parent(GOOD_PARENT, sizeof(GOOD_PARENT) - 1);
+    assert_refused("a PARENT record, and no diff");
+    state.header.flags = SNAPSHOT_DIFF;
+    assert_good();
+    record = find(RECORD_PARENT, 0);
+    record->payload = (const uint8_t *)"base";
+    assert_refused("is no absolute path");
+    record->payload = (const uint8_t *)"/a\0b";
+    record->size = 4;
+    assert_refused("is no absolute path");
 }
 
 Test(records_check, digests)

@@ -70,6 +70,8 @@ static void begin(const struct snapshot_header *header)
 {
     cr_assert_eq(snapshot_writer_open(&w, out, header, &err), 0, "%s", err.text);
     cr_assert_eq(good_records(put_record, &w), 0, "%s", err.text);
+    if (header->flags & SNAPSHOT_DIFF)
+        cr_assert_eq(put_record(&w, RECORD_PARENT, GOOD_PARENT, sizeof(GOOD_PARENT) - 1), 0);
 }
 
 static void finish(void)

@@ -1,0 +1,188 @@
+/* See chain.h. */
+#include "monitor/snapshot/chain.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "monitor/fd_close.h"
+#include "monitor/snapshot/records_check.h"
+#include "seccomp/policy.h"
+
+enum { LOW_LAYERS = 4 }; /* whose descriptors may be among those with a role: see role_fd.h */
+
+/* --- one layer --- */
+
+static int open_file(int dir, const char *name, struct err *err)
+{
+    int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0)
+        return err_sys(err, "open %s", name);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        return fd;
+    fd_close(&fd);
+    return err_set(err, "%s: not a regular file", name);
+}
+
+static int read_header(struct chain_layer *l, struct err *err)
+{
+    _Alignas(8) uint8_t bytes[sizeof(l->header)];
+    ssize_t n = pread(l->state_fd, bytes, sizeof(bytes), 0);
+
+    if (n < 0)
+        return err_sys(err, "read state");
+    return snapshot_header_parse(bytes, (size_t)n, &l->header, err);
+}
+
+static int move_up(int *fd, struct err *err)
+{
+    int high = fcntl(*fd, F_DUPFD_CLOEXEC, FD_END);
+
+    if (high < 0)
+        return err_sys(err, "a descriptor above %d", (int)FD_END);
+    close(*fd);
+    *fd = high;
+    return 0;
+}
+
+static int open_layer(struct chain *c, const char *path, struct err *err)
+{
+    struct chain_layer *l = &c->layers[c->count];
+    int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (dir < 0)
+        return err_sys(err, "%s", path);
+    *l = (struct chain_layer){.state_fd = open_file(dir, "state", err), .memory_fd = -1};
+    if (l->state_fd >= 0)
+        l->memory_fd = open_file(dir, "memory", err);
+    close(dir);
+    c->count++; /* and chain_close closes what is open */
+    if (l->memory_fd < 0 || read_header(l, err) != 0)
+        return err_in(err, "%s", path);
+    if (c->count > LOW_LAYERS && (move_up(&l->state_fd, err) != 0 || move_up(&l->memory_fd, err)))
+        return -1;
+    return 0;
+}
+
+int chain_read(const struct chain_layer *layer, struct snapshot_state *state, struct err *err)
+{
+    const size_t size = (size_t)layer->header.file_size;
+    uint8_t *bytes;
+    struct stat st;
+    ssize_t n;
+
+    if (layer->header.file_size > SNAPSHOT_STATE_MOST)
+        return err_set(err, "state: %zu bytes are too many", size);
+    bytes = malloc(size + 1);
+    if (!bytes)
+        return err_sys(err, "memory for the state");
+    n = pread(layer->state_fd, bytes, size + 1, 0);
+    if (n < 0)
+        return err_sys(err, "read state");
+    if (snapshot_state_parse(bytes, (size_t)n, state, err) != 0 ||
+        snapshot_records_check(state, err) != 0)
+        return -1;
+    if (memcmp(&state->header, &layer->header, sizeof(state->header)) != 0)
+        return err_set(err, "state: it changed while it was read");
+    if (fstat(layer->memory_fd, &st) != 0 || (uint64_t)st.st_size != state->header.memory)
+        return err_set(err, "memory: not of %llu bytes", (unsigned long long)state->header.memory);
+    return 0;
+}
+
+/* --- beneath it --- */
+
+static int parent_path(const struct chain_layer *l, char to[CHAIN_PATH], struct err *err)
+{
+    static struct snapshot_state state;
+    const struct snapshot_record *record;
+
+    if (chain_read(l, &state, err) != 0)
+        return -1;
+    record = snapshot_find(&state, RECORD_PARENT, 0);
+    if (record->size >= CHAIN_PATH)
+        return err_set(err, "state: its parent's path is too long");
+    memcpy(to, record->payload, record->size);
+    to[record->size] = '\0';
+    return 0;
+}
+
+/* False if it is not there or another one. */
+static bool is_parent(struct chain *c, const char *path)
+{
+    const struct snapshot_header *child = &c->layers[c->count - 1].header;
+    const struct snapshot_header *h = &c->layers[c->count].header;
+    struct err ignored;
+
+    if (open_layer(c, path, &ignored) == 0 && memcmp(h->id, child->parent, SNAPSHOT_ID) == 0 &&
+        h->memory == child->memory)
+        return true;
+    c->count--;
+    fd_close(&c->layers[c->count].state_fd);
+    fd_close(&c->layers[c->count].memory_fd);
+    return false;
+}
+
+/* `path` is the child's; becomes the parent's. */
+static int open_parent(struct chain *c, char path[CHAIN_PATH], struct err *err)
+{
+    char there[CHAIN_PATH], beside[2 * CHAIN_PATH], scratch[CHAIN_PATH];
+    const char *found = NULL;
+
+    if (c->count == CHAIN_MOST)
+        return err_set(err, "more than %d layers (`samara flatten` makes one of them)", CHAIN_MOST);
+    if (parent_path(&c->layers[c->count - 1], there, err) != 0)
+        return err_in(err, "%s", path);
+    snprintf(beside, sizeof(beside), "%s/", dirname(path));
+    snprintf(scratch, sizeof(scratch), "%s", there);
+    strncat(beside, basename(scratch), CHAIN_PATH - 1);
+    if (is_parent(c, beside))
+        found = beside;
+    else if (is_parent(c, there))
+        found = there;
+    if (!found || strlen(found) >= CHAIN_PATH)
+        return err_set(err, "its parent is neither %s nor %s", there, beside);
+    memcpy(path, found, strlen(found) + 1);
+    return 0;
+}
+
+static int open_all(struct chain *c, struct err *err)
+{
+    char path[CHAIN_PATH];
+
+    memcpy(path, c->path, sizeof(path));
+    if (open_layer(c, path, err) != 0)
+        return -1;
+    while (c->layers[c->count - 1].header.flags & SNAPSHOT_DIFF) {
+        if (open_parent(c, path, err) != 0)
+            return err_in(err, "%s", c->path);
+    }
+    return 0;
+}
+
+int chain_open(struct chain *c, const char *path, struct err *err)
+{
+    c->count = 0;
+    if (!realpath(path, c->path))
+        return err_sys(err, "%s", path);
+    if (open_all(c, err) == 0)
+        return 0;
+    chain_close(c);
+    return -1;
+}
+
+void chain_close(struct chain *c)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        fd_close(&c->layers[i].state_fd);
+        fd_close(&c->layers[i].memory_fd);
+    }
+    c->count = 0;
+}

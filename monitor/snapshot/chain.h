@@ -1,0 +1,33 @@
+/*
+ * A snapshot and, if it is a diff, all those beneath it: layers[0] is the one that was asked for,
+ * the last one is whole. A parent is looked for where the diff says that it was, and beside the
+ * diff under the same name, and is known by its id.
+ */
+#ifndef SAMARA_MONITOR_SNAPSHOT_CHAIN_H
+#define SAMARA_MONITOR_SNAPSHOT_CHAIN_H
+
+#include "monitor/snapshot/state_file.h"
+
+enum { CHAIN_MOST = 64, CHAIN_PATH = 4096 };
+
+struct chain_layer {
+    int state_fd, memory_fd;
+    struct snapshot_header header;
+};
+
+struct chain {
+    char path[CHAIN_PATH]; /* of the one that was asked for, absolute */
+    unsigned count;
+    struct chain_layer layers[CHAIN_MOST];
+};
+
+/* With the caller's rights. Only of diffs more than the header is read here. Descriptors of many
+ * layers have high numbers. -1 with err; it is closed then. */
+int chain_open(struct chain *c, const char *path, struct err *err);
+void chain_close(struct chain *c);
+
+/* The whole of a layer's state, checked, in memory that lasts; its memory file is as long as it has
+ * to be. -1 with err. */
+int chain_read(const struct chain_layer *layer, struct snapshot_state *state, struct err *err);
+
+#endif
