@@ -142,31 +142,43 @@ static pid_t spin(void)
     return pid;
 }
 
-/* More to run than there are processors: the vCPU is taken off its own at any moment. */
-static void a_busy_host_only_makes_it_slow(void)
+static void expect_zeros(const char *packed, unsigned long mib)
 {
-    unsigned long mib = bulk_mib() < 150 ? bulk_mib() : 150;
-    pid_t spinners[8];
-    size_t count = (size_t)sysconf(_SC_NPROCESSORS_ONLN) + 1;
     char script[400], want[32];
     struct job job = {.argv = {"/bin/sh", "-c", script}};
     struct outcome o;
+
+    snprintf(script, sizeof(script), "%s run /bin/busybox gunzip -c <%s | /bin/busybox wc -c",
+             samara(), packed);
+    snprintf(want, sizeof(want), "%lu\n", mib << 20);
+    job_run(&job, &o);
+    STATUS(&o, 0);
+    OUTPUT(&o, want);
+    outcome_free(&o);
+}
+
+/* More to run than there are processors: the vCPU is taken off its own at any moment. Each round is
+ * a job with a job's time, of which it needs a tenth beside a dozen others. */
+static void a_busy_host_only_makes_it_slow(void)
+{
+    enum { ROUNDS = 4 };
+    const unsigned long mib = bulk_mib() < 48 ? bulk_mib() : 48;
+    pid_t spinners[8];
+    size_t count = (size_t)sysconf(_SC_NPROCESSORS_ONLN) + 1;
+    const char *packed = scratch("zeros");
+    char script[400];
 
     if (count > 8)
         count = 8;
     for (size_t i = 0; i < count; i++)
         spinners[i] = spin();
     snprintf(script, sizeof(script),
-             "/bin/busybox head -c %lum /dev/zero | /bin/busybox gzip -1 >%s; for i in 1 2 3 4; do "
-             "%s run --timeout 50s /bin/busybox gunzip -c <%s | /bin/busybox wc -c; done",
-             mib, scratch("zeros"), samara(), scratch("zeros"));
-    job_run(&job, &o);
+             "/bin/busybox head -c %lum /dev/zero | /bin/busybox gzip -1 >%s", mib, packed);
+    CHECK(system(script) == 0);
+    for (int i = 0; i < ROUNDS; i++)
+        expect_zeros(packed, mib);
     for (size_t i = 0; i < count; i++)
         kill(spinners[i], SIGKILL);
-    snprintf(want, sizeof(want), "%lu\n", mib << 20);
-    for (const char *at = o.out; at < o.out + o.out_len; at += strlen(want))
-        CHECK(strncmp(at, want, strlen(want)) == 0);
-    CHECK(o.out_len == 4 * strlen(want));
 }
 
 static void end_of_file_is_seen(void)
