@@ -18,7 +18,7 @@ static bool is_ours_alone(const struct stat *st)
 }
 
 /* Whoever may rename a directory may put another in its place. */
-static bool is_in_safe_place(const char *dir)
+static int check_place(const char *dir, struct err *err)
 {
     char parent[UNIX_PATH_MAX + 1];
     const char *slash = strrchr(dir, '/');
@@ -27,8 +27,12 @@ static bool is_in_safe_place(const char *dir)
 
     memcpy(parent, dir, len);
     parent[len] = '\0';
-    return stat(parent, &st) == 0 && (st.st_uid == geteuid() || st.st_uid == 0) &&
-           ((st.st_mode & 022) == 0 || (st.st_mode & S_ISVTX));
+    if (stat(parent, &st) != 0)
+        return err_sys(err, "make %s", dir);
+    if ((st.st_uid != geteuid() && st.st_uid != 0) ||
+        ((st.st_mode & 022) != 0 && !(st.st_mode & S_ISVTX)))
+        return err_set(err, "%s: in a directory that others can change", dir);
+    return 0;
 }
 
 /* Whoever else may write there could put another VM's socket, or none, in the place of ours. */
@@ -36,8 +40,8 @@ int runtime_dir_own(const char *dir, struct err *err)
 {
     struct stat st;
 
-    if (!is_in_safe_place(dir))
-        return err_set(err, "%s: in a directory that others can change", dir);
+    if (check_place(dir, err) != 0)
+        return -1;
     if (mkdir(dir, 0700) != 0 && errno != EEXIST)
         return err_sys(err, "make %s", dir);
     if (lstat(dir, &st) != 0)
@@ -92,7 +96,7 @@ int runtime_dir_open(void)
     struct stat st;
     int fd;
 
-    if (compose(path, NULL) != 0 || !is_in_safe_place(path))
+    if (compose(path, NULL) != 0 || check_place(path, NULL) != 0)
         return -1;
     fd = open_dir(path);
     if (fd < 0 && mkdir(path, 0700) == 0)

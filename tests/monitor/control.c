@@ -373,6 +373,17 @@ Test(runtime_dir, it_is_the_users_alone)
     rmdir(home);
 }
 
+Test(runtime_dir, what_is_not_there_is_not_called_unsafe)
+{
+    char path[UNIX_PATH_MAX + 1];
+    struct err err;
+
+    cr_assert_eq(setenv("XDG_RUNTIME_DIR", "/nonexistent", 1), 0);
+    cr_assert_eq(runtime_dir_path(path, &err), -1);
+    cr_assert_str_eq(err.text, "make /nonexistent/samara: No such file or directory");
+    rmdir(home);
+}
+
 Test(runtime_dir, a_vms_socket_is_its_users_and_replaces_a_dead_ones)
 {
     struct unix_listener first = UNIX_LISTENER_NONE, second = UNIX_LISTENER_NONE;
