@@ -234,6 +234,13 @@ void confine_seccomp(struct confinement *c, bool protects)
     note(c, CONFINE_SECCOMP, protects ? 0 : ECANCELED);
 }
 
+const char *confine_reason(const struct confinement *c, enum confine_measure measure)
+{
+    int reason = atomic_load(&c->reason[measure]);
+
+    return reason == ECANCELED ? "not wanted" : strerror(reason);
+}
+
 void confine_missing(const struct confinement *c, char *to, size_t size)
 {
     size_t at = 0;
@@ -245,7 +252,7 @@ void confine_missing(const struct confinement *c, char *to, size_t size)
         if (c->reason[i] == 0 || at >= size)
             continue;
         n = snprintf(to + at, size - at, "%s%s: %s", at ? ", " : "", names[i],
-                     strerror(c->reason[i]));
+                     confine_reason(c, i));
         at += n > 0 ? (size_t)n : 0;
     }
 }

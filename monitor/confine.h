@@ -60,4 +60,7 @@ void confine_missing(const struct confinement *c, char *to, size_t size);
 
 const char *confine_name(enum confine_measure measure);
 
+/* Why it is missing. */
+const char *confine_reason(const struct confinement *c, enum confine_measure measure);
+
 #endif

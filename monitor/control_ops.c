@@ -33,7 +33,7 @@ static void put_missing(struct json *j, const struct confinement *c)
             continue;
         json_begin(j, NULL, '{');
         json_string(j, "measure", confine_name(i));
-        json_string(j, "reason", c->reason[i] == ECANCELED ? "not wanted" : strerror(c->reason[i]));
+        json_string(j, "reason", confine_reason(c, i));
         json_end(j, '}');
     }
     json_end(j, ']');
