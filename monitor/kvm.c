@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -42,15 +43,32 @@ int kvm_capability(int kvm, int capability)
     return r < 0 ? 0 : r;
 }
 
+/* To join its group helps if that is one for it, which may use it. */
+static int not_permitted(struct err *err)
+{
+    const mode_t both = S_IRGRP | S_IWGRP;
+    struct stat st;
+
+    if (stat("/dev/kvm", &st) == 0 && (st.st_gid == 0 || (st.st_mode & both) != both))
+        return err_set(err,
+                       "open /dev/kvm: Permission denied (only root may use it: `sudo chgrp kvm "
+                       "/dev/kvm && sudo chmod 660 /dev/kvm`, and join that group: `sudo "
+                       "usermod -aG kvm $USER`, then log in again)");
+    return err_set(err, "open /dev/kvm: Permission denied (join its group: `sudo usermod -aG kvm "
+                        "$USER`, then log in again)");
+}
+
 static int open_failed(struct err *err)
 {
     if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
         return err_set(err,
                        "open /dev/kvm: it is not there (load kvm_intel or kvm_amd; in a virtual "
                        "machine, enable nested virtualisation; in a container, pass /dev/kvm in)");
-    if (errno == EACCES || errno == EPERM)
-        return err_set(err, "open /dev/kvm: Permission denied (join its group: "
-                            "`sudo usermod -aG kvm $USER`, then log in again)");
+    if (errno == EACCES)
+        return not_permitted(err);
+    if (errno == EPERM)
+        return err_set(err, "open /dev/kvm: Operation not permitted (its mode is not what forbids "
+                            "it: a container's rules for devices?)");
     return err_sys(err, "open /dev/kvm");
 }
 

@@ -263,8 +263,13 @@ static void all_of_confinement_can_be_required(void)
     CHECK(o.out_len == 0);
 }
 
-/* In a mount namespace of the caller's own: KVM for everybody. */
-static bool open_kvm_to_all(const char *dir)
+struct kvm_node {
+    gid_t group;
+    mode_t mode;
+};
+
+/* In a mount namespace of the caller's own: another node for KVM. */
+static bool place_kvm(const char *dir, struct kvm_node as)
 {
     char node[256];
     struct stat kvm;
@@ -272,17 +277,22 @@ static bool open_kvm_to_all(const char *dir)
     snprintf(node, sizeof(node), "%s/kvm", dir);
     return stat("/dev/kvm", &kvm) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount("none", dir, "tmpfs", 0, "mode=0755") == 0 &&
-           mknod(node, S_IFCHR | 0666, kvm.st_rdev) == 0 && chmod(node, 0666) == 0 &&
-           mount(node, "/dev/kvm", NULL, MS_BIND, NULL) == 0;
+           mknod(node, S_IFCHR | 0600, kvm.st_rdev) == 0 && chown(node, 0, as.group) == 0 &&
+           chmod(node, as.mode) == 0 && mount(node, "/dev/kvm", NULL, MS_BIND, NULL) == 0;
+}
+
+static void become_nobody(const char *dir, struct kvm_node kvm)
+{
+    const unsigned nobody = 65534;
+
+    if (unshare(CLONE_NEWNS) != 0 || !place_kvm(dir, kvm) || setgroups(0, NULL) != 0 ||
+        setresgid(nobody, nobody, nobody) != 0 || setresuid(nobody, nobody, nobody) != 0)
+        _exit(1);
 }
 
 static _Noreturn void run_as_nobody(const char *dir)
 {
-    const unsigned nobody = 65534;
-
-    if (unshare(CLONE_NEWNS) != 0 || !open_kvm_to_all(dir) || setgroups(0, NULL) != 0 ||
-        setresgid(nobody, nobody, nobody) != 0 || setresuid(nobody, nobody, nobody) != 0)
-        _exit(1);
+    become_nobody(dir, (struct kvm_node){0, 0666});
     dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
     setenv("XDG_RUNTIME_DIR", "/dev/null", 1); /* no place for one: leave nothing behind */
     execl(samara(), "samara", "run", getenv("VM_SANITIZED") ? "--verbose" : "--require-confinement",
@@ -305,6 +315,42 @@ static void an_ordinary_user_is_confined_as_well(void)
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(rmdir(dir) == 0);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void expect_advice(struct kvm_node kvm, const char *advice)
+{
+    struct job job = {.argv = {samara(), "run", program("hello")}};
+    const char *dir = scratch("devices");
+    struct outcome o;
+    pid_t child;
+    int status;
+
+    CHECK(mkdir(dir, 0700) == 0);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        become_nobody(dir, kvm);
+        job_run(&job, &o);
+        STATUS(&o, 125);
+        ERROR_HAS(&o, advice);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && rmdir(dir) == 0);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* To join a group helps only where the group may use it, and is one for that. */
+static void who_may_not_use_kvm_is_told_what_helps(void)
+{
+    static const char join[] = "/dev/kvm: Permission denied (join its group: `sudo usermod -aG kvm";
+    static const char change[] = "/dev/kvm: Permission denied (only root may use it: `sudo chgrp";
+    const gid_t group = 108;
+
+    expect_advice((struct kvm_node){group, 0660}, join);
+    expect_advice((struct kvm_node){group, 0600}, change);
+    expect_advice((struct kvm_node){group, 0640}, change);
+    expect_advice((struct kvm_node){0, 0600}, change);
+    expect_advice((struct kvm_node){0, 0660}, change);
 }
 
 /* A root of its own, on a mount point, with what samara needs. */
@@ -440,6 +486,7 @@ const struct vm_test process_tests[] = {
     {"process/every_thread_has_given_up_its_privileges", every_thread_has_given_up_its_privileges},
     {"process/it_lives_in_an_empty_room", it_lives_in_an_empty_room},
     {"process/an_ordinary_user_is_confined_as_well", an_ordinary_user_is_confined_as_well},
+    {"process/who_may_not_use_kvm_is_told_what_helps", who_may_not_use_kvm_is_told_what_helps},
     {"process/in_a_chroot_the_room_is_empty_too", in_a_chroot_the_room_is_empty_too},
     {"process/the_monitor_joins_its_cgroup", the_monitor_joins_its_cgroup},
     {"process/all_of_confinement_can_be_required", all_of_confinement_can_be_required},
