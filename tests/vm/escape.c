@@ -3,9 +3,10 @@
  * run`, which instead of running the guest tries what it must not be able to do. `escape_tests`
  * runs it:
  *
- *     escape kill|off ATTEMPT PROGRAM SOCKET
+ *     escape kill|off vcpu|loop ATTEMPT PROGRAM SOCKET
  *
- * With kill the filter ends it. With off there is no filter, and everything else has to hold.
+ * The attempt is made in that thread. With kill its filter ends the process. With off there is no
+ * filter, and everything else has to hold.
  * Prints "refused: why" or "ESCAPED".
  */
 #include <errno.h>
@@ -17,8 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -53,6 +56,24 @@ static long write_memory(void)
 static long make_a_file(void)
 {
     return open("/file", O_RDWR | O_CREAT, 0600);
+}
+
+/* There is nothing in it, and what is mounted there forbids only to write. */
+static long list_the_root(void)
+{
+    return open("/", O_RDONLY | O_DIRECTORY);
+}
+
+static long lock_memory(void)
+{
+    return mlock((void *)((uintptr_t)&vm & ~UINT64_C(4095)), 4096);
+}
+
+static long raise_a_limit(void)
+{
+    const struct rlimit limit = {1 << 20, 1 << 20};
+
+    return setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static long use_another_vms_socket(void)
@@ -138,6 +159,9 @@ static const struct {
     {"read-a-file-above", read_a_file_above, false},
     {"write-memory", write_memory, false},
     {"make-a-file", make_a_file, false},
+    {"list-the-root", list_the_root, false}, /* by Landlock */
+    {"lock-memory", lock_memory, false},     /* by a limit */
+    {"raise-a-limit", raise_a_limit, false},
     {"use-another-vms-socket", use_another_vms_socket, false},
     {"connect-out", connect_out, false},
     {"trace-the-keeper", trace_the_keeper, false},
@@ -169,7 +193,35 @@ static int try(const char *name)
     return 2;
 }
 
-static int be_monitor(const char *name)
+struct attempt {
+    const char *name;
+    int result;
+    struct latch done;
+};
+
+static void on_task(void *arg)
+{
+    struct attempt *a = arg;
+
+    a->result = try(a->name);
+    latch_set(&a->done, true);
+}
+
+/* Meanwhile this thread makes no call but futex(), which its own filter allows. */
+static int try_in_loop(const char *name)
+{
+    static struct attempt attempt;
+    static struct loop_task task = {.fn = on_task, .arg = &attempt};
+
+    attempt.name = name;
+    device_lock_take(&vm.lock);
+    loop_post(&vm.loop, &task);
+    device_lock_release(&vm.lock);
+    latch_wait(&attempt.done);
+    return attempt.result;
+}
+
+static int be_monitor(const char *thread, const char *name)
 {
     static struct confinement confinement;
     struct err err = {.text = ""};
@@ -182,7 +234,7 @@ static int be_monitor(const char *name)
         dprintf(2, "escape: %s\n", err.text);
         return 3;
     }
-    return try(name);
+    return strcmp(thread, "loop") == 0 ? try_in_loop(name) : try(name);
 }
 
 static void nothing(void *arg)
@@ -207,17 +259,17 @@ int main(int argc, char **argv)
 
     if (argc == 2 && strcmp(argv[1], "list") == 0)
         return list();
-    if (argc != 5)
+    if (argc != 6)
         return 2;
     config.seccomp = strcmp(argv[1], "off") == 0 ? SECCOMP_MODE_OFF : SECCOMP_MODE_KILL;
-    config.program = argv[3];
-    other_socket = argv[4];
+    config.program = argv[4];
+    other_socket = argv[5];
     if (keeper_open(&keeper, &err) != 0)
         return 3;
     vm_init(&vm, &config, kvm_open(&err));
     role = keeper_split(&keeper, &err);
     if (role == 0)
-        _exit(be_monitor(argv[2]));
+        _exit(be_monitor(argv[2], argv[3]));
     if (vm.kvm < 0 || vm_open(&vm, &err) != 0 || vm_pass(&vm, keeper.ends[0], &err) != 0)
         return 3;
     status = keeper_attend(&keeper, &services, &err);

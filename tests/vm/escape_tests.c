@@ -19,17 +19,24 @@ static const char *another_vms_socket(void)
     return path;
 }
 
-static void attempt(const char *mode, const char *name, const char *socket, struct outcome *o)
+struct way {
+    const char *thread, *name, *socket;
+    bool by_filter_alone;
+};
+
+static void attempt(const char *mode, const struct way *way, struct outcome *o)
 {
-    struct job job = {.argv = {program("escape"), mode, name, program("hello"), socket}};
+    struct job job = {
+        .argv = {program("escape"), mode, way->thread, way->name, program("hello"), way->socket}};
 
     job_run(&job, o);
     if (strstr(o->err, "ESCAPED"))
-        fail_at(__FILE__, __LINE__, "%s, seccomp %s: %s", name, mode, o->err);
+        fail_at(__FILE__, __LINE__, "%s, %s thread, seccomp %s: %s", way->name, way->thread, mode,
+                o->err);
 }
 
-/* Calls visit for every attempt; returns how many there are. */
-static unsigned for_each(void (*visit)(const char *name, bool by_filter_alone, const char *socket))
+/* Calls visit for every attempt, in the thread; returns how many there are. */
+static unsigned for_each(const char *thread, void (*visit)(const struct way *way))
 {
     struct job list = {.argv = {program("escape"), "list"}};
     const char *socket = another_vms_socket();
@@ -39,45 +46,47 @@ static unsigned for_each(void (*visit)(const char *name, bool by_filter_alone, c
     job_run(&list, &o);
     STATUS(&o, 0);
     for (char *line = strtok(o.out, "\n"); line; line = strtok(NULL, "\n"), count++)
-        visit(line + (line[0] == '*'), line[0] == '*', socket);
+        visit(&(struct way){thread, line + (line[0] == '*'), socket, line[0] == '*'});
     return count;
 }
 
-static void dies_of_the_filter(const char *name, bool by_filter_alone, const char *socket)
+static void dies_of_the_filter(const struct way *way)
 {
     struct outcome o;
 
-    (void)by_filter_alone;
-    attempt("kill", name, socket, &o);
+    attempt("kill", way, &o);
     STATUS(&o, 125);
     ERROR_HAS(&o, "died of signal 31");
+    CHECK(!strstr(o.err, "refused"));
     outcome_free(&o);
 }
 
-static void the_filter_ends_every_attempt(void)
+static void the_filters_end_every_attempt(void)
 {
-    CHECK(for_each(dies_of_the_filter) > 10);
+    CHECK(for_each("vcpu", dies_of_the_filter) > 10);
+    CHECK(for_each("loop", dies_of_the_filter) > 10);
 }
 
-static void is_refused(const char *name, bool by_filter_alone, const char *socket)
+static void is_refused(const struct way *way)
 {
     struct outcome o;
 
-    if (by_filter_alone)
+    if (way->by_filter_alone)
         return;
-    attempt("off", name, socket, &o);
+    attempt("off", way, &o);
     STATUS(&o, 0);
     ERROR_HAS(&o, "refused: ");
     outcome_free(&o);
 }
 
-static void without_the_filter_the_rest_still_holds(void)
+static void without_filters_the_rest_still_holds(void)
 {
-    CHECK(for_each(is_refused) > 10);
+    CHECK(for_each("vcpu", is_refused) > 10);
+    CHECK(for_each("loop", is_refused) > 10);
 }
 
 const struct vm_test escape_tests[] = {
-    {"escape/the_filter_ends_every_attempt", the_filter_ends_every_attempt},
-    {"escape/without_the_filter_the_rest_still_holds", without_the_filter_the_rest_still_holds},
+    {"escape/the_filters_end_every_attempt", the_filters_end_every_attempt},
+    {"escape/without_filters_the_rest_still_holds", without_filters_the_rest_still_holds},
     {NULL, NULL},
 };
