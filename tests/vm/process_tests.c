@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -160,7 +162,8 @@ static void job_control_stops_both(void)
 
 static void check_privileges(pid_t pid, const char *thread)
 {
-    static const char *const wanted[] = {"CapInh:\t0000000000000000",
+    static const char *const wanted[] = {"Umask:\t0077",
+                                         "CapInh:\t0000000000000000",
                                          "CapPrm:\t0000000000000000",
                                          "CapEff:\t0000000000000000",
                                          "CapBnd:\t0000000000000000",
@@ -206,6 +209,33 @@ static void every_thread_has_given_up_its_privileges(void)
     }
     closedir(tasks);
     CHECK(threads >= 2);
+    finish(&r);
+}
+
+/* want at most, and no more than the caller had. */
+static void check_limit(pid_t pid, int resource, rlim_t want)
+{
+    struct rlimit ours, its;
+
+    CHECK(getrlimit(resource, &ours) == 0 && prlimit(pid, resource, NULL, &its) == 0);
+    if (ours.rlim_max < want)
+        want = ours.rlim_max;
+    if (its.rlim_cur != want || its.rlim_max != want)
+        fail_at(__FILE__, __LINE__, "resource %d: %lu of %lu, not %lu", resource,
+                (unsigned long)its.rlim_cur, (unsigned long)its.rlim_max, (unsigned long)want);
+}
+
+static void its_resources_are_limited(void)
+{
+    struct running r;
+    pid_t monitor;
+
+    start(&r);
+    monitor = monitor_of(r.pid);
+    check_limit(monitor, RLIMIT_NOFILE, 4096 + 128);
+    check_limit(monitor, RLIMIT_FSIZE, 0);
+    check_limit(monitor, RLIMIT_CORE, 0);
+    check_limit(monitor, RLIMIT_MEMLOCK, 0);
     finish(&r);
 }
 
@@ -314,6 +344,41 @@ static void an_ordinary_user_is_confined_as_well(void)
         run_as_nobody(dir);
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(rmdir(dir) == 0);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static bool may_be_traced(pid_t pid)
+{
+    int status;
+
+    if (ptrace(PTRACE_ATTACH, pid, 0, 0) != 0)
+        return false;
+    CHECK(waitpid(pid, &status, __WALL) == pid && ptrace(PTRACE_DETACH, pid, 0, 0) == 0);
+    return true;
+}
+
+/* For root, who may trace everybody, there is no telling. Of the keeper its owner may do so: it is
+ * not the host that forbids it. */
+static void its_owner_may_not_trace_the_monitor(void)
+{
+    const char *dir = scratch("devices");
+    struct running r;
+    pid_t child;
+    int status;
+
+    CHECK(mkdir(dir, 0700) == 0);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        become_nobody(dir, (struct kvm_node){0, 0666});
+        setenv("XDG_RUNTIME_DIR", "/dev/null", 1);
+        start(&r);
+        CHECK(may_be_traced(r.pid));
+        CHECK(!may_be_traced(monitor_of(r.pid)));
+        finish(&r);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && rmdir(dir) == 0);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
@@ -484,6 +549,8 @@ const struct vm_test process_tests[] = {
      a_monitor_that_is_killed_is_reported_and_leaves_nothing},
     {"process/job_control_stops_both", job_control_stops_both},
     {"process/every_thread_has_given_up_its_privileges", every_thread_has_given_up_its_privileges},
+    {"process/its_resources_are_limited", its_resources_are_limited},
+    {"process/its_owner_may_not_trace_the_monitor", its_owner_may_not_trace_the_monitor},
     {"process/it_lives_in_an_empty_room", it_lives_in_an_empty_room},
     {"process/an_ordinary_user_is_confined_as_well", an_ordinary_user_is_confined_as_well},
     {"process/who_may_not_use_kvm_is_told_what_helps", who_may_not_use_kvm_is_told_what_helps},
