@@ -249,6 +249,8 @@ void vm_run(struct vm *vm)
     vcpu_run(&vm->vcpu);
     device_lock_take(&vm->lock);
     vm->stands = true;
+    if (vm->freeze_wanted && vm->frozen_fn) /* it has gone instead of standing */
+        vm->frozen_fn(vm->frozen_arg);
     trace_step(&vm->trace, TRACE_MACHINE, "guest runs");
     finish_disks(vm);
     while (!vm->finished)

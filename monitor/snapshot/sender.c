@@ -28,6 +28,11 @@ static void end(struct snapshot_sender *s)
     vm_thaw(s->vm); /* if it is not running already */
 }
 
+static int program_has_ended(struct err *err)
+{
+    return err_set(err, "the program has ended");
+}
+
 /* If the guest is about to stand it does so first: the vCPU thread looks at fd. */
 static void give_up(struct snapshot_sender *s)
 {
@@ -141,6 +146,10 @@ static bool say_why(struct snapshot_sender *s)
 
 static void stop_guest(struct snapshot_sender *s)
 {
+    if (s->vm->gone) { /* it will never stand */
+        program_has_ended(&s->err);
+        return;
+    }
     memset(s->records.bytes, 0, RECORDS_USUAL); /* takes the memory for them now */
     s->phase = SENDER_STOPPING;
     s->asked_ns = loop_now_ns();
@@ -315,14 +324,22 @@ static void client_event(void *arg, uint32_t events)
 
 /* --- the moment --- */
 
+static void copy_all(struct snapshot_sender *s)
+{
+    if (s->vm->gone)
+        program_has_ended(&s->err);
+    else if (snapshot_gather(s->vm, s->diff, &s->records, &s->err) == 0)
+        rounds_last(&s->rounds, &s->err);
+}
+
 void sender_frozen(struct snapshot_sender *s)
 {
     struct vm *vm = s->vm;
 
     if (s->phase != SENDER_STOPPING)
         return;
-    if (s->watch >= 0 && snapshot_gather(vm, s->diff, &s->records, &s->err) == 0)
-        rounds_last(&s->rounds, &s->err);
+    if (s->watch >= 0)
+        copy_all(s);
     s->phase = SENDER_SENDING;
     if (!s->stop || s->err.text[0])
         vm_thaw(vm);
@@ -352,7 +369,7 @@ int sender_start(struct snapshot_sender *s, int fd, uint32_t flags, struct err *
     if (s->phase != SENDER_IDLE)
         return err_set(err, "a snapshot is being taken already");
     if (vm->gone)
-        return err_set(err, "the program has ended");
+        return program_has_ended(err);
     if (flags & SNAPSHOT_LAYER && !vm->restored)
         return err_set(err, "it was not grown from a snapshot, so the first is whole: no --diff");
     if (!vm->copies.bits)
