@@ -11,9 +11,12 @@
 
 #include "monitor/clock.h"
 #include "monitor/control_client.h"
+#include "monitor/printable.h"
 #include "monitor/vm_config.h"
 
 #define PATIENCE_MS 60000 /* for the next bytes: the guest may be slow to stand */
+
+enum { SAID_MOST = 240 }; /* bytes of what a VM says */
 
 struct receive {
     int fd;
@@ -115,10 +118,22 @@ static int take_end(struct receive *r, const uint8_t *payload, size_t size, stru
     return 0;
 }
 
+/* What it says is for a terminal: one line of it, and nothing that terminals obey. */
+static int vm_says(const char *text, size_t size, struct err *err)
+{
+    char line[PRINTABLE_ROOM(SAID_MOST)];
+    const char *end = memchr(text, '\n', size);
+
+    if (end)
+        size = (size_t)(end - text);
+    printable_copy(line, sizeof(line), text, size < SAID_MOST ? size : SAID_MOST);
+    return err_set(err, "the VM says: %s", line);
+}
+
 static int take_failure(struct receive *r, const uint8_t *payload, size_t size, struct err *err)
 {
     (void)r;
-    return err_set(err, "the VM: %.*s", (int)size, (const char *)payload);
+    return vm_says((const char *)payload, size, err);
 }
 
 static const struct {
@@ -131,6 +146,19 @@ static const struct {
     {STREAM_FAILED, true, take_failure},
 };
 
+/* {"ok":false,"error":"..."}: why, if it is that. */
+static int refused(const struct receive *r, size_t length, struct err *err)
+{
+    static const char before[] = "\"error\":\"";
+    const char *answer = (const char *)r->payload, *why = strstr(answer, before), *end;
+
+    if (!why)
+        return vm_says(answer, length, err);
+    why += sizeof(before) - 1;
+    end = strrchr(why, '"');
+    return vm_says(why, end ? (size_t)(end - why) : strlen(why), err);
+}
+
 /* Instead of the first frame there may be an answer, which says no. */
 static int take_refusal(struct receive *r, const uint8_t header[CONTROL_HEADER], struct err *err)
 {
@@ -140,7 +168,8 @@ static int take_refusal(struct receive *r, const uint8_t header[CONTROL_HEADER],
         return err_set(err, "control socket: a frame of another version, or none of samara's");
     if (read_all(r->fd, r->payload, frame.length, err) != 0)
         return -1;
-    return err_set(err, "the VM says %.*s", (int)frame.length, (const char *)r->payload);
+    r->payload[frame.length] = '\0';
+    return refused(r, frame.length, err);
 }
 
 static int take_frame(struct receive *r, struct err *err)
