@@ -205,11 +205,16 @@ static void on_reset_done(void *arg)
 {
     struct control_ops *ops = arg;
     char answer[CONTROL_PAYLOAD];
-    int n =
-        snprintf(answer, sizeof(answer),
+    int n;
+
+    if (ops->vm->gone) {
+        control_answer_waiting(&ops->server, CONTROL_RESET, answer,
+                               put_error(answer, "the program has ended"));
+        return;
+    }
+    n = snprintf(answer, sizeof(answer),
                  "{\"ok\":true,\"state\":\"%s\",\"pages\":%llu,\"us\":%llu}", state_of(ops->vm),
                  (unsigned long long)ops->reset.pages, (unsigned long long)(ops->reset_ns / 1000));
-
     control_answer_waiting(&ops->server, CONTROL_RESET, answer, (size_t)n);
 }
 
@@ -228,7 +233,7 @@ static void wake(struct control_ops *ops)
     struct err err = {.text = ""};
 
     ops->waking = false;
-    if (vm_wake(ops->vm, &err) != 0)
+    if (!ops->vm->gone && vm_wake(ops->vm, &err) != 0)
         vm_failed(ops->vm, &err);
     vm_thaw(ops->vm);
     loop_post(&ops->vm->loop, &ops->woken);
@@ -239,7 +244,7 @@ static void reset_now(struct control_ops *ops)
     struct err err = {.text = ""};
 
     ops->resetting = false;
-    if (reset_vm(&ops->reset, &ops->who, &err) != 0)
+    if (!ops->vm->gone && reset_vm(&ops->reset, &ops->who, &err) != 0)
         vm_failed(ops->vm, &err);
     ops->reset_ns = loop_now_ns() - ops->reset_ns;
     vm_thaw(ops->vm);
