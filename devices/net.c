@@ -203,6 +203,11 @@ static uint64_t features_of(const struct net_config *config)
     return features;
 }
 
+void net_keep_mac(struct net *net, const uint8_t mac[VIRTIO_NET_MAC_BYTES])
+{
+    memcpy(net->mac, mac, sizeof(net->mac));
+}
+
 struct virtio_device *net_device(struct net *net)
 {
     return &net->device;

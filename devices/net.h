@@ -53,6 +53,9 @@ struct virtio_device *net_device(struct net *net);
  * none. */
 void net_connect(struct net *net, int fd);
 
+/* After virtio_load: the address that the guest's driver has read. */
+void net_keep_mac(struct net *net, const uint8_t mac[VIRTIO_NET_MAC_BYTES]);
+
 /* Asks the guest to tell its neighbours where it is (after restore and migration). */
 void net_announce(struct net *net);
 

@@ -117,6 +117,8 @@ static const char *no_reset(const struct control_ops *ops)
         return "it was not grown from a snapshot";
     if (vm->gone)
         return "the program has ended";
+    if (vm->config->net_count > 0)
+        return "it has a network interface, whose buffers a reset does not clear yet";
     if (!vm->copies.bits)
         return "no address space for it (vm.overcommit_memory is 2?)";
     if (ops->sender.phase != SENDER_IDLE)

@@ -133,6 +133,24 @@ static struct virtio_device *device_at(const struct vm *vm, uint32_t slot)
     return NULL;
 }
 
+/* What the guest has read of it holds; but where an interface is, and whether its link is up, it is
+ * told. */
+static int check_configuration(struct virtio_device *dev, const struct saved_virtio *s,
+                               struct err *err)
+{
+    uint8_t now[sizeof(s->config)] = {0};
+
+    if (s->config_size != dev->ops->config_size || s->device_id == VIRTIO_ID_NET)
+        return s->device_id == VIRTIO_ID_NET
+                   ? 0
+                   : err_set(err, "%s: its configuration is of another size", dev->ops->name);
+    dev->ops->config_read(dev, 0, now, s->config_size);
+    return memcmp(now, s->config, s->config_size) == 0
+               ? 0
+               : err_set(err, "%s: it is not like the one that was there (of another size?)",
+                         dev->ops->name);
+}
+
 static int load_device(const struct vm *vm, const struct saved_virtio *s, struct err *err)
 {
     struct virtio_device *dev = device_at(vm, s->slot);
@@ -142,7 +160,11 @@ static int load_device(const struct vm *vm, const struct saved_virtio *s, struct
                        s->slot < BOOT_NET_SLOT ? "--disk" : "--net");
     if (dev->ops->device_id != s->device_id || dev->ops->queues != s->queue_count)
         return err_set(err, "%s: a device of another kind was there", dev->ops->name);
-    return virtio_load(dev, &s->transport, s->queues, err);
+    if (virtio_load(dev, &s->transport, s->queues, err) != 0)
+        return -1;
+    if (s->device_id == VIRTIO_ID_NET)
+        net_keep_mac(vm->nets[s->slot - BOOT_NET_SLOT].net, s->config);
+    return check_configuration(dev, s, err);
 }
 
 static unsigned device_count(const struct vm *vm)
@@ -173,6 +195,8 @@ static void go_on(const struct restored *r, const struct vm *vm)
         const struct saved_virtio *s = (const void *)from->payload;
 
         virtio_go_on(device_at(vm, s->slot));
+        if (s->device_id == VIRTIO_ID_NET)
+            net_announce(vm->nets[s->slot - BOOT_NET_SLOT].net);
     }
 }
 

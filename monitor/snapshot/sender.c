@@ -350,8 +350,6 @@ void sender_frozen(struct snapshot_sender *s)
 /* What a snapshot does not hold yet, nobody is to rely upon. */
 static int check_devices(const struct vm *vm, struct err *err)
 {
-    if (vm->config->net_count > 0)
-        return err_set(err, "it has a network interface, which no snapshot holds yet");
     for (unsigned i = 0; i < vm->config->disk_count; i++) {
         if (!vm->config->disks[i].read_only)
             return err_set(err, "disk %u can be written, and no snapshot holds its contents yet",
