@@ -247,6 +247,70 @@ static void diffs_are_restored_from_all_their_layers(void)
     expect_memory(scratch("flat.snap"), memory[DIFFS]);
 }
 
+static const char *make_image(const char *name, const char *text, off_t size)
+{
+    const char *path = scratch(name);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+
+    CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    CHECK(ftruncate(fd, size) == 0);
+    close(fd);
+    return path;
+}
+
+/* The disk is not in the snapshot: one like it has to be there. */
+static void a_disk_is_given_again(void)
+{
+    char disk[220], other[220], line[LINE];
+    const char *path = scratch("disk.snap");
+    struct running r;
+
+    snprintf(disk, sizeof(disk), "%s,ro", make_image("a.img", "first\n", 1 << 20));
+    snprintf(other, sizeof(other), "%s,ro", make_image("b.img", "other\n", 2 << 20));
+    own_directory();
+    job_start(
+        &(struct job){.argv = {samara(), "run", "--name", "disk", "--disk", disk, "/bin/busybox",
+                               "sh", "-c", "echo up; while read f; do read a <$f; echo $a; done"},
+                      .keep_input_open = true},
+        &r);
+    CHECK(job_await(&r, "up\n"));
+    ask(&r, "/dev/vda\n", line);
+    CHECK(strcmp(line, "first") == 0);
+    succeed((const char *[]){"snapshot", "--stop", "disk", path, NULL});
+    job_finish(&r, &(struct outcome){0});
+    expect_refusal((const char *[]){"restore", path, NULL}, 125, "(--disk)");
+    expect_refusal((const char *[]){"restore", "--disk", other, path, NULL}, 125,
+                   "it is not like the one that was there");
+    expect_refusal((const char *[]){"restore", "--disk", disk, "--disk", other, path, NULL}, 125,
+                   "and 3 were given");
+    job_start(
+        &(struct job){.argv = {samara(), "restore", "--disk", disk, path}, .keep_input_open = true},
+        &r);
+    ask(&r, "/dev/vda\n", line);
+    CHECK(strcmp(line, "first") == 0);
+    close(r.in);
+    r.in = -1;
+    job_finish(&r, &(struct outcome){0});
+}
+
+/* And one that can be written would not be. */
+static void a_disk_that_can_be_written_is_no_part_of_it(void)
+{
+    const char *disk = make_image("w.img", "", 1 << 20);
+    struct running r;
+
+    own_directory();
+    job_start(&(struct job){.argv = {samara(), "run", "--name", "disk", "--disk", disk,
+                                     "/bin/busybox", "sh", "-c", "echo up; read x"},
+                            .keep_input_open = true},
+              &r);
+    CHECK(job_await(&r, "up\n"));
+    expect_no(&(struct outcome){0}, (const char *[]){"snapshot", "disk", scratch("w.snap"), NULL},
+              "disk 0 can be written");
+    CHECK(write(r.in, "\n", 1) == 1);
+    job_finish(&r, &(struct outcome){0});
+}
+
 static void no_two_have_the_same_random_numbers(void)
 {
     enum { CLONES = 4 };
@@ -595,6 +659,9 @@ const struct vm_test snapshot_tests[] = {
     {"snapshot/a_clone_goes_on_where_the_source_stood", a_clone_goes_on_where_the_source_stood},
     {"snapshot/clones_of_clones_go_on", clones_of_clones_go_on},
     {"snapshot/diffs_are_restored_from_all_their_layers", diffs_are_restored_from_all_their_layers},
+    {"snapshot/a_disk_is_given_again", a_disk_is_given_again},
+    {"snapshot/a_disk_that_can_be_written_is_no_part_of_it",
+     a_disk_that_can_be_written_is_no_part_of_it},
     {"snapshot/no_two_have_the_same_random_numbers", no_two_have_the_same_random_numbers},
     {"snapshot/clocks_go_on", clocks_go_on},
     {"snapshot/a_parked_clone_waits_for_its_first_instruction",
