@@ -7,6 +7,8 @@
 #include "monitor/control_commands.h"
 #include "monitor/report.h"
 #include "monitor/run.h"
+#include "monitor/snapshot/clone.h"
+#include "monitor/snapshot/compare.h"
 #include "monitor/snapshot/flatten.h"
 #include "monitor/snapshot/snapshot_commands.h"
 #include "monitor/snapshot/take_command.h"
@@ -30,10 +32,12 @@ static const struct command commands[] = {
     {"kill", "end it at once", kill_command},
     {"snapshot", "write it, as it is now, to a directory", snapshot_command},
     {"restore", "grow a virtual machine from such a directory", restore_command},
+    {"clone", "grow several", clone_command},
     {"reset", "put one that was grown back to where its snapshot stood", reset_command},
     {"inspect", "say what a snapshot is", inspect_command},
     {"verify", "check a snapshot to the last byte", verify_command},
     {"flatten", "make one snapshot of a diff and all beneath it", flatten_command},
+    {"diff", "name what is different between two snapshots", diff_command},
     {"version", "print the version", version_command},
     {"help", "this text", help_command},
 };

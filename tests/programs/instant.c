@@ -8,6 +8,7 @@
  *     real       CLOCK_REALTIME in ms
  *     timer      sleeps 20 ms, and says for how many ms by CLOCK_MONOTONIC
  *     keep TEXT  remembers it in several places
+ *     when it wakes  says "asleep", waits until CLOCK_REALTIME jumps, says `random` and ends
  *     exit N
  */
 #include <stdint.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { WORDS = 1 << 20 };
 static uint64_t words[WORDS];
@@ -81,6 +83,20 @@ static void keep(const char *text)
     puts("kept");
 }
 
+/* A clone's wall clock is ahead of its other one by all the time that it has not lived. */
+static void wait_to_be_another(void)
+{
+    long long apart = now_ms(CLOCK_REALTIME) - now_ms(CLOCK_MONOTONIC);
+
+    puts("asleep");
+    fflush(stdout);
+    while (now_ms(CLOCK_REALTIME) - now_ms(CLOCK_MONOTONIC) < apart + 20)
+        ;
+    say_random();
+    fflush(stdout);
+    _exit(0);
+}
+
 static void answer(const char *line)
 {
     if (strcmp(line, "random\n") == 0) {
@@ -96,6 +112,8 @@ static void answer(const char *line)
         printf("%lld\n", now_ms(CLOCK_REALTIME));
     } else if (strcmp(line, "timer\n") == 0) {
         say_timer();
+    } else if (strcmp(line, "when it wakes\n") == 0) {
+        wait_to_be_another();
     } else if (strncmp(line, "keep ", 5) == 0) {
         keep(line + 5);
     } else if (strncmp(line, "exit ", 5) == 0) {

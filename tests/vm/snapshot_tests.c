@@ -213,6 +213,17 @@ static void expect_memory(const char *from, const char *memory)
     end(&r, 0);
 }
 
+/* The program's eight megabytes are among them. */
+static void expect_difference(const char *a, const char *b)
+{
+    struct outcome o;
+
+    command(&o, (const char *[]){"diff", a, b, NULL});
+    STATUS(&o, 1);
+    CHECK(o.err_len == 0 && strstr(o.out, "REGS 0\n") && strstr(o.out, "memory 0x"));
+    outcome_free(&o);
+}
+
 /* Four layers; then moved to another place, and made one. */
 static void diffs_are_restored_from_all_their_layers(void)
 {
@@ -240,6 +251,9 @@ static void diffs_are_restored_from_all_their_layers(void)
     expect_memory(line, memory[DIFFS]);
     succeed((const char *[]){"flatten", line, scratch("flat.snap"), NULL});
     succeed((const char *[]){"verify", scratch("flat.snap"), NULL});
+    succeed((const char *[]){"diff", line, scratch("flat.snap"), NULL});
+    snprintf(path[0], sizeof(path[0]), "%s/0", moved);
+    expect_difference(path[0], line);
     snprintf(path[1], sizeof(path[1]), "%s/1", moved);
     snprintf(path[2], sizeof(path[2]), "%s/lost", moved);
     CHECK(rename(path[1], path[2]) == 0);
@@ -341,6 +355,35 @@ static long long now_ms(clockid_t id)
 }
 
 /* The two seconds in between are not in CLOCK_MONOTONIC, and CLOCK_REALTIME is the host's. */
+/* Of a program that says a random number as soon as it goes on. */
+static void many_are_grown_at_once(void)
+{
+    enum { CLONES = 12, LENGTH = 33 };
+    const char *path;
+    struct running source;
+    struct outcome o;
+
+    start_source(&source, "source");
+    say(&source, "when it wakes\n");
+    CHECK(job_await(&source, "asleep\n"));
+    path = take("source", "many.snap");
+    succeed((const char *[]){"kill", "source", NULL});
+    job_finish(&source, &o);
+    outcome_free(&o);
+    command(&o, (const char *[]){"clone", "-n", "12", "--timeout", "60s", path, NULL});
+    STATUS(&o, 0);
+    CHECK(o.err_len == 0 && o.out_len == CLONES * LENGTH);
+    for (int i = 0; i < CLONES; i++) {
+        for (int j = 0; j < i; j++)
+            CHECK(memcmp(o.out + i * LENGTH, o.out + j * LENGTH, LENGTH) != 0);
+    }
+    outcome_free(&o);
+    expect_refusal((const char *[]){"clone", path, NULL}, 125, "how many?");
+    expect_refusal((const char *[]){"clone", "-n", "0", path, NULL}, 125,
+                   "-n: '0' is not a number");
+    expect_refusal((const char *[]){"clone", "-n", "2", NULL}, 125, "SNAPSHOT");
+}
+
 static void clocks_go_on(void)
 {
     enum { ASLEEP = 2000, SLACK = 50 };
@@ -663,6 +706,7 @@ const struct vm_test snapshot_tests[] = {
     {"snapshot/a_disk_that_can_be_written_is_no_part_of_it",
      a_disk_that_can_be_written_is_no_part_of_it},
     {"snapshot/no_two_have_the_same_random_numbers", no_two_have_the_same_random_numbers},
+    {"snapshot/many_are_grown_at_once", many_are_grown_at_once},
     {"snapshot/clocks_go_on", clocks_go_on},
     {"snapshot/a_parked_clone_waits_for_its_first_instruction",
      a_parked_clone_waits_for_its_first_instruction},
