@@ -58,7 +58,7 @@ static int read_all(struct restored *r, struct err *err)
     size_t extents = 0;
 
     for (unsigned i = 0; i < r->chain.count; i++) {
-        size_t count;
+        size_t count = 0;
 
         if (chain_read(&r->chain.layers[i], &r->states[i], err) != 0)
             return i == 0 ? -1 : err_in(err, "layer %u beneath it", i);
@@ -109,7 +109,7 @@ static bool map_extent(const struct saved_extent *e, int memory, uint8_t *ram)
 int restored_map(const struct restored *r, uint8_t *ram, struct err *err)
 {
     for (unsigned layer = r->chain.count; layer-- > 0;) {
-        size_t count;
+        size_t count = 0;
         const struct saved_extent *extents = restored_extents(r, layer, &count);
 
         for (size_t i = 0; i < count; i++) {
