@@ -1,0 +1,104 @@
+/* See snapshot_run.h. */
+#include "tests/vm/snapshot_run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *const snap_no_words[] = {NULL};
+
+void snap_begin(void)
+{
+    const char *dir = scratch("run");
+
+    CHECK(mkdir(dir, 0700) == 0 || errno == EEXIST);
+    setenv("XDG_RUNTIME_DIR", dir, 1);
+}
+
+static void add(struct job *job, unsigned *n, const char *const words[])
+{
+    for (unsigned i = 0; words[i]; i++) {
+        CHECK(*n < SNAP_WORDS + 6);
+        job->argv[(*n)++] = words[i];
+    }
+}
+
+void snap_run(struct running *r, const char *name, const char *const words[])
+{
+    struct job job = {.argv = {samara(), "run", "--seccomp=kill", "--name", name},
+                      .keep_input_open = true};
+    unsigned n = 5;
+
+    add(&job, &n, words);
+    job_start(&job, r);
+}
+
+void snap_restore(struct running *r, const char *name, const char *path,
+                  const char *const options[])
+{
+    struct job job = {.argv = {samara(), "restore", "--seccomp=kill", "--name", name},
+                      .keep_input_open = true};
+    unsigned n = 5;
+
+    add(&job, &n, options);
+    job.argv[n] = path;
+    job_start(&job, r);
+}
+
+void snap_command(struct outcome *o, const char *const words[])
+{
+    struct job job = {.argv = {samara()}};
+    unsigned n = 1;
+
+    add(&job, &n, words);
+    job_run(&job, o);
+}
+
+const char *snap_take(const char *name, const char *out)
+{
+    static char path[256];
+    struct outcome o;
+
+    snprintf(path, sizeof(path), "%s", scratch(out));
+    snap_command(&o, (const char *[]){"snapshot", "--no-sync", name, path, NULL});
+    STATUS(&o, 0);
+    CHECK(o.out_len == 0 && o.err_len == 0);
+    outcome_free(&o);
+    return path;
+}
+
+void snap_say(const struct running *r, const char *line)
+{
+    CHECK(write(r->in, line, strlen(line)) == (ssize_t)strlen(line));
+}
+
+void snap_read_line(const struct running *r, char to[SNAP_LINE])
+{
+    size_t n = 0;
+
+    while (n < SNAP_LINE - 1 && read(r->out, to + n, 1) == 1 && to[n] != '\n')
+        n++;
+    to[n] = '\0';
+}
+
+void snap_hear(const struct running *r, const char *want)
+{
+    char line[SNAP_LINE];
+
+    snap_read_line(r, line);
+    if (strcmp(line, want) != 0)
+        fail_at(__FILE__, __LINE__, "it said '%s', not '%s'", line, want);
+}
+
+void snap_ends(struct running *r, int status)
+{
+    struct outcome o;
+
+    job_finish(r, &o);
+    STATUS(&o, status);
+    CHECK(o.err_len == 0 && o.out_len == 0);
+    outcome_free(&o);
+}
