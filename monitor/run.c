@@ -311,7 +311,7 @@ static int open_snapshot(struct run_options *options, struct restored *r, struct
 {
     if (options->kind != RUN_SNAPSHOT)
         return 0;
-    if (chain_open(&r->chain, options->vm.program, err) != 0)
+    if (chain_open(&r->chain, options->vm.program, err) != 0 || chain_use(&r->chain, err) != 0)
         return -1;
     options->vm.memory = r->chain.layers[0].header.memory;
     return vm_config_check(&options->vm, err);

@@ -178,6 +178,24 @@ int chain_open(struct chain *c, const char *path, struct err *err)
     return -1;
 }
 
+int chain_use(const struct chain *c, struct err *err)
+{
+    char path[CHAIN_PATH + sizeof("/used")];
+    int fd;
+
+    if (!(c->layers[0].header.flags & SNAPSHOT_SINGLE_USE))
+        return 0;
+    snprintf(path, sizeof(path), "%s/used", c->path);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EEXIST
+                   ? err_set(err, "%s: it is for a single use, and was used before", c->path)
+                   : err_sys(err, "%s: it is for a single use, and cannot be marked as used",
+                             c->path);
+    close(fd);
+    return 0;
+}
+
 void chain_close(struct chain *c)
 {
     for (unsigned i = 0; i < c->count; i++) {

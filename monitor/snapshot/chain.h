@@ -26,6 +26,10 @@ struct chain {
 int chain_open(struct chain *c, const char *path, struct err *err);
 void chain_close(struct chain *c);
 
+/* Who grows a VM from it says so first: a snapshot for a single use is marked by a file `used` in
+ * its directory, and refused from then on. -1 with err. */
+int chain_use(const struct chain *c, struct err *err);
+
 /* The whole of a layer's state, checked, in memory that lasts; its memory file is as long as it has
  * to be. -1 with err. */
 int chain_read(const struct chain_layer *layer, struct snapshot_state *state, struct err *err);

@@ -75,6 +75,8 @@ static int begin(struct receive *r, const uint8_t *payload, size_t size, struct 
         header.flags = SNAPSHOT_DIFF;
         memcpy(header.parent, b.parent, sizeof(header.parent));
     }
+    if (r->wish->single_use)
+        header.flags |= SNAPSHOT_SINGLE_USE;
     if (getrandom(header.id, sizeof(header.id), 0) != sizeof(header.id))
         return err_sys(err, "getrandom");
     header.memory = r->result->memory = b.memory;

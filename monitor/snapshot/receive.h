@@ -12,6 +12,7 @@ struct receive_wish {
     const char *out;
     uint32_t flags; /* SNAPSHOT_STOP, SNAPSHOT_LAYER */
     bool sync;
+    bool single_use; /* it may be restored once */
 };
 
 struct receive_result {

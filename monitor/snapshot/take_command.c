@@ -14,7 +14,7 @@
 enum { SAID_NO = 1 };
 
 static const char usage[] =
-    "usage: samara snapshot NAME OUT [--diff] [--stop] [--no-sync] [--json]";
+    "usage: samara snapshot NAME OUT [--diff] [--stop] [--single-use] [--no-sync] [--json]";
 
 struct words {
     const char *name;
@@ -32,6 +32,8 @@ static int parse(struct words *w, int argc, char **argv, struct err *err)
             w->wish.flags |= SNAPSHOT_STOP;
         else if (strcmp(argv[i], "--diff") == 0)
             w->wish.flags |= SNAPSHOT_LAYER;
+        else if (strcmp(argv[i], "--single-use") == 0)
+            w->wish.single_use = true;
         else if (strcmp(argv[i], "--no-sync") == 0)
             w->wish.sync = false;
         else if (strcmp(argv[i], "--json") == 0)
@@ -54,10 +56,11 @@ static void help(void)
         "%s\n\n"
         "Writes the VM as it is now to the new directory OUT, from which `samara restore` grows\n"
         "others. It goes on running, and stands still only while its memory is copied.\n\n"
-        "  --diff     only what has changed since the snapshot that it grew from\n"
-        "  --stop     end it, once the snapshot is there, as if by `samara kill`\n"
-        "  --no-sync  do not wait until it is on stable storage\n"
-        "  --json     say on standard output what was done\n",
+        "  --diff        only what has changed since the snapshot that it grew from\n"
+        "  --stop        end it, once the snapshot is there, as if by `samara kill`\n"
+        "  --single-use  a second restore is refused\n"
+        "  --no-sync     do not wait until it is on stable storage\n"
+        "  --json        say on standard output what was done\n",
         usage);
 }
 

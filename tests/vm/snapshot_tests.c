@@ -441,6 +441,21 @@ static void a_parked_clone_waits_for_its_first_instruction(void)
     end(&clone, 0);
 }
 
+static void a_single_use_is_one(void)
+{
+    const char *path = scratch("single.snap");
+    struct running source, clone;
+
+    start_source(&source, "source");
+    succeed((const char *[]){"snapshot", "--single-use", "source", path, NULL});
+    end(&source, 0);
+    start_clone(&clone, "clone", path);
+    CHECK(number(&clone, "count\n") == 1);
+    end(&clone, 0);
+    expect_refusal((const char *[]){"restore", path, NULL}, 125, "was used before");
+    succeed((const char *[]){"verify", path, NULL});
+}
+
 static void stop_ends_the_source(void)
 {
     struct running source, clone;
@@ -710,6 +725,7 @@ const struct vm_test snapshot_tests[] = {
     {"snapshot/clocks_go_on", clocks_go_on},
     {"snapshot/a_parked_clone_waits_for_its_first_instruction",
      a_parked_clone_waits_for_its_first_instruction},
+    {"snapshot/a_single_use_is_one", a_single_use_is_one},
     {"snapshot/stop_ends_the_source", stop_ends_the_source},
     {"snapshot/a_paused_vm_stays_paused", a_paused_vm_stays_paused},
     {"snapshot/a_reset_goes_back_as_somebody_else", a_reset_goes_back_as_somebody_else},
