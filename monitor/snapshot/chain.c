@@ -13,24 +13,12 @@
 
 #include "monitor/fd_close.h"
 #include "monitor/snapshot/records_check.h"
+#include "monitor/snapshot/snapshot_dir.h"
 #include "seccomp/policy.h"
 
 enum { LOW_LAYERS = 4 }; /* whose descriptors may be among those with a role: see role_fd.h */
 
 /* --- one layer --- */
-
-static int open_file(int dir, const char *name, struct err *err)
-{
-    int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    struct stat st;
-
-    if (fd < 0)
-        return err_sys(err, "open %s", name);
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-        return fd;
-    fd_close(&fd);
-    return err_set(err, "%s: not a regular file", name);
-}
 
 static int read_header(struct chain_layer *l, struct err *err)
 {
@@ -60,9 +48,9 @@ static int open_layer(struct chain *c, const char *path, struct err *err)
 
     if (dir < 0)
         return err_sys(err, "%s", path);
-    *l = (struct chain_layer){.state_fd = open_file(dir, "state", err), .memory_fd = -1};
+    *l = (struct chain_layer){.state_fd = snapshot_dir_file(dir, "state", err), .memory_fd = -1};
     if (l->state_fd >= 0)
-        l->memory_fd = open_file(dir, "memory", err);
+        l->memory_fd = snapshot_dir_file(dir, "memory", err);
     close(dir);
     c->count++; /* and chain_close closes what is open */
     if (l->memory_fd < 0 || read_header(l, err) != 0)

@@ -174,7 +174,7 @@ static long start_all(const struct clones *c, pid_t *children, struct err *err)
 int clone_command(int argc, char **argv, struct report *report)
 {
     struct clones c = {.count = 0};
-    pid_t *children;
+    static pid_t children[CLONES_MOST];
     long failed;
 
     if (argc == 1 && strcmp(argv[0], "--help") == 0) {
@@ -189,15 +189,9 @@ int clone_command(int argc, char **argv, struct report *report)
     }
     if (parse(&c, argc, argv, &report->err) != 0)
         return EXIT_SAMARA;
-    children = calloc((size_t)c.count, sizeof(*children));
-    if (!children) {
-        err_sys(&report->err, "clone");
-        return EXIT_SAMARA;
-    }
     hear_signals();
     start_all(&c, children, &report->err);
     failed = await_all(children, c.count);
-    free(children);
     if (failed > 0 && !report->err.text[0])
         err_set(&report->err, "clone: %ld of %ld did not end well", failed, c.count);
     return failed > 0 || report->err.text[0] ? SOME_FAILED : 0;

@@ -31,6 +31,13 @@ static int open_file(int dir, const char *file, struct stat *st, struct err *err
     return -1;
 }
 
+int snapshot_dir_file(int dir, const char *file, struct err *err)
+{
+    struct stat st;
+
+    return open_file(dir, file, &st, err);
+}
+
 /* Exactly `size` bytes and then the end. */
 static int read_whole(int fd, const char *file, uint8_t *to, size_t size, struct err *err)
 {

@@ -24,6 +24,9 @@ struct snapshot_dir {
 int snapshot_dir_open(struct snapshot_dir *d, const char *path, struct err *err);
 void snapshot_dir_close(struct snapshot_dir *d);
 
+/* A regular file of the directory, for reading. -1 with err. */
+int snapshot_dir_file(int dir, const char *file, struct err *err);
+
 /* A regular file of the directory, whole, in memory that the caller frees: 8-aligned, and not NULL
  * even if it is empty. NULL with err if it is no such file, or has more than `most` bytes. */
 uint8_t *snapshot_dir_read(int dir, const char *file, size_t most, size_t *size, struct err *err);

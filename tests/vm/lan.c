@@ -319,6 +319,21 @@ void lan_echo(int fd)
     CHECK(shutdown(fd, SHUT_WR) == 0);
 }
 
+void lan_echo_all(void *listener)
+{
+    static char buf[1 << 16];
+
+    for (;;) {
+        int fd = lan_accept(*(int *)listener);
+        ssize_t n;
+
+        while ((n = recv(fd, buf, sizeof(buf), 0)) > 0 &&
+               send(fd, buf, (size_t)n, MSG_NOSIGNAL) == n)
+            ;
+        close(fd);
+    }
+}
+
 void lan_echo_datagrams(int fd)
 {
     static char bytes[1 << 16];

@@ -58,6 +58,8 @@ size_t lan_receive(int fd, void *to, size_t len);
 
 /* Sends everything back, and then the end. */
 void lan_echo(int fd);
+/* To all who come, one after the other, for ever; a listener's descriptor. */
+void lan_echo_all(void *listener);
 /* The same with each datagram, for ever. */
 void lan_echo_datagrams(int fd);
 

@@ -700,7 +700,7 @@ static void what_is_damaged_is_refused(void)
     end(&source, 0);
     expect_refusal((const char *[]){"restore", "/nowhere", NULL}, 125, "No such file or directory");
     expect_refusal((const char *[]){"restore", "/etc", NULL}, 125,
-                   "/etc: open state: No such file");
+                   "/etc: state: No such file");
     expect_refusal((const char *[]){"restore", NULL}, 125, "which SNAPSHOT?");
     flip(path, "state", 8);
     expect_refusal((const char *[]){"restore", path, NULL}, 125, "the header's checksum");

@@ -18,22 +18,6 @@
 #include "tests/vm/lan_servers.h"
 #include "tests/vm/runner.h"
 
-/* To one after the other, as long as they last. */
-static void echo_all(void *arg)
-{
-    static char buf[1 << 16];
-
-    for (;;) {
-        int fd = lan_accept(*(int *)arg);
-        ssize_t n;
-
-        while ((n = recv(fd, buf, sizeof(buf), 0)) > 0 &&
-               send(fd, buf, (size_t)n, MSG_NOSIGNAL) == n)
-            ;
-        close(fd);
-    }
-}
-
 static void echo_datagrams(void *arg)
 {
     lan_echo_datagrams(*(int *)arg);
@@ -103,7 +87,7 @@ static void a_tap_goes_down_and_up(void)
 
     lan_make();
     listener = lan_bound(SOCK_STREAM, LAN_HOST4, 5000);
-    beside(echo_all, &listener);
+    beside(lan_echo_all, &listener);
     start_asking(&a, LAN_FIXED, LAN_HOST4);
     is_well(&a);
     lan_link("tap7", 0);
@@ -306,7 +290,7 @@ static void echo_in_the_world(void)
         int listener = lan_bound(SOCK_STREAM, places[i], 5000);
         int datagrams = lan_bound(SOCK_DGRAM, places[i], 5000);
 
-        beside(echo_all, &listener);
+        beside(lan_echo_all, &listener);
         beside(echo_datagrams, &datagrams);
         close(listener);
         close(datagrams);

@@ -10,21 +10,6 @@
 #include "tests/vm/lan.h"
 #include "tests/vm/runner.h"
 
-static void echo_all(void *arg)
-{
-    static char buf[1 << 16];
-
-    for (;;) {
-        int fd = lan_accept(*(int *)arg);
-        ssize_t n;
-
-        while ((n = recv(fd, buf, sizeof(buf), 0)) > 0 &&
-               send(fd, buf, (size_t)n, MSG_NOSIGNAL) == n)
-            ;
-        close(fd);
-    }
-}
-
 static void is_well(const struct running *r)
 {
     char line[200];
@@ -65,7 +50,7 @@ static void a_guest_goes_on_where_its_interface_is(void)
     setenv("XDG_RUNTIME_DIR", scratch("run"), 1);
     lan_make();
     listener = lan_bound(SOCK_STREAM, LAN_HOST4, 5000);
-    beside(echo_all, &listener);
+    beside(lan_echo_all, &listener);
     job_start(&run, &r);
     is_well(&r);
     for (int i = 0; i < 3; i++) {
