@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "abi/samara_sdk.h"
 #include "monitor/clock.h"
 #include "monitor/fd_close.h"
 #include "monitor/link.h"
@@ -266,17 +267,28 @@ static bool is_dial(const struct link_message *message)
     return message->kind == LINK_DIAL || message->kind == LINK_DIAL_MESSAGES;
 }
 
-static void dial(const struct keeper *k, const char *vsock_path, const struct link_message *wish)
+/* A server's, at its path. */
+static int connect_to(const char *vsock_path, const struct link_message *wish)
 {
-    int type = wish->kind == LINK_DIAL_MESSAGES ? SOCK_SEQPACKET : SOCK_STREAM;
-    struct link_message answer = {.kind = LINK_DIALLED, .ticket = wish->ticket};
+    int type = wish->kind == LINK_DIAL_MESSAGES ? SOCK_SEQPACKET : SOCK_STREAM, fd;
     char path[UNIX_PATH_MAX + 16];
-    int fd;
 
+    if (!vsock_path)
+        return -ECONNREFUSED;
     snprintf(path, sizeof(path), "%s_%u", vsock_path, wish->value);
     fd = unix_connect_type(type, path);
     if (fd >= 0)
         unix_enlarge(fd);
+    return fd;
+}
+
+static void dial(const struct keeper *k, const struct keeper_services *s,
+                 const struct link_message *wish)
+{
+    struct link_message answer = {.kind = LINK_DIALLED, .ticket = wish->ticket};
+    bool ready = wish->kind == LINK_DIAL && wish->value == SAMARA_READY_PORT && s->ready->out;
+    int fd = ready ? ready_dialled(s->ready) : connect_to(s->vsock_path, wish);
+
     answer.value = fd < 0 ? (uint32_t)-fd : 0;
     link_send(k->ends[KEEPERS], &answer, fd);
     fd_close(&fd);
@@ -329,8 +341,8 @@ static bool take_message(const struct keeper *k, const struct keeper_services *s
     struct link_message message;
     int got = link_receive(k->ends[KEEPERS], &message, NULL);
 
-    if (got == 1 && is_dial(&message) && s->vsock_path != NULL)
-        dial(k, s->vsock_path, &message);
+    if (got == 1 && is_dial(&message))
+        dial(k, s, &message);
     if (got == 1 && message.kind == LINK_NET)
         want_peer(s, message.value);
     return got >= 0;
@@ -386,17 +398,20 @@ static bool attend(struct keeper *k, const struct keeper_services *s, int64_t un
 
     for (;;) {
         int peers_ms = peers_wait(s), patience_ms = until == NEVER ? -1 : clock_ms_until(until);
-        struct pollfd fds[] = {{.fd = k->signal_fd, .events = POLLIN},
-                               {.fd = end, .events = full ? POLLOUT : POLLIN}};
+        struct pollfd fds[2 + READY_FDS] = {{.fd = k->signal_fd, .events = POLLIN},
+                                            {.fd = end, .events = full ? POLLOUT : POLLIN}};
 
+        ready_watch(s->ready, fds + 2);
         if (patience_ms == 0)
             return true;
-        ready = poll(fds, 2, is_shorter(peers_ms, patience_ms) ? peers_ms : patience_ms);
+        ready =
+            poll(fds, 2 + READY_FDS, is_shorter(peers_ms, patience_ms) ? peers_ms : patience_ms);
         find_peers(k, s);
         if (ready < 0)
             continue; /* EINTR: after a stop */
         if (fds[0].revents)
             take_signals(k);
+        ready_turn(s->ready, fds + 2, &k->before);
         if (fds[1].revents & (POLLIN | POLLOUT)) {
             full = !has_room(end);
             if (!full && !take_message(k, s))
@@ -413,5 +428,6 @@ int keeper_attend(struct keeper *k, const struct keeper_services *s, struct err 
         s->later(s->arg);
         attend(k, s, NEVER);
     }
+    ready_close(s->ready);
     return ending(k, err);
 }

@@ -19,6 +19,7 @@
 
 #include "monitor/err.h"
 #include "monitor/net_peer.h"
+#include "monitor/ready.h"
 #include "monitor/room.h"
 
 struct keeper {
@@ -65,6 +66,7 @@ void keeper_offer_control(const struct keeper *k, int fd);
 /* What the keeper does for the monitor while that runs. */
 struct keeper_services {
     const char *vsock_path; /* servers are at vsock_path_PORT; NULL: there are none */
+    struct ready *ready;    /* of the program, for a snapshot */
     struct net_peer *peers; /* of network interfaces */
     unsigned peer_count;
     void (*later)(void *arg); /* called once if it has not ended soon, for what short programs can

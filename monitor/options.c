@@ -136,6 +136,13 @@ static int take_trace(struct parse *p, const char *value, struct err *err)
     return 0;
 }
 
+static int take_snapshot_path(struct parse *p, const char *value, struct err *err)
+{
+    (void)err;
+    p->out->vm.snapshot_path = value;
+    return 0;
+}
+
 static int take_seccomp(struct parse *p, const char *value, struct err *err)
 {
     static const struct {
@@ -234,6 +241,8 @@ static const struct option options[] = {
      "a disk, /dev/vda and so on: ,ro ,overlay=FILE and limits, see samara-run(1)", take_disk},
     {BOTH, "--net", "tap=NAME|fd=N|passt[=SOCKET][,...]",
      "an interface, eth0 and so on: ,ip= ,gw= ,dns= and others, see samara-run(1)", take_net},
+    {RUN, "--snapshot", "OUT", "when the program says that it is ready: `samara snapshot` to OUT",
+     take_snapshot_path},
     {BOTH, "--name", "NAME", "of the VM, for `samara ps`, `pause` and so on", take_name},
     {RESTORE, "--park", NULL, "make all ready and wait: `samara resume NAME` lets it go on",
      take_park},

@@ -266,13 +266,18 @@ static int be_keeper(struct vm *vm, struct keeper *keeper, bool named, struct in
 {
     struct unix_listener control = UNIX_LISTENER_NONE;
     struct keeping keeping = {keeper, &control, vm->config->name};
+    struct ready ready = READY_NONE;
     const struct keeper_services services = {.vsock_path = vm->config->vsock_path,
+                                             .ready = &ready,
                                              .peers = vm->peers,
                                              .peer_count = vm->config->net_count,
                                              .later = offer_control,
                                              .arg = &keeping};
     int status = EXIT_SAMARA;
-    bool good = open_all(vm, &control, named, err) == 0;
+    bool good = open_all(vm, &control, named || vm->config->snapshot_path, err) == 0;
+
+    ready.name = vm->config->name;
+    ready.out = vm->config->snapshot_path;
 
     inherited_close(inherited);
     if (good) {

@@ -26,6 +26,7 @@ struct vm_config {
     const char *kernel_path;         /* NULL: the guest kernel samara carries */
     const char *vsock_path;          /* NULL: no listening socket */
     const char *trace_path;          /* NULL: none */
+    const char *snapshot_path;       /* to be made when the program is ready; NULL: none */
     const char *cgroups[VM_CGROUPS]; /* directories of those to join */
     unsigned cgroup_count;
     struct disk_config disks[VM_DISKS];

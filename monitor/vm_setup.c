@@ -202,11 +202,12 @@ _Static_assert(SAMARA_GUEST_CID > VSOCK_HOST_CID && SAMARA_GUEST_CID < UINT32_MA
 
 static int add_vsock(struct vm *vm, struct err *err)
 {
-    struct vsock_config config = {.guest_cid = SAMARA_GUEST_CID,
-                                  .dial = vm->config->vsock_path ? vm->dial : NULL,
-                                  .dial_arg = vm->dial_arg,
-                                  .stdio_failed = stdio_failed,
-                                  .stdio_arg = vm};
+    struct vsock_config config = {
+        .guest_cid = SAMARA_GUEST_CID,
+        .dial = vm->config->vsock_path || vm->config->snapshot_path ? vm->dial : NULL,
+        .dial_arg = vm->dial_arg,
+        .stdio_failed = stdio_failed,
+        .stdio_arg = vm};
     const struct virtio_host host = {
         .mem = &vm->mem, .irq = raise_vsock, .log = vm_log_line, .ctx = vm};
 

@@ -441,6 +441,43 @@ static void a_parked_clone_waits_for_its_first_instruction(void)
     end(&clone, 0);
 }
 
+static void expect_words(const char *const words[], const char *out)
+{
+    struct outcome o;
+
+    command(&o, words);
+    STATUS(&o, 0);
+    OUTPUT(&o, out);
+    outcome_free(&o);
+}
+
+/* The second time it is asked for it is there already. */
+static void a_program_says_when_it_is_ready(void)
+{
+    const char *path = scratch("ready.snap"), *ready = program("ready");
+
+    own_directory();
+    expect_words((const char *[]){"run", "--snapshot", path, ready, NULL}, "source\nfailed\n");
+    for (int i = 0; i < 2; i++)
+        expect_words((const char *[]){"restore", path, NULL}, "clone\nnobody\n");
+    expect_words((const char *[]){"run", ready, NULL}, "nobody\nnobody\n");
+    expect_words((const char *[]){"run", "--vsock", scratch("r.sock"), ready, NULL},
+                 "nobody\nnobody\n");
+}
+
+/* Says so, too, if it cannot be. */
+static void a_program_hears_that_there_is_no_snapshot(void)
+{
+    struct outcome o;
+
+    own_directory();
+    command(&o, (const char *[]){"run", "--snapshot", "/nowhere/snap", program("ready"), NULL});
+    STATUS(&o, 0);
+    OUTPUT(&o, "failed\nfailed\n");
+    ERROR_HAS(&o, "No such file or directory");
+    outcome_free(&o);
+}
+
 static void a_single_use_is_one(void)
 {
     const char *path = scratch("single.snap");
@@ -699,8 +736,7 @@ static void what_is_damaged_is_refused(void)
     path = take("source", "damaged.snap");
     end(&source, 0);
     expect_refusal((const char *[]){"restore", "/nowhere", NULL}, 125, "No such file or directory");
-    expect_refusal((const char *[]){"restore", "/etc", NULL}, 125,
-                   "/etc: state: No such file");
+    expect_refusal((const char *[]){"restore", "/etc", NULL}, 125, "/etc: state: No such file");
     expect_refusal((const char *[]){"restore", NULL}, 125, "which SNAPSHOT?");
     flip(path, "state", 8);
     expect_refusal((const char *[]){"restore", path, NULL}, 125, "the header's checksum");
@@ -725,6 +761,9 @@ const struct vm_test snapshot_tests[] = {
     {"snapshot/clocks_go_on", clocks_go_on},
     {"snapshot/a_parked_clone_waits_for_its_first_instruction",
      a_parked_clone_waits_for_its_first_instruction},
+    {"snapshot/a_program_says_when_it_is_ready", a_program_says_when_it_is_ready},
+    {"snapshot/a_program_hears_that_there_is_no_snapshot",
+     a_program_hears_that_there_is_no_snapshot},
     {"snapshot/a_single_use_is_one", a_single_use_is_one},
     {"snapshot/stop_ends_the_source", stop_ends_the_source},
     {"snapshot/a_paused_vm_stays_paused", a_paused_vm_stays_paused},
