@@ -74,6 +74,20 @@ size_t pages_total(void)
     return 400;
 }
 
+u64 kvmclock_ns(void)
+{
+    return clock_monotonic_ns();
+}
+
+u32 random_function(const u32 *words, unsigned count)
+{
+    u32 mix = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        mix = mix * 31 + words[i];
+    return mix;
+}
+
 void random_bytes(void *buf, size_t len)
 {
     u8 *at = buf;

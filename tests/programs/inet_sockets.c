@@ -588,6 +588,32 @@ static void reuse(int family)
     close(b);
 }
 
+/* The server ends each first, and remembers it; the client comes back from the same port at once.
+ */
+static void same_port_again(int family)
+{
+    int a = socket(family, SOCK_STREAM, 0), one = 1, port, own = 0;
+    char byte;
+
+    bind_to(a, family, 0);
+    port = port_of(a);
+    listen(a, 5);
+    for (int i = 0; i < 4; i++) {
+        int c = socket(family, SOCK_STREAM, 0), d;
+
+        setsockopt(c, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+        say("from where it was", bind_to(c, family, own));
+        own = port_of(c);
+        say("again", connect_to(c, family, port));
+        d = accept(a, NULL, NULL);
+        close(d);
+        say("ends", read(c, &byte, 1));
+        close(c);
+        usleep(10000);
+    }
+    close(a);
+}
+
 static void shut_datagrams(int family)
 {
     struct shutting soon = {.fd = socket(family, SOCK_DGRAM, 0), .how = SHUT_RD};
@@ -824,6 +850,7 @@ int main(int argc, char **argv)
         shut_listener(families[i], SHUT_RDWR);
         shut_named_listener(families[i]);
         reuse(families[i]);
+        same_port_again(families[i]);
         shut_datagrams(families[i]);
     }
     both_versions();

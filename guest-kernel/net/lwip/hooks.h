@@ -5,16 +5,22 @@
 #include "lwip/err.h"
 #include "lwip/ip_addr.h"
 
-/* An initial sequence number that nobody off the path can guess (RFC 6528 wants no less). */
+/* An initial sequence number that nobody off the path can guess, and beyond all of the last
+ * connection's between the same two (RFC 6528). */
 u32_t net_random(void);
-#define LWIP_HOOK_TCP_ISN(local, local_port, remote, remote_port) net_random()
+u32_t net_first_number(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote,
+                       u16_t remote_port);
+#define LWIP_HOOK_TCP_ISN(local, local_port, remote, remote_port)                                  \
+    net_first_number(local, local_port, remote, remote_port)
 
 /* A segment arrives for a connection, or for a listener, which is less than a tcp_pcb. */
 struct tcp_pcb;
 struct tcp_hdr;
-err_t net_tcp_arrives(struct tcp_pcb *pcb, const struct tcp_hdr *header);
+struct pbuf;
+err_t net_tcp_arrives(struct tcp_pcb *pcb, const struct tcp_hdr *header, struct pbuf *p,
+                      bool whole);
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, options, first, second, p)                         \
-    net_tcp_arrives(pcb, header)
+    net_tcp_arrives(pcb, header, p, (options) == (first))
 
 /* The next hop out of there where no router has advertised itself; NULL: none. */
 struct netif;
