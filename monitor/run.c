@@ -361,7 +361,7 @@ static int run_vm_of(struct run_options *options, struct report *report)
 
 static int command(enum run_kind kind, int argc, char **argv, struct report *report)
 {
-    struct run_options options;
+    static struct run_options options; /* threads may use it as long as the process is there */
     int status = EXIT_SAMARA;
 
     if (options_parse(&options, kind, argc, argv, &report->err) == 0) {

@@ -252,6 +252,14 @@ static int await_others(struct vm *vm, struct err *err)
     return -1;
 }
 
+/* With the machine thread started. */
+static int make_rest(struct vm *vm, struct err *err)
+{
+    if (make_all_else(vm, err) != 0 || confine(vm, err) != 0)
+        return -1;
+    return await_others(vm, err);
+}
+
 int vm_create(struct vm *vm, struct err *err)
 {
     pthread_t machine; /* nobody joins it: see machine_main */
@@ -268,10 +276,10 @@ int vm_create(struct vm *vm, struct err *err)
         atomic_store(&vm->machine_thread, 0);
         return -1;
     }
-    if (make_all_else(vm, err) != 0)
+    if (make_rest(vm, err) != 0) {
+        vm_await_machine(vm); /* it uses what the caller may give up now */
         return -1;
-    if (confine(vm, err) != 0 || await_others(vm, err) != 0)
-        return -1;
+    }
     trace_step(&vm->trace, TRACE_MACHINE, "others");
     return 0;
 }
