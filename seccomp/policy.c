@@ -60,7 +60,7 @@ const struct policy_row policy[] = {
     {CALL(epoll_pwait), LOOP, 1, {IS(0, FD_EPOLL)}, "waits for whatever is next"},
     {CALL(epoll_ctl), BOTH, 1, {IS(0, FD_EPOLL)}, "connections come, go and wait for room"},
     {CALL(read), LOOP, 1, {IS(0, FD_WAKE)}, "somebody woke the loop"},
-    {CALL(write), BOTH, 1, {IS(0, FD_WAKE)}, "wakes the loop for work left over"},
+    {CALL(write), VCPU, 1, {IS(0, FD_WAKE)}, "wakes the loop for work left over"},
     {CALL(timerfd_settime),
      BOTH,
      2,
