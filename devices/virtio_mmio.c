@@ -362,6 +362,8 @@ static int load_queue(struct virtio_device *dev, uint32_t index, const struct vq
     vq->state.used = from->used;
     if (!from->ready)
         return 0;
+    if (!(dev->state.status & VIRTIO_STATUS_FEATURES_OK))
+        return err_set(err, "queue %u: ready without FEATURES_OK", index);
     if (!vq_make_ready(vq, negotiated(dev, VIRTIO_F_EVENT_IDX),
                        negotiated(dev, VIRTIO_F_INDIRECT_DESC)))
         return err_set(err, "queue %u: %s", index, vq->broken);
@@ -383,12 +385,12 @@ int virtio_load(struct virtio_device *dev, const struct virtio_state *state,
         return err_set(err, "%s: features 0x%llx were agreed upon, this one has 0x%llx",
                        dev->ops->name, (unsigned long long)state->driver_features,
                        (unsigned long long)offered_features(dev));
+    if (state->status & VIRTIO_STATUS_DRIVER_OK && !(state->status & VIRTIO_STATUS_FEATURES_OK))
+        return err_set(err, "%s: DRIVER_OK without FEATURES_OK", dev->ops->name);
     for (uint32_t i = 0; i < dev->ops->queues; i++) {
         if (load_queue(dev, i, &queues[i], err) != 0)
             return err_in(err, "%s", dev->ops->name);
     }
-    if (state->status & VIRTIO_STATUS_DRIVER_OK && !(state->status & VIRTIO_STATUS_FEATURES_OK))
-        return err_set(err, "%s: DRIVER_OK without FEATURES_OK", dev->ops->name);
     dev->state = *state;
     dev->state.status &= 0xff;
     return 0;

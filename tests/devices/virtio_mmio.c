@@ -432,3 +432,149 @@ Test(virtio_mmio, halves_of_features_that_do_not_exist_take_nothing)
     set(VIRTIO_MMIO_DRIVER_FEATURES, 1);
     cr_assert_eq(dev.state.driver_features, 0);
 }
+
+/* --- from a snapshot --- */
+
+static struct err err;
+static struct virtio_state transport;
+static struct vq_state queues[2];
+
+/* What a snapshot would have of the toy, whose driver has got this far. */
+static void save(void)
+{
+    transport = dev.state;
+    for (unsigned i = 0; i < 2; i++)
+        queues[i] = dev.queues[i].state;
+}
+
+static void save_running(void)
+{
+    fake_start(&guest, VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX), 2, 8);
+    save();
+    queues[1].next_avail = 0xfffe;
+    queues[1].next_used = 0xfffd;
+    queues[1].signalled = 0xfffc;
+    transport.interrupt_status = 1;
+    transport.queue_sel = 77;
+}
+
+static void assert_refused(const char *why)
+{
+    struct virtio_host host = fake_host(&guest);
+
+    virtio_init(&dev, &toy, &host);
+    activated = notified[0] = notified[1] = 0;
+    cr_assert_eq(virtio_load(&dev, &transport, queues, &err), -1, "%s", why);
+    cr_assert_str_eq(err.text, why);
+    cr_assert_eq(activated + notified[0] + notified[1], 0, "nothing moves");
+}
+
+Test(virtio_mmio, a_device_that_is_loaded_goes_on_where_it_stood)
+{
+    struct virtio_host host = fake_host(&guest);
+    struct vq_state was[2];
+
+    save_running();
+    memcpy(was, queues, sizeof(was));
+    virtio_init(&dev, &toy, &host);
+    activated = 0;
+    cr_assert_eq(virtio_load(&dev, &transport, queues, &err), 0, "%s", err.text);
+    cr_assert_eq(activated, 0, "not before it is told to");
+    cr_assert_arr_eq(&dev.state, &transport, sizeof(transport));
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_arr_eq(&dev.queues[i].state, &was[i], sizeof(was[i]));
+    cr_assert(dev.queues[1].event_idx && !dev.queues[1].indirect);
+    virtio_go_on(&dev);
+    cr_assert_eq(activated, 1);
+    cr_assert_eq(notified[0], 1);
+    cr_assert_eq(notified[1], 1);
+    cr_assert(!fake_needs_reset(&guest));
+}
+
+Test(virtio_mmio, one_that_was_not_active_is_loaded_and_goes_on_idle)
+{
+    struct virtio_host host = fake_host(&guest);
+
+    fake_prepare(&guest, 0, 2, 8);
+    save();
+    virtio_init(&dev, &toy, &host);
+    cr_assert_eq(virtio_load(&dev, &transport, queues, &err), 0, "%s", err.text);
+    virtio_go_on(&dev);
+    cr_assert_eq(activated, 0);
+    set(VIRTIO_MMIO_STATUS, 15);
+    cr_assert_eq(activated, 1, "the driver goes on where it was");
+}
+
+Test(virtio_mmio, one_that_had_failed_still_wants_its_reset)
+{
+    struct virtio_host host = fake_host(&guest);
+
+    fake_start(&guest, 0, 2, 8);
+    device_fault(&dev, "for the test");
+    save();
+    virtio_init(&dev, &toy, &host);
+    activated = 0;
+    cr_assert_eq(virtio_load(&dev, &transport, queues, &err), 0, "%s", err.text);
+    virtio_go_on(&dev);
+    cr_assert_eq(activated, 0);
+    cr_assert(fake_needs_reset(&guest));
+    fake_start(&guest, 0, 2, 8);
+    cr_assert_eq(activated, 1, "and has it");
+}
+
+Test(virtio_mmio, features_that_it_does_not_offer_are_not_loaded)
+{
+    save_running();
+    transport.driver_features |= 1u << 6;
+    assert_refused("toy: features 0x120000040 were agreed upon, this one has 0x130000020");
+    transport.driver_features = 0;
+    assert_refused("toy: features 0x0 were agreed upon, this one has 0x130000020");
+}
+
+Test(virtio_mmio, queues_outside_of_memory_are_not_loaded)
+{
+    static const uint64_t bad[] = {0, FAKE_BASE + FAKE_BYTES, UINT64_MAX - 15, FAKE_RINGS + 1,
+                                   FAKE_BASE + FAKE_BYTES - 16};
+
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        save_running();
+        queues[1].desc = bad[i];
+        assert_refused("toy: queue 1: queue outside of memory or misaligned");
+        save_running();
+        queues[0].avail = bad[i];
+        assert_refused("toy: queue 0: queue outside of memory or misaligned");
+        save_running();
+        queues[0].used = bad[i];
+        assert_refused("toy: queue 0: queue outside of memory or misaligned");
+    }
+}
+
+Test(virtio_mmio, queues_of_impossible_sizes_are_not_loaded)
+{
+    static const uint16_t bad[] = {0, 3, 32, 0x8000, 0xffff};
+
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        save_running();
+        queues[1].size = bad[i];
+        assert_refused("toy: queue 1: bad queue size");
+    }
+    save_running();
+    queues[0].ready = 2;
+    assert_refused("toy: queue 0: neither ready nor not");
+}
+
+Test(virtio_mmio, driver_ok_without_features_is_not_loaded)
+{
+    save_running();
+    queues[0].ready = queues[1].ready = 0;
+    transport.status &= ~(uint32_t)VIRTIO_STATUS_FEATURES_OK;
+    assert_refused("toy: DRIVER_OK without FEATURES_OK");
+}
+
+/* No driver can have brought it about: the register refuses that. */
+Test(virtio_mmio, queues_that_are_ready_before_the_features_are_not_loaded)
+{
+    save_running();
+    transport.status = 3;
+    assert_refused("toy: queue 0: ready without FEATURES_OK");
+}
