@@ -639,3 +639,115 @@ Test(virtqueue, data_comes_from_a_file_behind_a_header)
     cr_assert_arr_eq(fake_at(&guest, FAKE_DATA), "HEAD01", 6);
     cr_assert_arr_eq(fake_at(&guest, FAKE_DATA + 0x100), "23456", 5);
 }
+
+/* --- what the device writes, for a snapshot --- */
+
+static uint64_t written[FAKE_BYTES / 4096 / 64];
+
+static void want_marks(void)
+{
+    memset(written, 0, sizeof(written));
+    guest.mem.written = written;
+}
+
+static bool is_marked(uint64_t gpa)
+{
+    uint64_t page = (gpa - FAKE_BASE) / 4096;
+
+    return written[page / 64] >> (page % 64) & 1;
+}
+
+static unsigned marks(void)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < sizeof(written) / sizeof(written[0]); i++)
+        n += (unsigned)__builtin_popcountll(written[i]);
+    return n;
+}
+
+enum { USED = FAKE_RINGS + 0x8000, OUT = FAKE_DATA + 0x10000 };
+
+/* A page to read, and two pieces to write: three pages, and one. */
+static void take_one(void)
+{
+    desc(0, FAKE_DATA, 16, NEXT, 1);
+    desc(1, OUT + 100, 2 * 4096, NEXT | WRITE, 2);
+    desc(2, OUT + 0x8000, 1, WRITE, 0);
+    fake_add(&guest, 0, 0);
+    want_marks();
+    cr_assert_eq(vq_pop(&vq, &req), VQ_REQUEST);
+    cr_assert_eq(marks(), 0, "nothing has been written yet");
+}
+
+static void assert_data_marked(void)
+{
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert(is_marked(OUT + i * 4096ul), "%u", i);
+    cr_assert(is_marked(OUT + 0x8000));
+    cr_assert(!is_marked(FAKE_DATA), "what is only read stays clean");
+}
+
+Test(virtqueue, what_is_completed_marks_its_buffers_and_the_used_ring)
+{
+    take_one();
+    vq_complete(&req);
+    assert_data_marked();
+    cr_assert(is_marked(USED));
+    cr_assert_eq(marks(), 5);
+}
+
+Test(virtqueue, what_is_set_aside_marks_its_buffers_and_then_the_used_ring)
+{
+    take_one();
+    done[0] = vq_set_aside(&req);
+    assert_data_marked();
+    cr_assert(!is_marked(USED));
+    vq_complete_together(&vq, done, 1);
+    cr_assert(is_marked(USED));
+}
+
+Test(virtqueue, what_is_put_back_marks_its_buffers)
+{
+    take_one();
+    vq_unpop(&req);
+    assert_data_marked();
+    cr_assert(!is_marked(USED));
+}
+
+/* A worker may have filled them before it heard of the reset. */
+Test(virtqueue, what_lapses_by_a_reset_marks_its_buffers)
+{
+    take_one();
+    cr_assert(vq_write(&req, "x", 1));
+    vq_reset(&vq);
+    vq_complete(&req);
+    assert_data_marked();
+    cr_assert(!is_marked(USED), "the ring is not touched any more");
+}
+
+Test(virtqueue, a_wish_for_kicks_marks_the_used_ring)
+{
+    for (unsigned event_idx = 0; event_idx < 2; event_idx++) {
+        for (unsigned want = 0; want < 2; want++) {
+            teardown();
+            setup_with(event_idx, true);
+            want_marks();
+            vq_want_kick(&vq, want);
+            cr_assert(is_marked(USED));
+            cr_assert_eq(marks(), 1);
+        }
+    }
+}
+
+/* Where avail_event lies on another page than the ring begins. */
+Test(virtqueue, a_used_ring_over_two_pages_marks_both)
+{
+    fake_place(&guest, 0, SIZE, &vq.state);
+    vq.state.used = USED + 0x1000 - 0x20 - 4;
+    cr_assert(vq_make_ready(&vq, true, true));
+    want_marks();
+    vq_want_kick(&vq, true);
+    cr_assert(is_marked(USED) && is_marked(USED + 0x1000));
+    cr_assert_eq(marks(), 2);
+}
