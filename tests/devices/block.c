@@ -793,3 +793,86 @@ Test(block_limited, operations_are_counted_alone)
     cr_assert_eq(rate_wait(&rate, 5000000000), 5100000000);
     cr_assert_eq(rate_wait(&rate, 5100000000), 0);
 }
+
+/* --- standing, for a snapshot --- */
+
+static uint16_t next_avail(void)
+{
+    return block->device.queues[0].state.next_avail;
+}
+
+static void stand(void)
+{
+    device_lock_take(&lock);
+    block_stand(block);
+    device_lock_release(&lock);
+}
+
+static void go_on_again(void)
+{
+    device_lock_take(&lock);
+    block_go_on(block);
+    device_lock_release(&lock);
+}
+
+/* Turns the loop until that many have been answered, and a bit: there are no more. */
+static void assert_answers(unsigned want)
+{
+    unsigned got = answers();
+
+    for (int i = 0; i < 500 && got < want; i++) {
+        cr_assert_eq(loop_turn(&loop, 20, NULL), 0);
+        got += answers();
+    }
+    cr_assert_eq(got, want);
+    cr_assert_eq(loop_turn(&loop, 20, NULL), 0);
+    cr_assert_eq(answers(), 0, "each once");
+}
+
+/* It waited for its time; in the snapshot it lies in the ring. */
+Test(block_limited, one_that_waits_goes_back_and_is_done_once)
+{
+    for (int i = 0; i < 4; i++)
+        post(VIRTIO_BLK_T_IN, 0, 65536, true);
+    kick();
+    cr_assert_eq(answers(), 2);
+    cr_assert(block->held);
+    cr_assert_eq(next_avail(), 3);
+    stand();
+    cr_assert_null(block->held);
+    cr_assert(!loop.timers);
+    cr_assert_eq(next_avail(), 2, "as if it had never been taken");
+    kick();
+    cr_assert_eq(next_avail(), 2, "nothing is taken meanwhile");
+    cr_assert_eq(answers(), 0);
+    go_on_again();
+    assert_answers(2);
+    cr_assert_eq(next_avail(), 4);
+}
+
+/* What the worker has is finished before the moment comes. */
+Test(block, one_under_way_is_waited_for)
+{
+    for (uint16_t i = 0; i < 8; i++) {
+        post(VIRTIO_BLK_T_FLUSH, 0, 0, false);
+        kick();
+        stand();
+        cr_assert_eq(next_avail(), block->device.queues[0].state.next_used,
+                     "what was taken has been given back");
+        go_on_again();
+        assert_answers(1);
+    }
+}
+
+Test(block, what_comes_while_it_stands_is_done_after)
+{
+    stand();
+    post(VIRTIO_BLK_T_IN, 0, 512, true);
+    kick();
+    cr_assert_eq(answers(), 0);
+    cr_assert_eq(next_avail(), 0);
+    go_on_again();
+    assert_answers(1);
+    go_on_again(); /* a second time is none */
+    assert_alive();
+}
