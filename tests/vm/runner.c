@@ -21,13 +21,28 @@ static const char *samara_path = "build/samara";
 static const char *programs_path = "build/tests/programs";
 static char scratch_path[] = "/tmp/samara-vm-tests.XXXXXX";
 
-cli_tests, stdio_tests, program_tests, vsock_tests, seqpacket_tests, failure_tests, kernel_tests,
-    process_tests, control_tests, escape_tests, disk_tests, net_tests, traffic_tests,
-    traffic_address_tests, hostile_tests, hostile_host_tests, traffic_link_tests,
-    traffic_program_tests, snapshot_tests, traffic_snapshot_tests, snapshot_state_tests,
-    snapshot_stream_tests
-}
-;
+static const struct vm_test *const suites[] = {cli_tests,
+                                               stdio_tests,
+                                               program_tests,
+                                               vsock_tests,
+                                               seqpacket_tests,
+                                               failure_tests,
+                                               kernel_tests,
+                                               process_tests,
+                                               control_tests,
+                                               escape_tests,
+                                               disk_tests,
+                                               net_tests,
+                                               traffic_tests,
+                                               traffic_address_tests,
+                                               hostile_tests,
+                                               hostile_host_tests,
+                                               traffic_link_tests,
+                                               traffic_program_tests,
+                                               snapshot_tests,
+                                               traffic_snapshot_tests,
+                                               snapshot_state_tests,
+                                               snapshot_stream_tests};
 
 static unsigned long from_environment(const char *name, unsigned long otherwise)
 {
