@@ -211,6 +211,80 @@ static void a_full_output_goes_on_on_both_sides(void)
     outcome_free(&o);
 }
 
+/* Numbered lines of eight bytes, without end; and somebody who reads without end. */
+static pid_t child_of_stream(int fd, bool writes)
+{
+    static char block[1 << 16];
+    pid_t pid = fork();
+
+    CHECK(pid >= 0);
+    for (unsigned n = 0; pid == 0;) {
+        if (!writes && read(fd, block, sizeof(block)) <= 0)
+            _exit(0);
+        for (size_t i = 0; writes && i < sizeof(block); i += 8) {
+            char line[9];
+
+            snprintf(line, sizeof(line), "%07u\n", n++ % 10000000);
+            memcpy(block + i, line, 8);
+        }
+        if (writes && write(fd, block, sizeof(block)) <= 0)
+            _exit(0);
+    }
+    return pid;
+}
+
+/* Of a stream whose beginning is gone: no byte is missing, or another's. */
+static void check_lines(const char *text, size_t length)
+{
+    const char *line = memchr(text, '\n', length);
+    long before = -1;
+
+    CHECK(length == 0 || (line && line - text < 8));
+    for (size_t at = length ? (size_t)(line - text) + 1 : 0; at + 8 <= length; at += 8) {
+        long n = strtol(text + at, NULL, 10);
+
+        CHECK(text[at + 7] == '\n' && (before < 0 || n == before + 1));
+        before = n;
+    }
+}
+
+/* While the monitor writes the guest's buffers, whose pages no log of KVM's has. */
+static void what_devices_write_is_of_the_same_instant(void)
+{
+    enum { TIMES = 10 };
+    struct running source, clone;
+    struct outcome o;
+    size_t held = 0;
+    pid_t pids[2];
+
+    snap_begin();
+    snap_run(&source, "source", (const char *[]){program("cat"), NULL});
+    snap_say(&source, "up\n");
+    snap_hear(&source, "up");
+    pids[0] = child_of_stream(source.in, true);
+    pids[1] = child_of_stream(source.out, false);
+    for (int i = 0; i < TIMES; i++) {
+        char out[32];
+
+        snprintf(out, sizeof(out), "devices-%d.snap", i);
+        snap_restore(&clone, "clone", snap_take("source", out), snap_no_words);
+        close(clone.in);
+        clone.in = -1;
+        job_finish(&clone, &o);
+        STATUS(&o, 0);
+        check_lines(o.out, o.out_len);
+        held += o.out_len;
+        outcome_free(&o);
+    }
+    CHECK(held > 0);
+    kill(pids[0], SIGKILL);
+    kill(source.pid, SIGTERM);
+    kill(pids[1], SIGKILL);
+    job_finish(&source, &o);
+    STATUS(&o, 143);
+    outcome_free(&o);
+}
+
 static void a_clone_ends_as_any_vm_does(void)
 {
     struct running source, clone;
@@ -317,6 +391,8 @@ const struct vm_test snapshot_stream_tests[] = {
      a_connection_of_the_guests_is_over_in_the_clone},
     {"snapshot_stream/input_under_way_is_not_lost", input_under_way_is_not_lost},
     {"snapshot_stream/a_full_output_goes_on_on_both_sides", a_full_output_goes_on_on_both_sides},
+    {"snapshot_stream/what_devices_write_is_of_the_same_instant",
+     what_devices_write_is_of_the_same_instant},
     {"snapshot_stream/a_clone_ends_as_any_vm_does", a_clone_ends_as_any_vm_does},
     {"snapshot_stream/a_program_that_ends_meanwhile_has_no_snapshot",
      a_program_that_ends_meanwhile_has_no_snapshot},
