@@ -140,6 +140,14 @@ static void run_once(struct vcpu *v)
     fail(v, text);
 }
 
+/* What KVM does once, at the first entry (it starts a thread), is done while nobody waits for a
+ * parked clone. The guest is not entered. */
+static void prepare_entry(struct vcpu *v)
+{
+    v->run->immediate_exit = 1;
+    run_once(v);
+}
+
 /* Sleeps while a pause is wished for. */
 static void stand(struct vcpu *v)
 {
@@ -190,6 +198,8 @@ void vcpu_run(struct vcpu *v)
     enum vcpu_wish wish;
 
     set_running(v, true);
+    if (atomic_load(&v->wish) == VCPU_PAUSE)
+        prepare_entry(v);
     while ((wish = atomic_load(&v->wish)) != VCPU_STOP) {
         if (wish == VCPU_PAUSE)
             stand(v);
