@@ -80,9 +80,12 @@ void vsock_forget(struct vsock *vsock)
     buffer_pool_wipe(vsock);
 }
 
-static bool is_stdio(const struct vsock_saved_conn *from)
+/* And the clone has such a stream. */
+static bool is_stdio(const struct vsock *vsock, const struct vsock_saved_conn *from)
 {
-    return from->host_port - SAMARA_STDIO_PORT < VSOCK_STDIO && !(from->pending & PENDING_RST);
+    uint32_t number = from->host_port - SAMARA_STDIO_PORT;
+
+    return number < VSOCK_STDIO && vsock->stdio[number].fd >= 0 && !(from->pending & PENDING_RST);
 }
 
 static const char *fault_of(const struct vsock *vsock, const struct vsock_saved_conn *from)
@@ -98,8 +101,8 @@ static const char *fault_of(const struct vsock *vsock, const struct vsock_saved_
         return "with unknown flags";
     if (from->sent - from->peer_forwarded > INT32_MAX || from->received - from->told > INT32_MAX)
         return "with impossible counts";
-    if (is_stdio(from) && (messages || vsock->stdio[from->host_port - SAMARA_STDIO_PORT].fd < 0))
-        return "of a standard stream that is not there, or twice";
+    if (is_stdio(vsock, from) && messages)
+        return "of a standard stream, for messages";
     return NULL;
 }
 
@@ -158,7 +161,7 @@ int vsock_load(struct vsock *vsock, const void *bytes, size_t size, struct err *
         if (fault)
             return err_set(err, "vsock: connection %u (ports %u and %u) %s", i, conns[i].host_port,
                            conns[i].guest_port, fault);
-        if (is_stdio(&conns[i]))
+        if (is_stdio(vsock, &conns[i]))
             go_on(vsock, &conns[i]);
         else if (!end(vsock, &conns[i]))
             return err_set(err, "vsock: %u connections are too many", head->count);
