@@ -154,8 +154,11 @@ static bool on_request(void *arg, enum control_kind kind, const void *payload, c
     case CONTROL_RESUME:
         return resume(ops, answer, length);
     case CONTROL_SHUTDOWN:
-        if (!ops->vm->parked)
-            vm_resume(ops->vm); /* one that is paused cannot end */
+        if (ops->vm->parked) {
+            *length = put_error(answer, "it has not run yet: samara kill");
+            return true;
+        }
+        vm_resume(ops->vm); /* one that is paused cannot end */
         *length = vm_signal(ops->vm, SIGTERM)
                       ? put_state(ops, answer)
                       : put_error(answer, "nobody inside takes signals: samara kill");

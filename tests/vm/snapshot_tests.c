@@ -430,6 +430,7 @@ static void a_parked_clone_waits_for_its_first_instruction(void)
     CHECK(strstr(o.out, "\"state\":\"parked\""));
     outcome_free(&o);
     expect_no(&o, (const char *[]){"reset", "parked", NULL}, "it has not run yet");
+    expect_no(&o, (const char *[]){"shutdown", "parked", NULL}, "it has not run yet");
     expect_no(&o, (const char *[]){"snapshot", "parked", "/nowhere", NULL}, "it has not run yet");
     command(&o, (const char *[]){"resume", "parked", NULL});
     STATUS(&o, 0);
