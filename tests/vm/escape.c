@@ -252,7 +252,8 @@ static int list(void)
 
 int main(int argc, char **argv)
 {
-    const struct keeper_services services = {.later = nothing};
+    struct ready ready = READY_NONE;
+    const struct keeper_services services = {.ready = &ready, .later = nothing};
     struct vm_config config = {.memory = 16 << 20};
     struct err err = {.text = ""};
     int role, status;
