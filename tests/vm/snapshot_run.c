@@ -28,9 +28,8 @@ static void add(struct job *job, unsigned *n, const char *const words[])
 
 void snap_run(struct running *r, const char *name, const char *const words[])
 {
-    struct job job = {.argv = {samara(), "run", "--seccomp=kill", "--name", name},
-                      .keep_input_open = true};
-    unsigned n = 5;
+    struct job job = {.argv = {samara(), "run", "--name", name}, .keep_input_open = true};
+    unsigned n = 4;
 
     add(&job, &n, words);
     job_start(&job, r);
@@ -39,9 +38,8 @@ void snap_run(struct running *r, const char *name, const char *const words[])
 void snap_restore(struct running *r, const char *name, const char *path,
                   const char *const options[])
 {
-    struct job job = {.argv = {samara(), "restore", "--seccomp=kill", "--name", name},
-                      .keep_input_open = true};
-    unsigned n = 5;
+    struct job job = {.argv = {samara(), "restore", "--name", name}, .keep_input_open = true};
+    unsigned n = 4;
 
     add(&job, &n, options);
     job.argv[n] = path;
