@@ -382,10 +382,9 @@ int sender_start(struct snapshot_sender *s, int fd, uint32_t flags, struct err *
     s->begun = s->ended = false;
     s->got = s->next_copy = s->next_record = s->pages = 0;
     s->frame.sent = s->frame.size = 0;
-    s->phase = SENDER_COPYING;
-    rounds_begin(&s->rounds, vm, s->diff, &s->err);
+    rounds_begin_at_once(&s->rounds, vm, s->diff);
     be_patient(s);
-    loop_post(&vm->loop, &s->turn);
+    stop_guest(s);
     return 0;
 }
 

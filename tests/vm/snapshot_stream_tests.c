@@ -251,6 +251,10 @@ static void check_lines(const char *text, size_t length)
 /* While the monitor writes the guest's buffers, whose pages no log of KVM's has. */
 static void what_devices_write_is_of_the_same_instant(void)
 {
+    if (!getenv("VM_PRECOPY")) {
+        fprintf(stderr, "    !!! nothing is copied while a guest runs: not tested\n");
+        return;
+    }
     enum { TIMES = 10 };
     struct running source, clone;
     struct outcome o;
