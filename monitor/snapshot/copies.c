@@ -57,6 +57,18 @@ size_t copies_run(const struct copies *c, size_t at, size_t most)
     return n;
 }
 
+size_t copies_marked(const struct copies *c, size_t *first)
+{
+    size_t page = *first, end;
+
+    while (page < c->most && !copies_bit(c, page))
+        page += page % 64 == 0 && c->bits[page / 64] == 0 ? 64 : 1;
+    for (end = page; end < c->most && copies_bit(c, end);)
+        end++;
+    *first = page;
+    return end > page ? end - page : 0;
+}
+
 void copies_clear(struct copies *c)
 {
     c->count = 0;

@@ -6,6 +6,7 @@
 #ifndef SAMARA_MONITOR_SNAPSHOT_COPIES_H
 #define SAMARA_MONITOR_SNAPSHOT_COPIES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,16 @@ void copies_put(struct copies *c, uint32_t number, const uint8_t *page);
 
 /* From copy `at` on, how many lie side by side in RAM, at most `most`. */
 size_t copies_run(const struct copies *c, size_t at, size_t most);
+
+/* Pages of RAM. */
+static inline bool copies_bit(const struct copies *c, size_t page)
+{
+    return c->bits[page / 64] >> (page % 64) & 1;
+}
+
+/* The next run of pages with their bits set, from *first on, which becomes where it begins; how
+ * many they are. 0: there is none. */
+size_t copies_marked(const struct copies *c, size_t *first);
 
 /* Forgets all of it and gives back the memory. */
 void copies_clear(struct copies *c);

@@ -61,31 +61,15 @@ static int begin_again(struct reset *r, struct err *err)
 
 /* --- memory --- */
 
-static bool bit(const uint64_t *bits, uint64_t page)
-{
-    return bits[page / 64] >> (page % 64) & 1;
-}
-
 static void drop_changed(struct reset *r)
 {
     const struct vm *vm = r->vm;
-    const uint64_t *bits = vm->copies.bits, count = page_count(vm);
-    uint64_t page = 0;
+    size_t first = 0, count;
 
     r->pages = 0;
-    while (page < count) {
-        uint64_t first = page;
-
-        if (page % 64 == 0 && bits[page / 64] == 0) {
-            page += 64;
-            continue;
-        }
-        while (page < count && bit(bits, page))
-            page++;
-        if (page > first)
-            madvise(vm->ram + first * PAGE, (page - first) * PAGE, MADV_DONTNEED);
-        r->pages += page - first;
-        page += page == first;
+    for (; (count = copies_marked(&vm->copies, &first)) > 0; first += count) {
+        madvise(vm->ram + first * PAGE, count * PAGE, MADV_DONTNEED);
+        r->pages += count;
     }
 }
 

@@ -203,15 +203,14 @@ static void find_all(const struct rounds *r)
 int rounds_last(struct rounds *r, struct err *err)
 {
     struct vm *vm = r->vm;
+    size_t first = 0, count;
 
     if (r->at_once)
         find_all(r);
     else if (dirty_log_read(vm, vm->copies.bits, err) != 0)
         return -1;
-    for (uint64_t page = 0; page < page_count(vm); page++) {
-        if (page % 64 == 0 && vm->copies.bits[page / 64] == 0)
-            page += 63;
-        else if (bit(vm->copies.bits, page))
+    for (; (count = copies_marked(&vm->copies, &first)) > 0; first += count) {
+        for (size_t page = first; page < first + count; page++)
             copies_put(&vm->copies, (uint32_t)page, vm->ram + page * PAGE);
     }
     return 0;
