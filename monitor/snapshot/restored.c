@@ -65,6 +65,7 @@ static int read_all(struct restored *r, struct err *err)
         snapshot_extents(&r->states[i], &count);
         extents += count;
     }
+    r->count = r->chain.count;
     return extents <= SNAPSHOT_EXTENTS_MOST
                ? 0
                : err_set(err, "%zu pieces of memory are more than Linux maps (`samara flatten`)",
@@ -92,7 +93,7 @@ void restored_program(const struct restored *r, char *to, size_t size)
 
 const struct saved_extent *restored_extents(const struct restored *r, unsigned layer, size_t *count)
 {
-    return layer < r->chain.count ? snapshot_extents(&r->states[layer], count) : NULL;
+    return layer < r->count ? snapshot_extents(&r->states[layer], count) : NULL;
 }
 
 /* Zeroes that hide what is beneath are memory of nobody's yet. */

@@ -20,6 +20,7 @@ struct vm;
 struct restored {
     struct chain chain;
     struct snapshot_state states[CHAIN_MOST]; /* as in the chain: the first is what it grows from */
+    unsigned count;                           /* of states; the chain is closed once it is mapped */
     struct vcpu_saved vcpu;
 };
 

@@ -1,12 +1,14 @@
 /*
  * Memory that is never at rest, and of which any copy that is not of one instant shows: sweep after
  * sweep counts up every page, and the next one finds a page that was counted too often or not often
- * enough. A line of standard input is answered after two more sweeps.
+ * enough. A line of standard input is answered after two more sweeps. With the word "still" it
+ * touches none of it until there is a line.
  */
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -29,18 +31,20 @@ static void sweep(uint64_t before)
 }
 
 /* 1: there is a line; 0: not yet; -1: nor will there be. */
-static int line(void)
+static int line(int patience_ms)
 {
     struct pollfd in = {.fd = 0, .events = POLLIN};
     char text[64];
 
-    if (poll(&in, 1, 0) == 0)
+    if (poll(&in, 1, patience_ms) == 0)
         return 0;
     return read(0, text, sizeof(text)) > 0 ? 1 : -1;
 }
 
-int main(void)
+int main(int argc, char *argv[])
 {
+    const int patience_ms = argc > 1 && strcmp(argv[1], "still") == 0 ? -1 : 0;
+
     uint64_t n = 0;
     int asked;
 
@@ -51,7 +55,7 @@ int main(void)
     sweep(n++);
     puts("up");
     fflush(stdout);
-    while ((asked = line()) >= 0) {
+    while ((asked = line(patience_ms)) >= 0) {
         sweep(n++);
         if (!asked)
             continue;
