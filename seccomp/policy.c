@@ -128,11 +128,11 @@ const struct policy_row policy[] = {
     {CALL(ioctl), VCPU, 2, {IS(0, FD_VM), IS(1, KVM_GET_CLOCK)}, "puts its marks into the trace"},
 
     /* --- snapshots --- */
-    {CALL(preadv2), VCPU, 2, {IS(0, FD_PAGEMAP), IS(5, 0)}, "which pages there is anything in"},
-    {CALL(ioctl), VCPU, 2, {IS(0, FD_VM), IS(1, KVM_SET_USER_MEMORY_REGION)}, "has changes logged"},
-    {CALL(ioctl), VCPU, 2, {IS(0, FD_VM), IS(1, KVM_GET_DIRTY_LOG)}, "which pages have changed"},
+    {CALL(preadv2), BOTH, 2, {IS(0, FD_PAGEMAP), IS(5, 0)}, "which pages there is anything in"},
+    {CALL(ioctl), BOTH, 2, {IS(0, FD_VM), IS(1, KVM_SET_USER_MEMORY_REGION)}, "has changes logged"},
+    {CALL(ioctl), BOTH, 2, {IS(0, FD_VM), IS(1, KVM_GET_DIRTY_LOG)}, "which pages have changed"},
     {CALL(ioctl),
-     VCPU,
+     BOTH,
      2,
      {IS(0, FD_VM), IS(1, KVM_CLEAR_DIRTY_LOG)},
      "... since they were copied"},

@@ -23,10 +23,8 @@ static int open_side(struct side *s, const char *path, struct err *err)
 
     if (chain_open(c, path, err) != 0)
         return -1;
-    for (unsigned i = 0; i < c->count; i++) {
-        if (chain_read(&c->layers[i], &s->restored.states[i], err) != 0)
-            return err_in(err, "%s, layer %u", path, i);
-    }
+    if (restored_read_states(&s->restored, err) != 0)
+        return err_in(err, "%s", path);
     size = c->layers[0].header.memory;
     s->ram = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (s->ram == MAP_FAILED)

@@ -53,7 +53,7 @@ static int take_vcpu(struct restored *r, struct err *err)
     return 0;
 }
 
-static int read_all(struct restored *r, struct err *err)
+int restored_read_states(struct restored *r, struct err *err)
 {
     size_t extents = 0;
 
@@ -74,7 +74,8 @@ static int read_all(struct restored *r, struct err *err)
 
 int restored_read(struct restored *r, struct cpuid_table *cpuid, struct err *err)
 {
-    if (read_all(r, err) != 0 || take_cpuid(r, cpuid, err) != 0 || take_vcpu(r, err) != 0)
+    if (restored_read_states(r, err) != 0 || take_cpuid(r, cpuid, err) != 0 ||
+        take_vcpu(r, err) != 0)
         return err_in(err, "%s", r->chain.path);
     return 0;
 }

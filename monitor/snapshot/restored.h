@@ -24,7 +24,10 @@ struct restored {
     struct vcpu_saved vcpu;
 };
 
-/* Reads and checks all of the state. The guest's CPUID becomes what it was: *cpuid is what this
+/* Reads and checks the state of each of its layers. -1 with err. */
+int restored_read_states(struct restored *r, struct err *err);
+
+/* That, and all that a VM needs of it. The guest's CPUID becomes what it was: *cpuid is what this
  * host can give it, and is replaced. -1 with err. */
 int restored_read(struct restored *r, struct cpuid_table *cpuid, struct err *err);
 

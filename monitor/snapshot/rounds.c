@@ -183,31 +183,13 @@ int rounds_over(struct rounds *r, struct err *err)
     return 0;
 }
 
-void rounds_begin_at_once(struct rounds *r, struct vm *vm, bool diff)
-{
-    *r = (struct rounds){.vm = vm, .active = true, .diff = diff, .at_once = true};
-}
-
-static void find_all(const struct rounds *r)
-{
-    for (uint64_t first = 0; first < page_count(r->vm); first += ROUNDS_CHUNK) {
-        uint64_t bits[WORDS];
-
-        find_contents(r, first, bits);
-        memcpy(r->vm->copies.bits + first / 64, bits,
-               (chunk_size(r->vm, first) + 63) / 64 * sizeof(bits[0]));
-    }
-}
-
 /* What was left after the last round, and what has changed since. */
 int rounds_last(struct rounds *r, struct err *err)
 {
     struct vm *vm = r->vm;
     size_t first = 0, count;
 
-    if (r->at_once)
-        find_all(r);
-    else if (dirty_log_read(vm, vm->copies.bits, err) != 0)
+    if (dirty_log_read(vm, vm->copies.bits, err) != 0)
         return -1;
     for (; (count = copies_marked(&vm->copies, &first)) > 0; first += count) {
         for (size_t page = first; page < first + count; page++)

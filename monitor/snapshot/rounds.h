@@ -28,7 +28,7 @@ enum {
 
 struct rounds {
     struct vm *vm;
-    bool active, logs, at_once;
+    bool active, logs;
     bool diff;         /* only what has changed since the snapshot that it grew from */
     unsigned number;   /* of the round, from 0 */
     uint64_t next;     /* page */
@@ -44,11 +44,6 @@ enum rounds_verdict {
 
 /* -1 with err. */
 int rounds_begin(struct rounds *r, struct vm *vm, bool diff, struct err *err);
-
-/* Without rounds: rounds_last copies all that there is. On AMD's hardware (kvm_amd, Linux 6.1,
- * emulated) clones of what was copied while the guest ran came out wrong, so this is what is used
- * until that is understood. */
-void rounds_begin_at_once(struct rounds *r, struct vm *vm, bool diff);
 
 /* The next pages that are to be taken from RAM as they are now. */
 enum rounds_verdict rounds_next(struct rounds *r, uint64_t *first, unsigned *count,

@@ -382,9 +382,10 @@ int sender_start(struct snapshot_sender *s, int fd, uint32_t flags, struct err *
     s->begun = s->ended = false;
     s->got = s->next_copy = s->next_record = s->pages = 0;
     s->frame.sent = s->frame.size = 0;
-    rounds_begin_at_once(&s->rounds, vm, s->diff);
+    s->phase = SENDER_COPYING;
+    rounds_begin(&s->rounds, vm, s->diff, &s->err);
     be_patient(s);
-    stop_guest(s);
+    loop_post(&vm->loop, &s->turn);
     return 0;
 }
 
