@@ -272,10 +272,9 @@ static int add_disks(struct vm *vm, struct err *err)
 static int add_loop(struct vm *vm, struct err *err)
 {
     if (loop_init(&vm->loop, &vm->lock, err) != 0 ||
-        role_fd(&vm->loop.epoll_fd, FD_EPOLL, err) != 0 ||
-        role_fd(&vm->loop.timer_fd, FD_TIMER, err) != 0)
+        role_fd(&vm->loop.epoll_fd, FD_EPOLL, err) != 0)
         return -1;
-    return role_fd(&vm->loop.wake_fd, FD_WAKE, err);
+    return role_fd(&vm->loop.timer_fd, FD_TIMER, err);
 }
 
 int vm_make_devices(struct vm *vm, struct err *err)

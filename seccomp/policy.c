@@ -59,8 +59,6 @@ const struct policy_row policy[] = {
     /* --- the loop --- */
     {CALL(epoll_pwait), LOOP, 1, {IS(0, FD_EPOLL)}, "waits for whatever is next"},
     {CALL(epoll_ctl), BOTH, 1, {IS(0, FD_EPOLL)}, "connections come, go and wait for room"},
-    {CALL(read), LOOP, 1, {IS(0, FD_WAKE)}, "somebody woke the loop"},
-    {CALL(write), VCPU, 1, {IS(0, FD_WAKE)}, "wakes the loop for work left over"},
     {CALL(timerfd_settime),
      BOTH,
      2,
@@ -70,7 +68,7 @@ const struct policy_row policy[] = {
 
     /* --- streams --- */
     {CALL(readv), BOTH, 0, {{0}}, "reads files, pipes and terminals that were opened before"},
-    {CALL(writev), ALL, 0, {{0}}, "writes them; says something on standard error"},
+    {CALL(writev), ALL, 0, {{0}}, "writes them; wakes the loop; says something on standard error"},
     {CALL(preadv2),
      BOTH,
      2,

@@ -19,9 +19,8 @@ enum fd_role {
     FD_NETS = FD_FIRST, /* four taps */
     FD_VM = 40,         /* KVM's VM */
     FD_VCPU,            /* its vCPU */
-    FD_EPOLL,           /* the loop's epoll, timerfd and eventfd */
+    FD_EPOLL,           /* the loop's epoll and timerfd */
     FD_TIMER,
-    FD_WAKE,
     FD_TERMINAL,      /* where the program's streams are on one */
     FD_PAGEMAP,       /* which pages of ours there is anything in */
     FD_DISKS = 48,    /* eight disks' files, ... */

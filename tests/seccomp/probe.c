@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -103,7 +102,6 @@ static void open_world(void)
     take_number(slave, FD_TERMINAL);
     take_number(epoll_create1(0), FD_EPOLL);
     take_number(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), FD_TIMER);
-    take_number(eventfd(1, EFD_NONBLOCK), FD_WAKE);
     take_number(open_disk(), FD_DISKS);
     take_number(open_disk(), FD_PAGEMAP);
     take_number(open("/dev/null", O_RDWR), FD_NETS); /* a tap takes rights that few have */
@@ -148,7 +146,7 @@ static unsigned fill_probes(struct probe *p)
          {(uint64_t)w.pipe[0], at(&w.iov), 1},
          0,
          false},
-        {"writes them; says something on standard error",
+        {"writes them; wakes the loop; says something on standard error",
          {(uint64_t)w.pipe[1], at(&w.iov), 1},
          0,
          false},
