@@ -7,13 +7,18 @@
  *     seccomp-compile --rows
  */
 #include <errno.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/kvm.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "seccomp/policy.h"
@@ -102,8 +107,62 @@ static size_t drop_empty_tests(struct sock_filter *code, size_t count)
     return kept;
 }
 
-static void print_program(scmp_filter_ctx filter, const char *name)
+static struct sock_filter load(size_t offset)
 {
+    return (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset);
+}
+
+static struct sock_filter unless(uint32_t value, size_t skip)
+{
+    return (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, (uint8_t)skip);
+}
+
+/*
+ * One row before all others, whose rules are about 32 bits: a quarter of the instructions, so that
+ * they are in one cache line after the guest has had the processor. Returns how many.
+ */
+static size_t put_first(struct sock_filter *code, const struct policy_row *row)
+{
+    const size_t count = 5 + 2 * row->rule_count;
+    size_t n = 0;
+
+    code[n++] = load(offsetof(struct seccomp_data, arch));
+    code[n] = unless(AUDIT_ARCH_X86_64, count - n - 1);
+    n++;
+    code[n++] = load(offsetof(struct seccomp_data, nr));
+    code[n] = unless((uint32_t)row->nr, count - n - 1);
+    n++;
+    for (unsigned i = 0; i < row->rule_count; i++) {
+        if (row->rules[i].mask != UINT32_MAX)
+            fail("a rule of another kind in the first row", EINVAL);
+        code[n++] = load(offsetof(struct seccomp_data, args) + row->rules[i].arg * 8);
+        code[n] = unless((uint32_t)row->rules[i].value, count - n - 1);
+        n++;
+    }
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    return n;
+}
+
+/* What a thread of this role asks for most often; NULL: nothing stands out. */
+static const struct policy_row *usual(enum seccomp_role role)
+{
+    for (unsigned i = 0; i < policy_rows && role == ROLE_VCPU; i++) {
+        if (policy[i].nr == SYS_ioctl && policy[i].rules[1].value == KVM_RUN)
+            return &policy[i];
+    }
+    return NULL;
+}
+
+static void print_code(const struct sock_filter *code, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        printf("    {0x%x, %u, %u, 0x%x},\n", code[i].code, code[i].jt, code[i].jf, code[i].k);
+}
+
+static void print_program(scmp_filter_ctx filter, const struct policy_row *first, const char *name)
+{
+    struct sock_filter before[5 + 2 * POLICY_RULES];
+    const size_t added = first ? put_first(before, first) : 0;
     static struct sock_filter code[INSTRUCTIONS];
     FILE *file = tmpfile();
     size_t count;
@@ -117,9 +176,10 @@ static void print_program(scmp_filter_ctx filter, const char *name)
         fail("a filter of no or too many instructions", EINVAL);
     count = drop_empty_tests(code, count);
     printf("\nstatic const struct sock_filter %s_code[] = {\n", name);
-    for (size_t i = 0; i < count; i++)
-        printf("    {0x%x, %u, %u, 0x%x},\n", code[i].code, code[i].jt, code[i].jf, code[i].k);
-    printf("};\nconst struct seccomp_program seccomp_%s = {%s_code, %zu};\n", name, name, count);
+    print_code(before, added);
+    print_code(code, count);
+    printf("};\nconst struct seccomp_program seccomp_%s = {%s_code, %zu};\n", name, name,
+           added + count);
     fclose(file);
 }
 
@@ -135,7 +195,7 @@ static void compile(enum seccomp_role role, uint32_t action, const char *name)
         if (policy[i].roles & (1u << role))
             add_row(filter, &policy[i]);
     }
-    print_program(filter, name);
+    print_program(filter, usual(role), name);
     seccomp_release(filter);
 }
 
