@@ -49,5 +49,7 @@ _Noreturn void trap_from_kernel(struct regs *regs, unsigned vector, u32 error, u
 
     if (vector == PAGE_FAULT)
         panic(regs, "%s in the kernel at address 0x%lx (error 0x%x)", name, address, error);
-    panic(regs, "%s in the kernel (vector %u, error 0x%x)", name, vector, error);
+    if (has_error(vector))
+        panic(regs, "%s in the kernel (vector %u, error 0x%x)", name, vector, error);
+    panic(regs, "%s in the kernel (vector %u)", name, vector);
 }

@@ -3,7 +3,7 @@
  * run`, which instead of running the guest tries what it must not be able to do. `escape_tests`
  * runs it:
  *
- *     escape kill|off vcpu|loop ATTEMPT PROGRAM SOCKET
+ *     escape kill|off vcpu|loop|disk ATTEMPT PROGRAM SOCKET IMAGE
  *
  * The attempt is made in that thread. With kill its filter ends the process. With off there is no
  * filter, and everything else has to hold.
@@ -193,29 +193,48 @@ static int try(const char *name)
     return 2;
 }
 
-struct attempt {
+static struct {
     const char *name;
     int result;
     struct latch done;
-};
+} attempt;
+
+static void try_here(void)
+{
+    attempt.result = try(attempt.name);
+    latch_set(&attempt.done, true);
+}
 
 static void on_task(void *arg)
 {
-    struct attempt *a = arg;
+    (void)arg;
+    try_here();
+}
 
-    a->result = try(a->name);
-    latch_set(&a->done, true);
+static void on_job(struct worker_job *job)
+{
+    (void)job;
+    try_here();
+}
+
+static void job_is_done(struct worker_job *job, bool ran)
+{
+    (void)job;
+    (void)ran;
 }
 
 /* Meanwhile this thread makes no call but futex(), which its own filter allows. */
-static int try_in_loop(const char *name)
+static int try_in(const char *thread, const char *name)
 {
-    static struct attempt attempt;
-    static struct loop_task task = {.fn = on_task, .arg = &attempt};
+    static struct loop_task task = {.fn = on_task};
+    static struct worker_job job = {.work = on_job, .done = job_is_done};
 
     attempt.name = name;
     device_lock_take(&vm.lock);
-    loop_post(&vm.loop, &task);
+    if (strcmp(thread, "loop") == 0)
+        loop_post(&vm.loop, &task);
+    else
+        worker_submit(&vm.disks[0].worker, &job);
     device_lock_release(&vm.lock);
     latch_wait(&attempt.done);
     return attempt.result;
@@ -234,7 +253,7 @@ static int be_monitor(const char *thread, const char *name)
         dprintf(2, "escape: %s\n", err.text);
         return 3;
     }
-    return strcmp(thread, "loop") == 0 ? try_in_loop(name) : try(name);
+    return strcmp(thread, "vcpu") == 0 ? try(name) : try_in(thread, name);
 }
 
 static void nothing(void *arg)
@@ -254,17 +273,19 @@ int main(int argc, char **argv)
 {
     struct ready ready = READY_NONE;
     const struct keeper_services services = {.ready = &ready, .later = nothing};
-    struct vm_config config = {.memory = 16 << 20};
+    struct vm_config config = {
+        .memory = 16 << 20, .disks = {{.id = "", .read_only = true}}, .disk_count = 1};
     struct err err = {.text = ""};
     int role, status;
 
     if (argc == 2 && strcmp(argv[1], "list") == 0)
         return list();
-    if (argc != 6)
+    if (argc != 7)
         return 2;
     config.seccomp = strcmp(argv[1], "off") == 0 ? SECCOMP_MODE_OFF : SECCOMP_MODE_KILL;
     config.program = argv[4];
     other_socket = argv[5];
+    config.disks[0].path = argv[6];
     if (keeper_open(&keeper, &err) != 0)
         return 3;
     vm_init(&vm, &config, kvm_open(&err));

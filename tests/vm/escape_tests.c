@@ -1,4 +1,5 @@
 /* Whoever breaks out of the guest lands in an empty room: see escape.c. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,15 +20,28 @@ static const char *another_vms_socket(void)
     return path;
 }
 
+/* A disk, so that there is a thread for it. */
+static const char *an_image(void)
+{
+    static char path[256];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s", scratch("disk.img"));
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(fd >= 0 && ftruncate(fd, 1 << 20) == 0);
+    close(fd);
+    return path;
+}
+
 struct way {
-    const char *thread, *name, *socket;
+    const char *thread, *name, *socket, *image;
     bool by_filter_alone;
 };
 
 static void attempt(const char *mode, const struct way *way, struct outcome *o)
 {
-    struct job job = {
-        .argv = {program("escape"), mode, way->thread, way->name, program("hello"), way->socket}};
+    struct job job = {.argv = {program("escape"), mode, way->thread, way->name, program("hello"),
+                               way->socket, way->image}};
 
     job_run(&job, o);
     if (strstr(o->err, "ESCAPED"))
@@ -39,14 +53,17 @@ static void attempt(const char *mode, const struct way *way, struct outcome *o)
 static unsigned for_each(const char *thread, void (*visit)(const struct way *way))
 {
     struct job list = {.argv = {program("escape"), "list"}};
-    const char *socket = another_vms_socket();
+    struct way way = {.thread = thread, .socket = another_vms_socket(), .image = an_image()};
     struct outcome o;
     unsigned count = 0;
 
     job_run(&list, &o);
     STATUS(&o, 0);
-    for (char *line = strtok(o.out, "\n"); line; line = strtok(NULL, "\n"), count++)
-        visit(&(struct way){thread, line + (line[0] == '*'), socket, line[0] == '*'});
+    for (char *line = strtok(o.out, "\n"); line; line = strtok(NULL, "\n"), count++) {
+        way.by_filter_alone = line[0] == '*';
+        way.name = line + way.by_filter_alone;
+        visit(&way);
+    }
     return count;
 }
 
@@ -65,6 +82,7 @@ static void the_filters_end_every_attempt(void)
 {
     CHECK(for_each("vcpu", dies_of_the_filter) > 10);
     CHECK(for_each("loop", dies_of_the_filter) > 10);
+    CHECK(for_each("disk", dies_of_the_filter) > 10);
 }
 
 static void is_refused(const struct way *way)
@@ -83,6 +101,7 @@ static void without_filters_the_rest_still_holds(void)
 {
     CHECK(for_each("vcpu", is_refused) > 10);
     CHECK(for_each("loop", is_refused) > 10);
+    CHECK(for_each("disk", is_refused) > 10);
 }
 
 const struct vm_test escape_tests[] = {

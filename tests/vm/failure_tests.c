@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "tests/vm/broken_kernel.h"
 #include "tests/vm/runner.h"
 
 static void fork_is_refused_in_one_sentence(void)
@@ -139,6 +140,22 @@ static void a_guest_panic_is_reported_with_125(void)
     CHECK(!memchr(o.err, '\033', o.err_len));
 }
 
+/* Registers, the function, and on which side it was. */
+static void a_fault_of_the_guest_kernel_is_reported_with_its_place(void)
+{
+    struct job job = {
+        .argv = {samara(), "run", "--kernel", broken_kernel("process_exit"), program("hello")}};
+    struct outcome o;
+
+    job_run(&job, &o);
+    STATUS(&o, 125);
+    ERROR_HAS(&o, "samara: guest kernel: invalid instruction in the kernel (vector 6)\n");
+    ERROR_HAS(&o, " process_exit+0x0 in the kernel\n");
+    ERROR_HAS(&o, "samara: guest kernel: rsp 00007f80");
+    ERROR_HAS(&o, "samara: guest kernel: r14 ");
+    ERROR_HAS(&o, "samara: guest kernel:   from sys_exit_group+0x");
+}
+
 static void a_triple_fault_is_reported_with_125(void)
 {
     struct outcome o;
@@ -170,6 +187,8 @@ const struct vm_test failure_tests[] = {
     {"failure/output_goes_on_without_memory", output_goes_on_without_memory},
     {"failure/full_files_leave_memory_to_the_program", full_files_leave_memory_to_the_program},
     {"failure/a_guest_panic_is_reported_with_125", a_guest_panic_is_reported_with_125},
+    {"failure/a_fault_of_the_guest_kernel_is_reported_with_its_place",
+     a_fault_of_the_guest_kernel_is_reported_with_its_place},
     {"failure/a_triple_fault_is_reported_with_125", a_triple_fault_is_reported_with_125},
     {"failure/a_text_file_is_no_kernel", a_text_file_is_no_kernel},
     {NULL, NULL},
