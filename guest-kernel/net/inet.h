@@ -32,9 +32,9 @@ struct inet_socket {
     bool v6only, free_bind;
     u8 ttl, tos; /* 0: lwIP's own */
     struct inet_hints {
-        bool errors;
+        bool errors;  /* UDP: those that may pass, too */
         u8 discovery; /* IP_PMTUDISC_*, inverted by IP_PMTUDISC_WANT */
-    } v4, v6;         /* do nothing here but stay as they were set */
+    } v4, v6;
 };
 
 static inline struct inet_socket *inet_of(struct socket *s)

@@ -91,7 +91,7 @@ static int set_v4_option(struct inet_socket *s, u64 name, const void *value, u32
         return set_byte(&s->tos, value, len, 0);
     case IP_TTL:
         return set_byte(&s->ttl, value, len, 1);
-    case IP_RECVERR: /* none come */
+    case IP_RECVERR:
         return set_flag(&s->v4.errors, value, len);
     case IP_MTU_DISCOVER:
         return set_discovery(&s->v4, value, len);

@@ -44,14 +44,21 @@ static void on_receive(void *arg, struct udp_pcb *pcb, struct pbuf *p, const ip_
     pbuf_free(p);
 }
 
+/* What may pass is told to those who have asked for all errors: resolvers then try the next server.
+ */
+static bool wants_errors(const struct udp_socket *u)
+{
+    return IP_IS_V6(&u->pcb->remote_ip) ? u->inet.v6.errors : u->inet.v4.errors;
+}
+
 /* Who receives or sends next is told. lwIP has blocks of its own, too. */
-static void on_refused(struct udp_pcb *pcb)
+static void on_unreachable(struct udp_pcb *pcb, const struct unreachable *why)
 {
     struct udp_socket *u = pcb->recv == on_receive ? pcb->recv_arg : NULL;
 
-    if (!u)
+    if (!u || !(why->hard || wants_errors(u)))
         return;
-    u->inet.socket.error = ECONNREFUSED;
+    u->inet.socket.error = why->error;
     socket_wake(&u->inet.socket, UINT32_MAX);
 }
 
@@ -71,7 +78,7 @@ static int create(struct socket *s)
     if (!u->pcb)
         return -ENOBUFS;
     udp_recv(u->pcb, on_receive, u);
-    unreachable_watch(on_refused);
+    unreachable_watch_datagrams(on_unreachable);
     return 0;
 }
 

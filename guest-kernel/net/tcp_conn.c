@@ -6,6 +6,7 @@
 #include "guest-kernel/mm/heap.h"
 #include "guest-kernel/net/stack.h"
 #include "guest-kernel/net/timers.h"
+#include "guest-kernel/net/unreachable.h"
 #include "lwip/priv/tcp_priv.h"
 
 enum {
@@ -87,17 +88,26 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len)
 
     (void)pcb;
     (void)len;
+    c->soft_error = 0;
     if (has_room(c))
         wake(c, POLLOUT | POLLWRNORM);
     return ERR_OK;
+}
+
+static int error_of(const struct tcp_conn *c, err_t err)
+{
+    if (c->phase == TCP_CONNECTING && err == ERR_RST)
+        return ECONNREFUSED;
+    if (err == ERR_ABRT && c->soft_error)
+        return c->soft_error;
+    return err == ERR_CLSD ? 0 : -inet_error(err);
 }
 
 /* lwIP has freed the control block. */
 static void on_error(void *arg, err_t err)
 {
     struct tcp_conn *c = arg;
-    bool refused = c->phase == TCP_CONNECTING && err == ERR_RST;
-    int error = refused ? ECONNREFUSED : err == ERR_CLSD ? 0 : -inet_error(err);
+    int error = error_of(c, err);
 
     if (c->owner)
         c->owner->error = error;
@@ -108,6 +118,19 @@ static void on_error(void *arg, err_t err)
     c->phase = TCP_OVER;
     c->ended = true;
     wake(c, UINT32_MAX);
+}
+
+/* It ends an attempt at once, as Linux has it; what was open may be so again (RFC 1122, 4.2.3.9,
+ * and 5461). */
+static void on_unreachable(struct tcp_pcb *pcb, int error)
+{
+    struct tcp_conn *c = pcb->errf == on_error ? pcb->callback_arg : NULL;
+
+    if (!c)
+        return;
+    c->soft_error = error;
+    if (pcb->state == SYN_SENT)
+        tcp_abandon(pcb, 0);
 }
 
 static void note_names(struct tcp_conn *c)
@@ -134,6 +157,7 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 
 static void attach(struct tcp_conn *c, struct tcp_pcb *pcb)
 {
+    unreachable_watch_segments(on_unreachable);
     c->pcb = pcb;
     pcb->rto = pcb->sv = NET_FIRST_RTO;
     tcp_arg(pcb, c);
@@ -220,6 +244,7 @@ int tcp_conn_connect(struct tcp_conn *c, const ip_addr_t *ip, u16 port)
 
     net_enter();
     c->phase = TCP_CONNECTING;
+    c->pcb->tmr = tcp_ticks;
     err = tcp_connect(c->pcb, ip, port, on_connected);
     if (err == ERR_OK)
         note_names(c);

@@ -26,6 +26,7 @@ struct tcp_conn {
     bool sent_end;  /* nothing more will go */
     bool deaf;      /* what comes is dropped */
     int error;      /* positive: why it is OVER */
+    int soft_error; /* what the network said of it, unless the peer has answered since */
     u32 to_confirm; /* bytes read of which lwIP has not been told */
     ip_addr_t local_ip, remote_ip;
     u16 local_port, remote_port;

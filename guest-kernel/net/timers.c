@@ -8,6 +8,7 @@
  */
 #include "guest-kernel/net/timers.h"
 #include "guest-kernel/arch/clock.h"
+#include "guest-kernel/net/neighbour.h"
 #include "guest-kernel/net/stack.h"
 #include "guest-kernel/task/timer.h"
 #include "lwip/dhcp.h"
@@ -106,6 +107,7 @@ void tcp_timer_needed(void)
 static void arp_tick(void)
 {
     etharp_tmr();
+    neighbours_check();
     if (arp_ticks > 0)
         arp_ticks--;
 }
@@ -177,6 +179,12 @@ static u32 addresses_wanted(struct netif *netif)
     return asks && up ? 1 : wanted;
 }
 
+static void nd_tick(void)
+{
+    nd6_tmr();
+    neighbours_check();
+}
+
 static u32 nd_wanted(void)
 {
     struct netif *netif;
@@ -219,7 +227,7 @@ static struct hand hands[] = {
     {IP_TMR_INTERVAL, IPV6_REASS_MAXAGE, reassembly_tick, nothing_wanted, false, NULL, 0},
     {DHCP_FINE_TIMER_MSECS, 60, dhcp_fine_tmr, dhcp_fine_wanted, true, NULL, 0},
     {DHCP_COARSE_TIMER_MSECS, 24 * 60, dhcp_coarse_tmr, dhcp_coarse_wanted, false, NULL, 0},
-    {ND6_TMR_INTERVAL, 3600, nd6_tmr, nd_wanted, true, NULL, 0},
+    {ND6_TMR_INTERVAL, 3600, nd_tick, nd_wanted, true, NULL, 0},
     {MLD6_TMR_INTERVAL, 100, mld6_tmr, mld_wanted, false, NULL, 0},
 };
 

@@ -124,8 +124,8 @@ static void comes_from(const char *net, const char *host, const char *guest)
     close(listener);
 }
 
-/* And says so at once. */
-static void has_no_way_to(const char *net, const char *host)
+/* And says so without having waited for a connection. */
+static void cannot_reach(const char *net, const char *host, const char *error)
 {
     struct job job = {
         .argv = {samara(), "run", "--net", net, program("traffic"), "ask", host, "5000"}};
@@ -133,8 +133,13 @@ static void has_no_way_to(const char *net, const char *host)
 
     job_run(&job, &o);
     STATUS(&o, 1);
-    OUTPUT(&o, "connect: Network is unreachable\n");
+    CHECK(strncmp(o.out, "connect: ", 9) == 0 && strcmp(o.out + 9, error) == 0);
     outcome_free(&o);
+}
+
+static void has_no_way_to(const char *net, const char *host)
+{
+    cannot_reach(net, host, "Network is unreachable\n");
 }
 
 static void given_ones(void)
@@ -192,6 +197,18 @@ static void a_way_beyond_the_link(void)
     comes_from(ASKS, "192.0.2.1", LAN_LEASE4);
 }
 
+/* A router says that it knows no way; on the link nobody answers, of whom nobody speaks. */
+static void somebody_who_is_not_there(void)
+{
+    lan_make();
+    lan_sysctl("ipv4/ip_forward", "1");
+    lan_sysctl("ipv6/conf/all/forwarding", "1");
+    has_no_way_to(LAN_FIXED, "192.0.2.1");
+    has_no_way_to(LAN_FIXED, "2001:db8::1");
+    cannot_reach(LAN_FIXED, "10.77.0.99", "No route to host\n");
+    cannot_reach(LAN_FIXED, "fd77::99", "No route to host\n");
+}
+
 /* Then the way to somebody is what is missing, and no program waits for ever. */
 static void from_nobody(void)
 {
@@ -206,4 +223,5 @@ const struct vm_test traffic_address_tests[] = {
     {"traffic_address/from_a_router", from_a_router},
     {"traffic_address/a_way_beyond_the_link", a_way_beyond_the_link},
     {"traffic_address/from_nobody", from_nobody},
+    {"traffic_address/somebody_who_is_not_there", somebody_who_is_not_there},
     {NULL, NULL}};
