@@ -6,7 +6,7 @@
 
 enum { PIPE_CAPACITY = 65536 };
 
-/* Both ends, each with one reference. flags: O_NONBLOCK, O_DIRECT is ignored. 0 or -ENOMEM. */
+/* Both ends, each with one reference. flags: O_NONBLOCK. 0 or -ENOMEM. */
 int pipe_new(u32 flags, struct file **reader, struct file **writer);
 bool file_is_pipe(const struct file *f);
 

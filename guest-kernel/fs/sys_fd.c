@@ -57,6 +57,8 @@ static long set_status_flags(struct file *f, u32 flags)
 {
     const u32 settable = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME;
 
+    if (flags & O_DIRECT && file_is_pipe(f))
+        return -EINVAL; /* as pipe2: there are no packets */
     f->flags = (f->flags & ~settable) | (flags & settable);
     return 0;
 }

@@ -116,7 +116,7 @@ static long make_pipe(u64 address, u32 flags)
     struct file *reader, *writer;
     int err;
 
-    if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
+    if (flags & ~(O_CLOEXEC | O_NONBLOCK)) /* O_DIRECT: packets are refused as by old Linux */
         return -EINVAL;
     err = pipe_new(flags, &reader, &writer);
     return err ? err : sys_new_fds(reader, writer, flags, address);

@@ -17,6 +17,14 @@ static void make_pipe(u32 flags)
     cr_assert_eq(CALL(pipe2, U(ends), flags), 0);
 }
 
+Test(fs_fd, a_pipe_of_packets_is_refused)
+{
+    cr_expect_eq(CALL(pipe2, U(ends), O_DIRECT), -EINVAL);
+    cr_assert_eq(CALL(pipe2, U(ends), 0), 0);
+    cr_expect_eq(CALL(fcntl, (u64)ends[1], FCNTL_SETFL, O_DIRECT), -EINVAL);
+    cr_expect_eq(CALL(fcntl, (u64)ends[1], FCNTL_SETFL, O_NONBLOCK), 0);
+}
+
 Test(fs_fd, the_lowest_free_descriptor_is_given)
 {
     for (int i = 0; i < 100; i++)
