@@ -127,12 +127,23 @@ static int parse_ip(const char *value, struct net_address *out, struct err *err)
     return 0;
 }
 
+static bool is_loopback(const struct net_address *a)
+{
+    struct in6_addr v6;
+
+    memcpy(&v6, a->bytes, sizeof(v6));
+    return a->v6 ? IN6_IS_ADDR_LOOPBACK(&v6) : a->bytes[0] == IN_LOOPBACKNET;
+}
+
 int net_addresses_take_ip(struct net_addresses *a, const char *value, struct err *err)
 {
     struct net_address ip = {.v6 = false};
 
     if (parse_ip(value, &ip, err) != 0)
         return -1;
+    if (is_loopback(&ip))
+        return err_set(
+            err, "ip: '%.64s' is lo's, which every guest has; this is for eth0 and so on", value);
     if (a->count[ip.v6] == (ip.v6 ? NET_V6_MOST : NET_V4_MOST))
         return err_set(err, "ip: not more than %d of IPv4 and %d of IPv6", NET_V4_MOST,
                        NET_V6_MOST);

@@ -167,12 +167,23 @@ static int choose_destination(const struct udp_socket *u, const struct socket_ad
     return err == 0 && *port == 0 ? -EINVAL : err;
 }
 
+/* lwIP knows of one address of lo's alone. */
+static err_t send_from(struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *ip, u16 port)
+{
+    struct netif *way;
+
+    if (!IP_IS_V4(&pcb->local_ip) || !ip_addr_isloopback(&pcb->local_ip) || !ip_addr_isloopback(ip))
+        return udp_sendto(pcb, p, ip, port);
+    way = ip_route(&pcb->local_ip, ip);
+    return way ? udp_sendto_if_src(pcb, p, ip, port, way, &pcb->local_ip) : ERR_RTE;
+}
+
 static int transmit(const struct udp_socket *u, struct pbuf *p, const ip_addr_t *ip, u16 port)
 {
     err_t err;
 
     net_enter();
-    err = udp_sendto(u->pcb, p, ip, port);
+    err = send_from(u->pcb, p, ip, port);
     net_flush();
     if (err == ERR_VAL) /* to a broadcast address, without SO_BROADCAST */
         return -EACCES;

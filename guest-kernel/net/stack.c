@@ -4,7 +4,9 @@
 #include "guest-kernel/lib/random.h"
 #include "guest-kernel/net/listing.h"
 #include "guest-kernel/net/timers.h"
+#include "guest-kernel/net/lwip/hooks.h"
 #include "lwip/init.h"
+#include "lwip/ip4.h"
 #include "lwip/netif.h"
 
 enum { LO_MTU = 65535 };
@@ -62,6 +64,27 @@ u32 net_random(void)
 
     random_bytes(&value, sizeof(value));
     return value;
+}
+
+/*
+ * All of 127.0.0.0/8 is ours (RFC 1122, 3.2.1.3), but lwIP takes in what is for an interface's one
+ * address: lo has that of the packet while it is looked at. Nothing sleeps meanwhile, and answers
+ * find their way by lo's network, which stays the same. 1: taken in.
+ */
+int net_ip4_arrives(struct pbuf *p, struct netif *netif)
+{
+    const ip_addr_t own = netif->ip_addr;
+    ip4_addr_t to;
+
+    if (netif->name[0] != 'l' || p->len < IP_HLEN)
+        return 0;
+    ip4_addr_copy(to, ((const struct ip_hdr *)p->payload)->dest);
+    if (!ip4_addr_isloopback(&to) || ip4_addr_cmp(&to, netif_ip4_addr(netif)))
+        return 0;
+    ip_addr_copy_from_ip4(netif->ip_addr, to);
+    ip4_input(p, netif);
+    netif->ip_addr = own;
+    return 1;
 }
 
 _Noreturn void net_assertion_failed(const char *text)

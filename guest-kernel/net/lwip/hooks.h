@@ -22,8 +22,12 @@ err_t net_tcp_arrives(struct tcp_pcb *pcb, const struct tcp_hdr *header, struct 
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, options, first, second, p)                         \
     net_tcp_arrives(pcb, header, p, (options) == (first))
 
-/* The next hop out of there where no router has advertised itself; NULL: none. */
+/* A packet of IPv4 arrives. */
 struct netif;
+int net_ip4_arrives(struct pbuf *p, struct netif *netif);
+#define LWIP_HOOK_IP4_INPUT(p, netif) net_ip4_arrives(p, netif)
+
+/* The next hop out of there where no router has advertised itself; NULL: none. */
 const ip6_addr_t *net_gateway6(const struct netif *netif);
 #define LWIP_HOOK_ND6_GET_GW(netif, to) net_gateway6(netif)
 
