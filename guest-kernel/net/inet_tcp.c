@@ -15,6 +15,7 @@ struct tcp_socket {
     struct tcp_pcb *listener;      /* NULL: does not listen */
     struct tcp_conn *first, *last; /* wait to be accepted */
     struct tcp_options options;
+    bool named_ip, named_port; /* by bind: they outlast a connection that is cut */
 };
 
 static struct tcp_socket *of(struct socket *s)
@@ -63,7 +64,11 @@ static int bind_to(struct socket *s, const struct socket_address *at)
     if (!inet_is_ours(&ip))
         return -EADDRNOTAVAIL;
     err = need_conn(t);
-    return err ? err : tcp_conn_bind(t->conn, &ip, port);
+    if (err == 0)
+        err = tcp_conn_bind(t->conn, &ip, port);
+    t->named_ip = err == 0 && !ip_addr_isany(&ip) && !IP_IS_ANY_TYPE_VAL(ip);
+    t->named_port = err == 0 && port != 0;
+    return err;
 }
 
 static int own_name(struct socket *s, struct socket_address *out)
@@ -223,13 +228,52 @@ static int stop_listening(struct tcp_socket *t)
 
 /* --- connecting --- */
 
+/* The address that bind gave it, for another connection. */
+static int name_again(struct tcp_socket *t, const ip_addr_t *ip, u16 port)
+{
+    int err = t->named_ip || t->named_port ? need_conn(t) : 0;
+
+    if (err || !t->conn)
+        return err;
+    if (t->named_port)
+        tcp_conn_rebind(t->conn, t->named_ip ? ip : &t->conn->local_ip, port);
+    else
+        err = tcp_conn_bind(t->conn, ip, 0);
+    return err;
+}
+
+/* connect(2) to AF_UNSPEC: the connection is cut, and the socket is as before it. */
+static int disconnect(struct tcp_socket *t)
+{
+    struct tcp_conn *c = t->conn;
+    ip_addr_t ip;
+    u16 port;
+
+    if (t->listener)
+        return stop_listening(t);
+    if (!c || c->phase == TCP_BOUND)
+        return 0;
+    ip = c->local_ip;
+    port = c->local_port;
+    if (c->phase != TCP_OVER)
+        t->inet.socket.error = ECONNRESET;
+    t->inet.socket.connecting = false;
+    tcp_conn_close(c, true);
+    t->conn = NULL;
+    socket_wake(&t->inet.socket, UINT32_MAX);
+    return name_again(t, &ip, port);
+}
+
 static int connect_to(struct socket *s, const struct socket_address *to)
 {
     struct tcp_socket *t = of(s);
     ip_addr_t ip;
     u16 port;
-    int err = inet_take(&t->inet, to, &ip, &port);
+    int err;
 
+    if (to->family == AF_UNSPEC)
+        return disconnect(t);
+    err = inet_take(&t->inet, to, &ip, &port);
     if (t->listener || (t->conn && t->conn->phase != TCP_BOUND))
         return -EISCONN;
     if (err)
@@ -242,6 +286,7 @@ static int connect_to(struct socket *s, const struct socket_address *to)
     err = need_conn(t);
     if (err)
         return err;
+    s->error = 0; /* of the last one */
     err = tcp_conn_connect(t->conn, &ip, port);
     apply_options(t); /* now that it is known where to */
     return err;

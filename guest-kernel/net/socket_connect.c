@@ -218,7 +218,7 @@ static int connect_to(struct socket *s, const struct socket_address *to)
 {
     int err;
 
-    if (s->connecting) {
+    if (s->connecting && to->family != AF_UNSPEC) {
         err = s->file->flags & O_NONBLOCK ? socket_outcome(s) : connect_wait(s);
         return err == -EAGAIN ? -EALREADY : err;
     }
