@@ -143,7 +143,8 @@ struct socket {
     int error;                         /* for SO_ERROR, positive */
     u64 switches;                      /* 1 << SO_*: those that are on or off */
     struct socket_linger linger;       /* heeded by TCP */
-    int priority, receive_least;       /* what was set is told; 0: nothing was */
+    int priority;                      /* what was set is told; 0: nothing was */
+    int receive_least;                 /* SO_RCVLOWAT; 0: as 1 */
     int send_buffer, receive_buffer;   /* as those */
     u64 receive_timeout, send_timeout; /* ns, 0 for none */
     u64 connect_timeout;               /* ns, 0: the family's, or none */

@@ -126,7 +126,7 @@ static int set_common(struct socket *s, u64 name, const void *value, u32 len)
     case SO_SNDBUFFORCE:
     case SO_RCVBUFFORCE:
     case SO_PRIORITY:
-    case SO_RCVLOWAT:
+    case SO_RCVLOWAT: /* of streams; TCP's poll heeds it, too */
         return set_number(s, name, value, len);
     case SO_LINGER:
         return set_linger(s, value, len);

@@ -44,11 +44,19 @@ struct transfer {
     struct socket *socket;
     u32 flags;
     bool send;
-    bool all; /* not content with less than everything */
+    size_t least; /* a stream's bytes with which it is content, or all that was asked for */
     u64 deadline;
     size_t done;
     struct socket_message message;
 };
+
+/* Peeks are content with what there is: it is there again. */
+static size_t least_of(const struct socket *s, u64 flags, bool send)
+{
+    if (send || (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL)
+        return SIZE_MAX;
+    return flags & MSG_PEEK || s->receive_least <= 1 ? 1 : (size_t)s->receive_least;
+}
 
 static struct transfer transfer_of(struct socket *s, u64 flags, bool send)
 {
@@ -56,7 +64,7 @@ static struct transfer transfer_of(struct socket *s, u64 flags, bool send)
         .socket = s,
         .flags = (u32)flags,
         .send = send,
-        .all = send || (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL,
+        .least = least_of(s, flags, send),
         .deadline = deadline_after(send ? s->send_timeout : s->receive_timeout),
         .message.at_once = !send && (s->file->flags & O_NONBLOCK || flags & MSG_DONTWAIT),
         .message.peek = !send && flags & MSG_PEEK,
@@ -156,7 +164,7 @@ static long move_once(struct transfer *t, u64 at, size_t len)
 
 static long move_piece(struct transfer *t, u64 at, size_t len)
 {
-    bool wait = may_wait(t) && (t->all || t->done == 0);
+    bool wait = may_wait(t) && t->done < t->least;
     long n;
 
     do {
@@ -168,7 +176,8 @@ static long move_piece(struct transfer *t, u64 at, size_t len)
     return n;
 }
 
-/* Sends all; receives what there is, or with MSG_WAITALL until the end of the stream. 1 when the
+/* Sends all; receives what there is, but with SO_RCVLOWAT that much, and with MSG_WAITALL until the
+ * end of the stream. 1 when the
  * range is done and the transfer may go on, else 0 or why not. */
 static long move(struct transfer *t, u64 at, size_t len)
 {
@@ -180,7 +189,7 @@ static long move(struct transfer *t, u64 at, size_t len)
         t->done += (size_t)n;
         at += (u64)n;
         len -= (size_t)n;
-        if (len > 0 && !t->all)
+        if (len > 0 && t->done >= t->least)
             return 0;
     }
     return 1;
@@ -235,7 +244,7 @@ static long move_stream(struct transfer *t, const struct buffers *b)
 
     if (n < 0)
         return n;
-    if (!b->one && b->count > 1 && len > 0 && len <= GATHER_MOST && (t->send || !t->all))
+    if (!b->one && b->count > 1 && len > 0 && len <= GATHER_MOST && (t->send || t->least == 1))
         ours = kmalloc(len);
     if (!ours) /* or no memory is left for it: rather torn than lost */
         return move_parts(t, b);

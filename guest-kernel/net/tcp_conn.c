@@ -339,6 +339,14 @@ long tcp_conn_receive(struct tcp_conn *c, void *to, size_t len, const struct soc
     return c->ended || c->deaf ? 0 : -EAGAIN;
 }
 
+/* What poll calls readable (SO_RCVLOWAT). More than half of the window might never come. */
+static size_t readable_from(const struct tcp_conn *c)
+{
+    int least = c->owner ? c->owner->receive_least : 1;
+
+    return (size_t)MIN(MAX(least, 1), (int)(TCP_WND / 2));
+}
+
 u32 tcp_conn_poll(const struct tcp_conn *c)
 {
     u32 events = 0;
@@ -347,7 +355,7 @@ u32 tcp_conn_poll(const struct tcp_conn *c)
         return 0;
     if (c->phase == TCP_BOUND)
         return POLLOUT | POLLWRNORM | POLLHUP;
-    if (c->in.bytes > 0 || c->ended || c->deaf)
+    if (c->in.bytes >= readable_from(c) || c->ended || c->deaf)
         events |= POLLIN | POLLRDNORM;
     if (c->ended || c->deaf)
         events |= POLLRDHUP;
