@@ -141,6 +141,7 @@ VARIANTS(file_edges, all)
 VARIANTS(epoll, all)
 VARIANTS(socketpair, all)
 VARIANTS(unix_sockets, all)
+VARIANTS(inet_corners, all)
 VARIANTS(inet_sockets, all)
 VARIANTS(socket_options, all)
 VARIANTS(timerfd, all)
@@ -195,6 +196,7 @@ const struct vm_test program_tests[] = {
     {"program/stdin_is_read_by_edges", stdin_is_read_by_edges},
     {"program/socketpair_does_as_on_the_host", socketpair_does_as_on_the_host},
     {"program/unix_sockets_does_as_on_the_host", unix_sockets_does_as_on_the_host},
+    {"program/inet_corners_does_as_on_the_host", inet_corners_does_as_on_the_host},
     {"program/inet_sockets_does_as_on_the_host", inet_sockets_does_as_on_the_host},
     {"program/small_writes_within_the_machine_are_not_held",
      small_writes_within_the_machine_are_not_held},
