@@ -6,6 +6,7 @@
 #include "guest-kernel/mm/user.h"
 #include "guest-kernel/net/inet.h"
 #include "guest-kernel/net/message_queue.h"
+#include "guest-kernel/net/ports.h"
 #include "guest-kernel/net/stack.h"
 #include "guest-kernel/net/unreachable.h"
 #include "lwip/udp.h"
@@ -97,7 +98,20 @@ static int bind_to(struct socket *s, const struct socket_address *at)
         return -EINVAL;
     if (!inet_is_ours(&ip))
         return -EADDRNOTAVAIL;
+    port = port ? port : port_for_datagrams();
+    if (!port)
+        return -EADDRINUSE;
     return inet_error(udp_bind(u->pcb, &ip, port));
+}
+
+static int need_port(const struct udp_socket *u)
+{
+    u16 port;
+
+    if (u->pcb->local_port)
+        return 0;
+    port = port_for_datagrams();
+    return port ? inet_error(udp_bind(u->pcb, &u->pcb->local_ip, port)) : -EADDRNOTAVAIL;
 }
 
 static int connect_to(struct socket *s, const struct socket_address *to)
@@ -116,6 +130,8 @@ static int connect_to(struct socket *s, const struct socket_address *to)
     if (err)
         return err;
     err = inet_destination(&ip);
+    if (err == 0)
+        err = need_port(u);
     if (err == 0)
         err = inet_error(udp_connect(u->pcb, &ip, port));
     u->connected = err == 0;
@@ -206,6 +222,9 @@ static long send_message(struct socket *s, const void *from, size_t len, struct 
         return -EMSGSIZE;
     if (s->error)
         return socket_take_error(s);
+    err = need_port(u);
+    if (err)
+        return err;
     p = pbuf_alloc(PBUF_TRANSPORT, (u16)len, PBUF_RAM);
     if (!p)
         return -ENOBUFS;

@@ -4,6 +4,7 @@
 #include "guest-kernel/fs/linux.h"
 #include "guest-kernel/lib/errno.h"
 #include "guest-kernel/mm/heap.h"
+#include "guest-kernel/net/ports.h"
 #include "guest-kernel/net/stack.h"
 #include "guest-kernel/net/timers.h"
 #include "guest-kernel/net/unreachable.h"
@@ -221,7 +222,8 @@ int tcp_conn_bind(struct tcp_conn *c, const ip_addr_t *ip, u16 port)
 {
     err_t err;
 
-    if (port != 0 && tcp_conn_is_listened_at(ip, port))
+    port = port ? port : port_for_bind();
+    if (port == 0 || tcp_conn_is_listened_at(ip, port))
         return -EADDRINUSE;
     err = tcp_bind(c->pcb, ip, port);
     if (err == ERR_OK)
@@ -238,14 +240,33 @@ void tcp_conn_rebind(struct tcp_conn *c, const ip_addr_t *ip, u16 port)
     note_names(c);
 }
 
-int tcp_conn_connect(struct tcp_conn *c, const ip_addr_t *ip, u16 port)
+static err_t connect_from(struct tcp_pcb *pcb, u16 own_port, const ip_addr_t *ip, u16 port)
 {
     err_t err;
 
+    if (pcb->local_port)
+        return tcp_connect(pcb, ip, port, on_connected);
+    pcb->local_port = own_port;
+    TCP_REG(&tcp_bound_pcbs, pcb); /* lwIP takes it from there */
+    err = tcp_connect(pcb, ip, port, on_connected);
+    if (err != ERR_OK) {
+        TCP_RMV(&tcp_bound_pcbs, pcb);
+        pcb->local_port = 0;
+    }
+    return err;
+}
+
+int tcp_conn_connect(struct tcp_conn *c, const ip_addr_t *ip, u16 port)
+{
+    const u16 own = c->pcb->local_port ? c->pcb->local_port : port_for_connect(ip, port);
+    err_t err;
+
+    if (!own)
+        return -EADDRNOTAVAIL;
     net_enter();
     c->phase = TCP_CONNECTING;
     c->pcb->tmr = tcp_ticks;
-    err = tcp_connect(c->pcb, ip, port, on_connected);
+    err = connect_from(c->pcb, own, ip, port);
     if (err == ERR_OK)
         note_names(c);
     else
