@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>
+#include <linux/filter.h>
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -177,12 +178,32 @@ int net_open_tap(struct net_opened *net, const char *name, struct err *err)
 
 /* --- what was inherited --- */
 
+/*
+ * TUNGETIFF has the bit of IFF_NO_PI set for IFF_NOFILTER, too (they are the same number), which is
+ * as long as no filter is attached. So one is, for the time of the question, that takes all; then a
+ * filter without instructions, which is refused but leaves no trace of the first. Whoever has one
+ * of his own keeps it, and is believed.
+ */
+static bool is_without_pi(int fd)
+{
+    struct sock_filter all = {BPF_RET | BPF_K, 0, 0, UINT32_MAX};
+    struct sock_fprog filter = {.len = 1, .filter = &all}, old = {.len = 0}, none = {.len = 0};
+    struct ifreq r = {.ifr_flags = IFF_NO_PI};
+
+    if (ask(fd, TUNGETFILTER, &old) != 0 || old.len > 0 || ask(fd, TUNATTACHFILTER, &filter) != 0)
+        return true;
+    ask(fd, TUNGETIFF, &r);
+    ask(fd, TUNDETACHFILTER, &filter);
+    ask(fd, TUNATTACHFILTER, &none);
+    return r.ifr_flags & IFF_NO_PI;
+}
+
 /* Its flags are its opener's: changed here, he would find others. */
-static int check_flags(const struct ifreq *r, struct err *err)
+static int check_flags(int fd, const struct ifreq *r, struct err *err)
 {
     if (!(r->ifr_flags & IFF_TAP))
         return err_set(err, "%s: a tun, without Ethernet (a tap has IFF_TAP)", r->ifr_name);
-    if ((r->ifr_flags & TAP_FLAGS) == TAP_FLAGS)
+    if ((r->ifr_flags & TAP_FLAGS) == TAP_FLAGS && is_without_pi(fd))
         return 0;
     return err_set(err,
                    "%s: opened without IFF_VNET_HDR or IFF_NO_PI (TUNSETIFF takes IFF_TAP | "
@@ -194,7 +215,7 @@ static int adopt_tap(struct net_opened *net, const struct ifreq *r, struct err *
 {
     int flags = fcntl(net->port.fd, F_GETFL), control;
 
-    if (check_flags(r, err) != 0)
+    if (check_flags(net->port.fd, r, err) != 0)
         return -1;
     if (set_up_tap(net, r->ifr_name, err) != 0)
         return -1;

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sched.h>
@@ -89,6 +90,37 @@ Test(net_tap, an_inherited_one_is_set_up_the_same)
     cr_assert_neq(net.port.fd, fd);
     assert_ready("tap3");
     cr_assert_eq(net.mtu, 1500);
+}
+
+/* The kernel says of each tap without a filter that it has IFF_NO_PI. */
+Test(net_tap, an_inherited_one_with_headers_of_its_own_is_refused)
+{
+    struct sock_fprog filter;
+
+    for (unsigned i = 0; i < 2; i++) { /* a filter that was left would hide it */
+        int fd = make_tap("tap3", IFF_TAP | IFF_VNET_HDR);
+
+        cr_assert_eq(net_open_fd(&net, fd, &err), -1);
+        cr_assert(strstr(err.text, "tap3: opened without IFF_VNET_HDR or IFF_NO_PI"), "%s",
+                  err.text);
+        cr_assert_eq(net.port.fd, -1);
+        cr_assert_eq(ioctl(fd, TUNGETFILTER, &filter), 0);
+        cr_assert_eq(filter.len, 0);
+        cr_assert_eq(net_open_fd(&net, fd, &err), -1);
+        close(fd);
+    }
+}
+
+Test(net_tap, a_filter_of_its_openers_stays)
+{
+    struct sock_filter none = {BPF_RET | BPF_K, 0, 0, 0};
+    struct sock_fprog filter = {.len = 1, .filter = &none}, got;
+    int fd = make_tap("tap3", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
+
+    cr_assert_eq(ioctl(fd, TUNATTACHFILTER, &filter), 0);
+    cr_assert_eq(net_open_fd(&net, fd, &err), 0, "%s", err.text);
+    cr_assert_eq(ioctl(fd, TUNGETFILTER, &got), 0);
+    cr_assert_eq(got.filter, &none);
 }
 
 static void give_up_rights(void)
