@@ -23,6 +23,12 @@ static void echo_datagrams(void *arg)
     lan_echo_datagrams(*(int *)arg);
 }
 
+static void run(const char *const argv[])
+{
+    beside_ends(beside_run(argv));
+}
+
+/* Our resolv.conf, in a mount namespace of our own: passt hands on what is there. */
 /* --- a guest that is asked, by a line, how its link is --- */
 
 struct asked {
@@ -98,6 +104,32 @@ static void a_tap_goes_down_and_up(void)
     is_well(&a);
     stop_asking(&a, &o);
     ERROR_HAS(&o, "samara: net 0: a frame is lost: ");
+    outcome_free(&o);
+}
+
+/* Made again under the same name it is another: samara has none of the rights that it takes. */
+static void a_tap_that_is_deleted_takes_the_link_with_it(void)
+{
+    static const char line[] = "samara: net 0: the link is down: ";
+    const char *said;
+    struct asked a;
+    struct outcome o;
+    int listener;
+
+    lan_make();
+    listener = lan_bound(SOCK_STREAM, LAN_HOST4, 5000);
+    beside(lan_echo_all, &listener);
+    start_asking(&a, LAN_FIXED, LAN_HOST4);
+    is_well(&a);
+    run((const char *const[]){"/bin/busybox", "ip", "link", "del", "tap7", NULL});
+    becomes(&a, "down");
+    lan_tap("tap7");
+    lan_address("tap7", LAN_HOST4, 24);
+    lan_link("tap7", 1);
+    CHECK(strcmp(ask(&a), "down") == 0);
+    stop_asking(&a, &o);
+    said = strstr(o.err, line);
+    CHECK(said && !strstr(said + 1, line));
     outcome_free(&o);
 }
 
@@ -248,12 +280,6 @@ static bool passt_is_missing(void)
     return true;
 }
 
-static void run(const char *const argv[])
-{
-    beside_ends(beside_run(argv));
-}
-
-/* Our resolv.conf, in a mount namespace of our own: passt hands on what is there. */
 static void set_resolv_conf(void)
 {
     const char *path = scratch("resolv.conf");
@@ -460,6 +486,8 @@ static void passts_socket_comes_and_goes(void)
 
 const struct vm_test traffic_link_tests[] = {
     {"traffic_link/a_tap_goes_down_and_up", a_tap_goes_down_and_up},
+    {"traffic_link/a_tap_that_is_deleted_takes_the_link_with_it",
+     a_tap_that_is_deleted_takes_the_link_with_it},
     {"traffic_link/what_a_guest_sends_is_limited", what_a_guest_sends_is_limited},
     {"traffic_link/what_a_guest_gets_is_limited", what_a_guest_gets_is_limited},
     {"traffic_link/a_link_is_down_for_who_has_just_sent", a_link_is_down_for_who_has_just_sent},
