@@ -214,6 +214,14 @@ static int take_park(struct parse *p, const char *value, struct err *err)
     return 0;
 }
 
+static int take_clock(struct parse *p, const char *value, struct err *err)
+{
+    p->out->vm.clock_elapsed = strcmp(value, "elapsed") == 0;
+    if (p->out->vm.clock_elapsed || strcmp(value, "continue") == 0)
+        return 0;
+    return err_set(err, "'%s' is neither continue nor elapsed", value);
+}
+
 static int take_verbose(struct parse *p, const char *value, struct err *err)
 {
     (void)value;
@@ -246,6 +254,8 @@ static const struct option options[] = {
     {BOTH, "--name", "NAME", "of the VM, for `samara ps`, `pause` and so on", take_name},
     {RESTORE, "--park", NULL, "make all ready and wait: `samara resume NAME` lets it go on",
      take_park},
+    {RESTORE, "--clock", "continue|elapsed",
+     "clocks go on from where they stood (continue), or with the time since", take_clock},
     {RUN, "--kernel", "FILE", "boot this guest kernel instead of samara's own", take_kernel},
     {BOTH, "--trace", "FILE", "write the boot timeline as Chrome trace JSON (Perfetto, speedscope)",
      take_trace},

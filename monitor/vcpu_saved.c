@@ -184,7 +184,8 @@ static int load_msrs(struct vcpu *v, const struct vcpu_msrs *from, struct err *e
 
 /* Where KVM cannot give the guest another time stamp counter than the host's (kvm-pvm), the one
  * that was saved is lost: what counts is how much of it was left. */
-static int load_deadline(struct vcpu *v, const struct vcpu_msrs *from, struct err *err)
+static int load_deadline(struct vcpu *v, const struct vcpu_msrs *from, uint64_t passed,
+                         struct err *err)
 {
     const struct kvm_msr_entry *then = find_msr(from, MSR_TSC),
                                *deadline = find_msr(from, MSR_TSC_DEADLINE);
@@ -198,12 +199,13 @@ static int load_deadline(struct vcpu *v, const struct vcpu_msrs *from, struct er
     if (n != 1)
         return n < 0 ? -1 : err_set(err, "KVM_GET_MSRS: no time stamp counter");
     left = deadline->data > then->data ? deadline->data - then->data : 0;
+    left = left > passed ? left - passed : 0;
     m.entries[0] =
         (struct kvm_msr_entry){.index = MSR_TSC_DEADLINE, .data = m.entries[0].data + left};
     return set_msrs(v, &m, err);
 }
 
-int vcpu_load(struct vcpu *v, const struct vcpu_saved *from, struct err *err)
+int vcpu_load(struct vcpu *v, const struct vcpu_saved *from, uint64_t passed, struct err *err)
 {
     struct vcpu_saved s = *from;
 
@@ -216,7 +218,7 @@ int vcpu_load(struct vcpu *v, const struct vcpu_saved *from, struct err *err)
         KVM_CALL(v->fd, KVM_SET_DEBUGREGS, &s.debugregs, err) < 0)
         return -1;
     if (load_msrs(v, &s.msrs, err) != 0 || KVM_CALL(v->fd, KVM_SET_LAPIC, &s.lapic, err) < 0 ||
-        load_deadline(v, &s.msrs, err) != 0)
+        load_deadline(v, &s.msrs, passed, err) != 0)
         return -1;
     if (KVM_CALL(v->fd, KVM_SET_VCPU_EVENTS, &s.events, err) < 0)
         return -1;

@@ -39,9 +39,9 @@ extern const struct vcpu_part vcpu_parts[VCPU_PARTS];
 /* In the vCPU thread, which is outside of KVM_RUN; completes an access under way. -1 with err. */
 int vcpu_save(struct vcpu *v, struct vcpu_saved *to, struct err *err);
 
-/* A new vCPU with its features set becomes that one. What is left until a timer of the local APIC's
- * (TSC deadline) stays what it was. -1 with err. */
-int vcpu_load(struct vcpu *v, const struct vcpu_saved *from, struct err *err);
+/* A new vCPU with its features set becomes that one. What was left until a timer of the local
+ * APIC's (TSC deadline) is so many ticks less. -1 with err. */
+int vcpu_load(struct vcpu *v, const struct vcpu_saved *from, uint64_t passed, struct err *err);
 
 /* Puts the kept MSRs into `to`, or says which is none that is ever kept. -1 with err. */
 int vcpu_take_msrs(struct vcpu_msrs *to, const struct kvm_msr_entry *entries, size_t count,

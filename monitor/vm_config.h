@@ -33,7 +33,8 @@ struct vm_config {
     unsigned disk_count;
     struct net_interface nets[VM_NETS];
     unsigned net_count;
-    const char *name; /* NULL: one is made up */
+    const char *name;   /* NULL: one is made up */
+    bool clock_elapsed; /* of what was restored: the time since its snapshot counts */
     bool verbose;
     enum seccomp_mode seccomp;
     bool require_confinement; /* run with every measure or not at all */

@@ -148,7 +148,6 @@ static int write_platform(struct vm *vm, struct err *err)
     struct platform_setup setup;
     struct control_reset who;
 
-    compare_clocks(vm);
     if (make_up(&who, err) != 0)
         return -1;
     set_up_platform(vm, &who, &setup);
@@ -160,11 +159,8 @@ int vm_renew_platform(struct vm *vm, const struct control_reset *who, struct err
     struct platform_setup setup;
     struct control_reset made_up;
 
-    if (!who) {
-        compare_clocks(vm);
-        if (make_up(&made_up, err) != 0)
-            return -1;
-    }
+    if (!who && make_up(&made_up, err) != 0)
+        return -1;
     set_up_platform(vm, who ? who : &made_up, &setup);
     return platform_renew(&vm->platform, &vm->mem, &setup, err);
 }
@@ -363,6 +359,7 @@ int vm_set_features(struct vm *vm, struct err *err)
 
 int vm_set_start(struct vm *vm, struct err *err)
 {
+    compare_clocks(vm);
     if (vm->restored) {
         if (restored_load(vm->restored, vm, err) != 0)
             return -1;

@@ -6,6 +6,7 @@
 
 #include "abi/virtio.h"
 #include "monitor/boot.h"
+#include "monitor/clock.h"
 #include "monitor/kvm.h"
 #include "monitor/snapshot/cpu_contract.h"
 #include "monitor/vm.h"
@@ -204,21 +205,37 @@ static void go_on(const struct restored *r, const struct vm *vm)
 
 /* --- the rest of the machine --- */
 
-/* The guest's clock goes on from where it stood. */
-static int load_clock(const struct restored *r, const struct vm *vm, struct err *err)
+/* For how long it has not been, if that is to count. */
+static uint64_t passed_ns(const struct saved_clock *then, const struct vm *vm)
+{
+    uint64_t now = (uint64_t)(clock_ns(CLOCK_MONOTONIC) + vm->real_offset_ns);
+
+    return vm->config->clock_elapsed && now > then->real_ns ? now - then->real_ns : 0;
+}
+
+static uint64_t ticks(uint64_t ns, uint64_t khz)
+{
+    return (uint64_t)((unsigned __int128)ns * khz / 1000000);
+}
+
+/* The guest's clock goes on from where it stood, or as if it had not; its timer likewise. */
+static int load_processor(const struct restored *r, struct vm *vm, struct err *err)
 {
     const struct saved_clock *s = (const void *)record(r, RECORD_CLOCK)->payload;
-    struct kvm_clock_data clock = {.clock = s->kvmclock_ns};
+    uint64_t passed = passed_ns(s, vm);
+    struct kvm_clock_data clock = {.clock = s->kvmclock_ns + passed};
 
-    return KVM_CALL(vm->fd, KVM_SET_CLOCK, &clock, err);
+    if (KVM_CALL(vm->fd, KVM_SET_CLOCK, &clock, err) < 0)
+        return -1;
+    return vcpu_load(&vm->vcpu, &r->vcpu, ticks(passed, s->tsc_khz), err);
 }
 
 /* who NULL: somebody that is made up here. */
 static int load_all(const struct restored *r, struct vm *vm, const struct control_reset *who,
                     struct err *err)
 {
-    if (load_clock(r, vm, err) != 0 || vcpu_load(&vm->vcpu, &r->vcpu, err) != 0 ||
-        load_devices(r, vm, err) != 0 || vm_renew_platform(vm, who, err) != 0)
+    if (load_processor(r, vm, err) != 0 || load_devices(r, vm, err) != 0 ||
+        vm_renew_platform(vm, who, err) != 0)
         return -1;
     go_on(r, vm);
     kvm_send_msi(vm->fd, SAMARA_VECTOR_PLATFORM); /* somebody new: see abi/platform.h */
@@ -248,7 +265,7 @@ static void interrupt_all(const struct restored *r, const struct vm *vm)
 
 int restored_wake(const struct restored *r, struct vm *vm, struct err *err)
 {
-    if (load_clock(r, vm, err) != 0 || vcpu_load(&vm->vcpu, &r->vcpu, err) != 0)
+    if (load_processor(r, vm, err) != 0)
         return -1;
     platform_set_wall(&vm->platform, (uint64_t)(vm->real_offset_ns + vm_clock_offset(vm)));
     interrupt_all(r, vm);

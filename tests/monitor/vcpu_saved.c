@@ -164,18 +164,23 @@ Test(vcpu_saved, all_of_it_goes_into_another_one)
     cr_assert(machine_open(&b));
     cr_assert_eq(vcpu_save(&a.vcpu, &first, &err), 0, "%s", err.text);
     change_all(&first);
-    cr_assert_eq(vcpu_load(&a.vcpu, &first, &err), 0, "%s", err.text);
+    cr_assert_eq(vcpu_load(&a.vcpu, &first, 0, &err), 0, "%s", err.text);
     cr_assert_eq(vcpu_save(&a.vcpu, &second, &err), 0, "%s", err.text);
     cr_assert_eq(second.sregs.fs.base, 0x7fff12345000);
     cr_assert_eq(second.debugregs.db[3], 0x5018);
     cr_assert_arr_eq((uint8_t *)second.xsave.region + 160, (uint8_t *)first.xsave.region + 160,
                      256);
-    cr_assert_eq(vcpu_load(&b.vcpu, &second, &err), 0, "%s", err.text);
+    cr_assert_eq(vcpu_load(&b.vcpu, &second, 0, &err), 0, "%s", err.text);
     cr_assert_eq(vcpu_save(&b.vcpu, &third, &err), 0, "%s", err.text);
     assert_same(&second, &third);
     left = *msr(&third, TSC_DEADLINE) - *msr(&third, TSC);
     cr_assert_leq(left, UINT64_C(1) << 40, "no more than was left");
     cr_assert_geq(left, UINT64_C(1) << 39, "and not all of it gone");
+    cr_assert_eq(vcpu_load(&b.vcpu, &second, (UINT64_C(1) << 40) - (UINT64_C(1) << 38), &err), 0);
+    cr_assert_eq(vcpu_save(&b.vcpu, &third, &err), 0, "%s", err.text);
+    left = *msr(&third, TSC_DEADLINE) - *msr(&third, TSC);
+    cr_assert_leq(left, UINT64_C(1) << 38, "the rest has passed");
+    cr_assert_geq(left, UINT64_C(1) << 37, "and not more");
     machine_close(&a);
     machine_close(&b);
 }

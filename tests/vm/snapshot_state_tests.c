@@ -105,23 +105,35 @@ static void every_register_goes_on(void)
     }
 }
 
-/* Those of CLOCK_MONOTONIC wait for what was left of them, that of CLOCK_REALTIME does not. */
-static void timers_go_on_after_a_gap(void)
+/* least: what has to be on its clocks by the time that its timers go off; NULL: what they ask for.
+ */
+static void hear_timers(const char *least, const char *const options[])
 {
     static const char *const names[] = {"nanosleep", "itimer", "timerfd", "realtime"};
     struct running source, clone;
     const char *path;
 
     snap_begin();
-    snap_run(&source, "source", (const char *[]){program("gap_timers"), NULL});
+    snap_run(&source, "source", (const char *[]){program("gap_timers"), least, NULL});
     snap_hear(&source, "up");
-    path = snap_take("source", "timers.snap");
+    path = snap_take("source", least ? "elapsed.snap" : "timers.snap");
     job_stop(&source);
     sleep(2);
-    snap_restore(&clone, "clone", path, snap_no_words);
+    snap_restore(&clone, "clone", path, options);
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         snap_hear(&clone, names[i]);
     quit(&clone);
+}
+
+/* Those of CLOCK_MONOTONIC wait for what was left of them, that of CLOCK_REALTIME does not. */
+static void timers_go_on_after_a_gap(void)
+{
+    hear_timers(NULL, snap_no_words);
+}
+
+static void timers_are_late_by_a_gap_that_counts(void)
+{
+    hear_timers("2000", (const char *[]){"--clock", "elapsed", NULL});
 }
 
 /* From the first thing on that the guest kernel does. */
@@ -154,6 +166,7 @@ const struct vm_test snapshot_state_tests[] = {
      memory_that_a_clone_never_touched_is_in_its_snapshot},
     {"snapshot_state/every_register_goes_on", every_register_goes_on},
     {"snapshot_state/timers_go_on_after_a_gap", timers_go_on_after_a_gap},
+    {"snapshot_state/timers_are_late_by_a_gap_that_counts", timers_are_late_by_a_gap_that_counts},
     {"snapshot_state/a_guest_that_has_hardly_begun_goes_on", a_guest_that_has_hardly_begun_goes_on},
     {NULL, NULL},
 };
