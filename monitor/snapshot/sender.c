@@ -370,6 +370,11 @@ int sender_start(struct snapshot_sender *s, int fd, uint32_t flags, struct err *
         return program_has_ended(err);
     if (flags & SNAPSHOT_LAYER && !vm->restored)
         return err_set(err, "it was not grown from a snapshot, so the first is whole: no --diff");
+    if (flags & SNAPSHOT_LAYER && vm->restored->count == CHAIN_MOST)
+        return err_set(err,
+                       "it stands on %d layers already, and no more are restored (without "
+                       "--diff, or upon one that `samara flatten` made of them)",
+                       CHAIN_MOST);
     if (!vm->copies.bits)
         return err_set(err, "no address space for a copy of memory (vm.overcommit_memory is 2?)");
     s->watch = loop_add(&vm->loop, fd, EPOLLOUT | EPOLLET, client_event, s);

@@ -55,7 +55,7 @@ static void help(void)
     printf(
         "%s\n\n"
         "Writes the VM as it is now to the new directory OUT, from which `samara restore` grows\n"
-        "others. It goes on running, and stands still only while its memory is copied.\n\n"
+        "others. It goes on running, and stands still for a fraction of a millisecond.\n\n"
         "  --diff        only what has changed since the snapshot that it grew from\n"
         "  --stop        end it, once the snapshot is there, as if by `samara kill`\n"
         "  --single-use  a second restore is refused\n"

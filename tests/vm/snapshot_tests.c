@@ -354,7 +354,6 @@ static long long now_ms(clockid_t id)
     return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
 }
 
-/* The two seconds in between are not in CLOCK_MONOTONIC, and CLOCK_REALTIME is the host's. */
 /* Of a program that says a random number as soon as it goes on. */
 static void many_are_grown_at_once(void)
 {
@@ -384,6 +383,7 @@ static void many_are_grown_at_once(void)
     expect_refusal((const char *[]){"clone", "-n", "2", NULL}, 125, "SNAPSHOT");
 }
 
+/* The two seconds in between are not in CLOCK_MONOTONIC, and CLOCK_REALTIME is the host's. */
 static void clocks_go_on(void)
 {
     enum { ASLEEP = 2000, SLACK = 50 };
