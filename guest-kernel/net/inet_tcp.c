@@ -110,8 +110,8 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
     struct tcp_socket *t = arg;
     struct tcp_conn *c;
 
-    if (err != ERR_OK || !pcb)
-        return ERR_VAL;
+    if (err != ERR_OK || !pcb || pcb->listener->accepts_pending == UINT8_MAX)
+        return ERR_VAL; /* half-open ones are not counted (tcp_open.c): there may be too many now */
     c = tcp_conn_accepted(pcb);
     if (!c)
         return ERR_MEM;

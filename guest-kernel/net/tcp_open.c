@@ -1,5 +1,12 @@
 /*
- * What lwIP does not know of connections that begin. Simultaneous open (RFC 9293, 3.5), which lwIP
+ * What lwIP does not know of connections that begin.
+ *
+ * Half-open ones. lwIP counts them among those that wait to be accepted, and a listener whose queue
+ * is full of them is deaf until they are given up: a flood of SYNs from nowhere shuts it. Here they
+ * do not count, there are so many of them at most, and the oldest makes room for the newest (as in
+ * BSD's syncache): who answers at once gets in.
+ *
+ * Simultaneous open (RFC 9293, 3.5), which lwIP
  * does not know: a SYN meets one of ours. It happens to a socket that connects to itself, too.
  * lwIP's SYN_RCVD is for what a listener made; so this connection stays in SYN_SENT, and its SYN
  * goes once more, now with the acknowledgement for which the other side waits, and with which it
@@ -27,6 +34,24 @@ u32_t net_first_number(const ip_addr_t *local, u16_t local_port, const ip_addr_t
     }
     words[8] = (u32)local_port << 16 | remote_port;
     return random_function(words, ARRAY_LEN(words)) + (u32)(kvmclock_ns() >> 12);
+}
+
+enum { HALF_OPEN_MOST = 512 };
+
+/* lwIP's list begins with who was heard of last. */
+static void make_room(const struct tcp_pcb_listen *listener)
+{
+    unsigned count = 0;
+
+    for (struct tcp_pcb *pcb = tcp_active_pcbs, *next; pcb; pcb = next) {
+        next = pcb->next;
+        if (pcb->state != SYN_RCVD || pcb->listener != listener)
+            continue;
+        if (++count < HALF_OPEN_MOST)
+            tcp_backlog_accepted(pcb); /* counts no longer; on_accept counts it again */
+        else
+            tcp_abandon(pcb, 0);
+    }
 }
 
 static bool is_first_syn(const struct tcp_hdr *header)
@@ -69,6 +94,13 @@ static void begin_again(struct tcp_pcb *pcb, const struct tcp_hdr *header, struc
 /* Ours is not changed while the device still has it: the other side's comes again. */
 err_t net_tcp_arrives(struct tcp_pcb *pcb, const struct tcp_hdr *header, struct pbuf *p, bool whole)
 {
+    if (pcb->state == LISTEN) {
+        struct tcp_pcb_listen *listener = (struct tcp_pcb_listen *)pcb;
+
+        if (is_first_syn(header) && listener->accepts_pending >= listener->backlog)
+            make_room(listener);
+        return ERR_OK;
+    }
     if (pcb->state == TIME_WAIT && is_first_syn(header) && whole &&
         TCP_SEQ_GT(header->seqno, pcb->rcv_nxt)) {
         begin_again(pcb, header, p);
