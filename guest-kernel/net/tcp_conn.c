@@ -6,6 +6,7 @@
 #include "guest-kernel/mm/heap.h"
 #include "guest-kernel/net/ports.h"
 #include "guest-kernel/net/stack.h"
+#include "guest-kernel/net/tcp_recovery.h"
 #include "guest-kernel/net/timers.h"
 #include "guest-kernel/net/unreachable.h"
 #include "lwip/priv/tcp_priv.h"
@@ -87,8 +88,8 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len)
 {
     struct tcp_conn *c = arg;
 
-    (void)pcb;
     (void)len;
+    tcp_recovery_acked(pcb);
     c->soft_error = 0;
     if (has_room(c))
         wake(c, POLLOUT | POLLWRNORM);

@@ -17,6 +17,7 @@
 #include "guest-kernel/lib/random.h"
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/net/lwip/hooks.h"
+#include "guest-kernel/net/tcp_recovery.h"
 #include "lwip/priv/tcp_priv.h"
 
 /* Four microseconds, or nearly, are one. */
@@ -106,6 +107,8 @@ err_t net_tcp_arrives(struct tcp_pcb *pcb, const struct tcp_hdr *header, struct 
         begin_again(pcb, header, p);
         return ERR_ABRT;
     }
+    if (pcb->state > SYN_RCVD)
+        tcp_recovery_arrives(pcb, header, whole);
     if (pcb->state != SYN_SENT || !is_first_syn(header))
         return ERR_OK;
     if (!pcb->unacked || pcb->unacked->p->ref != 1)
