@@ -11,6 +11,7 @@
 
 enum { IPPROTO_IP = 0, IPPROTO_TCP = 6, IPPROTO_UDP = 17, IPPROTO_IPV6 = 41 };
 enum { IPV6_V6ONLY = 26 };
+enum { IP_PMTUDISC_WANT = 1, IP_PMTUDISC_DO = 2, IP_PMTUDISC_OMIT = 5 };
 
 struct sockaddr_in {
     u16 family, port; /* big-endian, as are all addresses */
@@ -33,7 +34,7 @@ struct inet_socket {
     u8 ttl, tos; /* 0: lwIP's own */
     struct inet_hints {
         bool errors;  /* UDP: those that may pass, too */
-        u8 discovery; /* IP_PMTUDISC_*, inverted by IP_PMTUDISC_WANT */
+        u8 discovery; /* IP_PMTUDISC_*, inverted by IP_PMTUDISC_WANT: UDP's fragments */
     } v4, v6;
 };
 

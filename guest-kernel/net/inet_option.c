@@ -3,7 +3,6 @@
 #include "guest-kernel/lib/string.h"
 #include "guest-kernel/net/inet.h"
 
-enum { IP_PMTUDISC_WANT = 1, IP_PMTUDISC_OMIT = 5 };
 enum { IP_TOS = 1, IP_TTL = 2, IP_MTU_DISCOVER = 10, IP_RECVERR = 11, IP_FREEBIND = 15 };
 enum {
     IPV6_UNICAST_HOPS = 16,
@@ -62,8 +61,7 @@ static int set_byte(u8 *to, const void *value, u32 len, int least)
     return err;
 }
 
-/* Of either version, as they have the same meaning: errors are told by ordinary calls anyhow, and
- * datagrams that are too long are cut into fragments. */
+/* Of either version, as they have the same meaning. */
 static int set_discovery(struct inet_hints *hints, const void *value, u32 len)
 {
     int number, err = option_number(value, len, &number);

@@ -194,6 +194,22 @@ static err_t send_from(struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *ip,
     return way ? udp_sendto_if_src(pcb, p, ip, port, way, &pcb->local_ip) : ERR_RTE;
 }
 
+/* Who forbids fragments has none made here. A router may make some: lwIP never sets "don't
+ * fragment", and so nobody finds the least MTU of the way. */
+static bool may_be_sent(const struct udp_socket *u, const ip_addr_t *ip, size_t len)
+{
+    const bool v4 = IP_IS_V4(ip);
+    const u8 discovery = (v4 ? u->inet.v4 : u->inet.v6).discovery ^ IP_PMTUDISC_WANT;
+    const struct netif *way;
+
+    if (len > (v4 ? PAYLOAD_MOST_V4 : PAYLOAD_MOST_V6))
+        return false;
+    if (discovery < IP_PMTUDISC_DO || discovery == IP_PMTUDISC_OMIT || inet_is_ours(ip))
+        return true;
+    way = ip_route(&u->pcb->local_ip, ip);
+    return !way || len + UDP_HLEN + (v4 ? IP_HLEN : IP6_HLEN) <= way->mtu;
+}
+
 static int transmit(const struct udp_socket *u, struct pbuf *p, const ip_addr_t *ip, u16 port)
 {
     err_t err;
@@ -218,7 +234,7 @@ static long send_message(struct socket *s, const void *from, size_t len, struct 
         return -EPIPE;
     if (err)
         return err;
-    if (len > (IP_IS_V4(&ip) ? PAYLOAD_MOST_V4 : PAYLOAD_MOST_V6))
+    if (!may_be_sent(u, &ip, len))
         return -EMSGSIZE;
     if (s->error)
         return socket_take_error(s);

@@ -237,9 +237,38 @@ static void low_water(void)
     close(listener);
 }
 
-int main(void)
+/* --- fragments: to somebody beyond a link of 1500 bytes --- */
+
+static void send_sizes(int fd, const struct sockaddr *to, socklen_t len, size_t most)
+{
+    static const char bytes[4000];
+
+    say("most", sendto(fd, bytes, most, 0, to, len));
+    say("one more", sendto(fd, bytes, most + 1, 0, to, len));
+}
+
+static int fragments(const char *v4, const char *v6)
+{
+    struct sockaddr_in to = at(v4, 9);
+    struct sockaddr_in6 to6 = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), fd6 = socket(AF_INET6, SOCK_DGRAM, 0);
+
+    inet_pton(AF_INET6, v6, &to6.sin6_addr);
+    for (int how = IP_PMTUDISC_DONT; how <= IP_PMTUDISC_OMIT; how++) {
+        printf("%d\n", how);
+        setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &how, sizeof(how));
+        setsockopt(fd6, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &how, sizeof(how));
+        send_sizes(fd, (struct sockaddr *)&to, sizeof(to), 1472);
+        send_sizes(fd6, (struct sockaddr *)&to6, sizeof(to6), 1452);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc == 4 && strcmp(argv[1], "fragments") == 0)
+        return fragments(argv[2], argv[3]);
     signal(SIGPIPE, SIG_IGN);
     loopback_streams("127.0.0.5", NULL);
     loopback_streams("127.255.255.254", "127.1.2.3");

@@ -303,6 +303,25 @@ static void a_guest_gives_datagrams_back(void)
     }
 }
 
+/* As the host says of its own end of the link. */
+static void who_forbids_fragments_has_none(void)
+{
+    struct job host = {.argv = {program("inet_corners"), "fragments", LAN_GUEST4, LAN_GUEST6}};
+    struct job guest = {.argv = {samara(), "run", "--net", LAN_FIXED, program("inet_corners"),
+                                 "fragments", LAN_HOST4, LAN_HOST6}};
+    struct outcome want, got;
+
+    lan_make();
+    job_run(&host, &want);
+    job_run(&guest, &got);
+    STATUS(&want, 0);
+    STATUS(&got, 0);
+    CHECK(strstr(want.out, "Message too long"));
+    OUTPUT(&got, want.out);
+    outcome_free(&want);
+    outcome_free(&got);
+}
+
 const struct vm_test traffic_tests[] = {
     {"traffic/a_guest_sends_then_listens", a_guest_sends_then_listens},
     {"traffic/a_guest_listens", a_guest_listens},
@@ -313,4 +332,5 @@ const struct vm_test traffic_tests[] = {
     {"traffic/a_killed_peer_is_a_reset", a_killed_peer_is_a_reset},
     {"traffic/datagrams_there_and_back", datagrams_there_and_back},
     {"traffic/a_guest_gives_datagrams_back", a_guest_gives_datagrams_back},
+    {"traffic/who_forbids_fragments_has_none", who_forbids_fragments_has_none},
     {NULL, NULL}};
