@@ -33,7 +33,7 @@ struct inet_socket {
     bool v6only, free_bind;
     u8 ttl, tos; /* 0: lwIP's own */
     struct inet_hints {
-        bool errors;  /* UDP: those that may pass, too */
+        bool errors;  /* is told of those that may pass, too */
         u8 discovery; /* IP_PMTUDISC_*, inverted by IP_PMTUDISC_WANT: UDP's fragments */
     } v4, v6;
 };

@@ -122,8 +122,15 @@ static void on_error(void *arg, err_t err)
     wake(c, UINT32_MAX);
 }
 
+static bool wants_errors(const struct tcp_conn *c)
+{
+    const struct inet_socket *s = c->owner ? inet_of(c->owner) : NULL;
+
+    return s && (IP_IS_V6_VAL(c->remote_ip) ? s->v6.errors : s->v4.errors);
+}
+
 /* It ends an attempt at once, as Linux has it; what was open may be so again (RFC 1122, 4.2.3.9,
- * and 5461). */
+ * and RFC 5461), and only who has asked for all errors is told. */
 static void on_unreachable(struct tcp_pcb *pcb, int error)
 {
     struct tcp_conn *c = pcb->errf == on_error ? pcb->callback_arg : NULL;
@@ -131,8 +138,12 @@ static void on_unreachable(struct tcp_pcb *pcb, int error)
     if (!c)
         return;
     c->soft_error = error;
-    if (pcb->state == SYN_SENT)
+    if (pcb->state == SYN_SENT) {
         tcp_abandon(pcb, 0);
+    } else if (wants_errors(c)) {
+        c->owner->error = error;
+        wake(c, UINT32_MAX);
+    }
 }
 
 static void note_names(struct tcp_conn *c)
