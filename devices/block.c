@@ -322,6 +322,11 @@ struct virtio_device *block_device(struct block *b)
 
 /* --- snapshots --- */
 
+const struct disk *block_disk(const struct block *b)
+{
+    return &b->disk;
+}
+
 /* The one that is held was the last to be taken. */
 void block_stand(struct block *b)
 {

@@ -32,6 +32,9 @@ struct block *block_new(const struct block_config *config, const struct virtio_h
 void block_stand(struct block *block);
 void block_go_on(struct block *block);
 
+/* What it keeps its data in: the overlay's functions may be called as overlay.h allows. */
+const struct disk *block_disk(const struct block *block);
+
 /* The guest is gone: what it has written to an overlay is kept, flushed or not, as it would be in a
  * file. With the device lock, which is released while it waits. 0 or -errno. */
 int block_finish(struct block *block);

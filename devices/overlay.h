@@ -35,8 +35,13 @@ struct overlay_base {
 
 struct overlay;
 
-/* Makes an empty one in an empty file, and has it last if `sync`. -1 with err. */
-int overlay_create(int fd, const struct overlay_base *base, bool sync, struct err *err);
+enum {
+    OVERLAY_RESERVES = 1 << 0, /* room for its bitmap, so that a full disk is found out early */
+    OVERLAY_LASTS = 1 << 1,    /* on stable storage when it is made */
+};
+
+/* Makes an empty one in an empty file. -1 with err. */
+int overlay_create(int fd, const struct overlay_base *base, unsigned flags, struct err *err);
 
 /* Where the data begin in the file, and how many bytes before them the bitmap has. */
 uint64_t overlay_data_offset(uint64_t size);

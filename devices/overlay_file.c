@@ -60,14 +60,16 @@ static int reserve_bitmap(int fd, uint64_t size)
 }
 
 /* The header comes last: without, the file is none. */
-int overlay_create(int fd, const struct overlay_base *base, bool sync, struct err *err)
+int overlay_create(int fd, const struct overlay_base *base, unsigned flags, struct err *err)
 {
+    const bool sync = flags & OVERLAY_LASTS;
     const struct overlay_header header = header_of(base);
     uint64_t blocks = (base->size + OVERLAY_BLOCK - 1) / OVERLAY_BLOCK;
 
     if (ftruncate(fd, (off_t)(overlay_data_offset(base->size) + blocks * OVERLAY_BLOCK)) == 0 &&
-        reserve_bitmap(fd, base->size) == 0 && (!sync || fsync(fd) == 0) &&
-        pwrite(fd, &header, sizeof(header), 0) == sizeof(header) && (!sync || fsync(fd) == 0))
+        (!(flags & OVERLAY_RESERVES) || reserve_bitmap(fd, base->size) == 0) &&
+        (!sync || fsync(fd) == 0) && pwrite(fd, &header, sizeof(header), 0) == sizeof(header) &&
+        (!sync || fsync(fd) == 0))
         return 0;
     err_sys(err, "make an overlay");
     (void)!ftruncate(fd, 0); /* half a one is none */

@@ -55,8 +55,8 @@ enum control_verdict control_parse_stream(const uint8_t bytes[CONTROL_HEADER],
     *frame = header_of(bytes);
     if (frame->length > STREAM_PAYLOAD || frame->version != CONTROL_VERSION)
         return CONTROL_BAD;
-    return frame->kind >= STREAM_BEGIN && frame->kind <= STREAM_FAILED ? CONTROL_GOOD
-                                                                       : CONTROL_UNKNOWN;
+    return frame->kind >= STREAM_BEGIN && frame->kind < STREAM_KINDS_END ? CONTROL_GOOD
+                                                                         : CONTROL_UNKNOWN;
 }
 
 enum control_verdict control_parse_answer(const uint8_t *bytes, size_t size, enum control_kind kind,

@@ -11,9 +11,9 @@
  * One request after the other: the next is read when the answer has gone. docs/control.md is for
  * users.
  *
- * SNAPSHOT is answered, if it is not refused, with frames of enum snapshot_frame: BEGIN, PAGES and
- * RECORDs in any order, END or FAILED. Who has made it last says SNAPSHOT_DONE; whoever goes before
- * has asked for nothing.
+ * SNAPSHOT is answered, if it is not refused, with frames of enum snapshot_frame: BEGIN, then
+ * PAGES, RECORDs and DISKs with their BLOCKS behind them, in any order, END or FAILED. Who has made
+ * it last says SNAPSHOT_DONE; whoever goes before has asked for nothing.
  */
 #ifndef SAMARA_MONITOR_CONTROL_PROTO_H
 #define SAMARA_MONITOR_CONTROL_PROTO_H
@@ -63,6 +63,9 @@ enum snapshot_frame {
     STREAM_RECORD,         /* struct stream_record, then its payload */
     STREAM_END,            /* struct stream_end */
     STREAM_FAILED,         /* a line of text: why there is none */
+    STREAM_DISK,           /* struct stream_disk: there is one */
+    STREAM_BLOCKS,         /* struct stream_blocks, then blocks of that disk */
+    STREAM_KINDS_END,
 };
 enum { STREAM_PAYLOAD = 1 << 20 };
 
@@ -75,6 +78,21 @@ struct stream_begin {
 
 struct stream_pages {
     uint64_t offset; /* in RAM, without the device hole */
+};
+
+/* A disk with an overlay. */
+struct stream_disk {
+    uint32_t number;
+    uint32_t reserved; /* 0 */
+    uint64_t size;     /* bytes, of its base */
+    int64_t changed_ns;
+};
+
+/* What is beyond the disk's end is zero. */
+struct stream_blocks {
+    uint32_t number;
+    uint32_t reserved; /* 0 */
+    uint64_t offset;   /* bytes, a multiple of a block's 4096 */
 };
 
 struct stream_record {

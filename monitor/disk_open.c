@@ -131,7 +131,8 @@ static int open_overlay(struct disk *disk, const struct disk_config *c, struct e
         return err_set(err, "%s: an overlay is a regular file", c->overlay);
     if (lock(disk->overlay_fd, false, c->overlay, err) != 0)
         return -1;
-    if (st.st_size == 0 && overlay_create(disk->overlay_fd, &disk->base, true, err) != 0)
+    if (st.st_size == 0 &&
+        overlay_create(disk->overlay_fd, &disk->base, OVERLAY_RESERVES | OVERLAY_LASTS, err) != 0)
         return err_in(err, "%s", c->overlay);
     return 0;
 }

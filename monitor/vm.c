@@ -126,12 +126,17 @@ void vm_freeze(struct vm *vm)
     vcpu_ask_stands(&vm->vcpu);
 }
 
-void vm_thaw(struct vm *vm)
+void vm_thaw_guest(struct vm *vm)
 {
     vm->freeze_wanted = false;
-    take_requests(vm);
     if (!vm->pause_wanted)
         vcpu_resume(&vm->vcpu);
+}
+
+void vm_thaw(struct vm *vm)
+{
+    take_requests(vm);
+    vm_thaw_guest(vm);
 }
 
 bool vm_signal(struct vm *vm, int sig)

@@ -24,6 +24,7 @@
 #include "monitor/platform.h"
 #include "monitor/program.h"
 #include "monitor/snapshot/copies.h"
+#include "monitor/snapshot/disk_rounds.h"
 #include "monitor/snapshot/restored.h"
 #include "monitor/terminal.h"
 #include "monitor/trace.h"
@@ -109,6 +110,7 @@ struct vm {
     int64_t real_offset_ns; /* CLOCK_REALTIME less CLOCK_MONOTONIC */
     int pagemap;            /* /proc/self/pagemap; -1: there is none */
     struct copies copies;   /* for snapshots */
+    struct disk_copies disk_copies;
     struct guest_mem mem;
     struct device_lock lock;
     struct event_loop loop;
@@ -185,9 +187,10 @@ bool vm_signal(struct vm *vm, int sig);
 bool vm_pause(struct vm *vm);
 void vm_resume(struct vm *vm);
 /* The same for a snapshot, beside a pause: frozen_fn is called in any case, with no request of a
- * disk under way. vm_thaw undoes it. */
+ * disk under way. vm_thaw undoes it; vm_thaw_guest leaves disks standing (block_go_on). */
 void vm_freeze(struct vm *vm);
 void vm_thaw(struct vm *vm);
+void vm_thaw_guest(struct vm *vm);
 /* Before vm_run, of a restored one: it does not begin before vm_wake, which is called while it is
  * frozen. */
 void vm_park(struct vm *vm);

@@ -258,10 +258,15 @@ static int add_disk(struct vm *vm, unsigned number, struct err *err)
 
 static int add_disks(struct vm *vm, struct err *err)
 {
+    bool kept = false;
+
     for (unsigned i = 0; i < vm->config->disk_count; i++) {
         if (add_disk(vm, i, err) != 0)
             return -1;
+        kept |= block_disk(vm->disks[i].block)->overlay != NULL;
     }
+    if (kept)
+        disk_copies_open(&vm->disk_copies);
     return 0;
 }
 

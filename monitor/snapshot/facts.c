@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "abi/virtio.h"
+#include "monitor/snapshot/disk_record.h"
 
 static void hexadecimal(char *to, const uint8_t *bytes, size_t size)
 {
@@ -124,6 +125,28 @@ static void from_memory(struct snapshot_facts *f, const struct snapshot_state *s
     digest_of(f->memory_digest, digests, (size_t)f->digests.count * DIGEST_SIZE);
 }
 
+static void from_disks(struct snapshot_facts *f, const struct snapshot_state *state)
+{
+    const struct snapshot_record *record;
+
+    while ((record = snapshot_find(state, RECORD_DISK, f->disks)) != NULL) {
+        const struct saved_disk *d = (const void *)record->payload;
+        struct snapshot_disk_facts *disk = &f->disk[f->disks++];
+        uint8_t digest[DIGEST_SIZE];
+        struct checksum c;
+
+        *disk = (struct snapshot_disk_facts){.number = d->number,
+                                             .base = d->base,
+                                             .blocks = d->blocks,
+                                             .digests = {d->chunk, d->count}};
+        checksum_begin(&c);
+        checksum_add(&c, d->bitmap, sizeof(d->bitmap));
+        checksum_add(&c, disk_digests(d), (size_t)d->count * DIGEST_SIZE);
+        checksum_128(&c, digest);
+        hexadecimal(disk->digest, digest, sizeof(digest));
+    }
+}
+
 void snapshot_facts(struct snapshot_facts *f, const struct snapshot_state *state,
                     const uint8_t *bytes, size_t size)
 {
@@ -134,4 +157,5 @@ void snapshot_facts(struct snapshot_facts *f, const struct snapshot_state *state
     from_cpuid(f, snapshot_find(state, RECORD_CPUID, 0));
     from_devices(f, state);
     from_memory(f, state);
+    from_disks(f, state);
 }

@@ -13,6 +13,14 @@ struct snapshot_device {
     const char *name;  /* "vsock"; NULL if it has none */
 };
 
+struct snapshot_disk_facts {
+    uint32_t number;
+    struct overlay_base base;
+    uint64_t blocks;
+    struct saved_digests digests;
+    char digest[DIGEST_TEXT]; /* of its bitmap's and all chunks' digests, one after the other */
+};
+
 struct snapshot_facts {
     char id[2 * SNAPSHOT_ID + 1], parent[2 * SNAPSHOT_ID + 1]; /* hexadecimal; "" for no parent */
     bool diff, single_use;
@@ -31,6 +39,8 @@ struct snapshot_facts {
     unsigned devices;
     struct snapshot_device device[SNAPSHOT_DEVICES_MOST];
     size_t connections;
+    unsigned disks; /* those that were written to */
+    struct snapshot_disk_facts disk[SNAPSHOT_DISKS_MOST];
 };
 
 /* Of a state that was checked, and the bytes it was parsed from. */

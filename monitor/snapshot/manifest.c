@@ -69,6 +69,30 @@ static void put_devices(struct json *j, const struct snapshot_facts *f)
     json_number(j, "vsock_connections", f->connections);
 }
 
+/* Left out if there is none. */
+static void put_disks(struct json *j, const struct snapshot_facts *f)
+{
+    if (f->disks == 0)
+        return;
+    json_begin(j, "disks", '[');
+    for (unsigned i = 0; i < f->disks; i++) {
+        const struct snapshot_disk_facts *disk = &f->disk[i];
+        char changed[24];
+
+        snprintf(changed, sizeof(changed), "%lld", (long long)disk->base.changed_ns);
+        json_begin(j, NULL, '{');
+        json_number(j, "disk", disk->number);
+        json_number(j, "bytes", disk->base.size);
+        json_string(j, "base_changed_ns", changed);
+        json_number(j, "data", disk->blocks * OVERLAY_BLOCK);
+        json_number(j, "chunk", disk->digests.chunk);
+        json_number(j, "chunks", disk->digests.count);
+        json_string(j, "digest", disk->digest);
+        json_end(j, '}');
+    }
+    json_end(j, ']');
+}
+
 static void put_state(struct json *j, const struct snapshot_facts *f)
 {
     json_begin(j, "state", '{');
@@ -87,6 +111,7 @@ void manifest_make(char text[MANIFEST_MOST], size_t *length, const struct snapsh
     put_cpu(&j, facts);
     put_memory(&j, facts);
     put_devices(&j, facts);
+    put_disks(&j, facts);
     put_state(&j, facts);
     json_end(&j, '}');
     assert(!j.full); /* a path of 4096 bytes, six characters each, is the longest part */

@@ -96,6 +96,33 @@ static int take_pages(struct receive *r, const uint8_t *payload, size_t size, st
                                  size - sizeof(head), err);
 }
 
+static int take_disk(struct receive *r, const uint8_t *payload, size_t size, struct err *err)
+{
+    struct stream_disk d;
+    struct overlay_base base;
+
+    if (size != sizeof(d))
+        return err_set(err, "the VM sends a disk wrongly");
+    memcpy(&d, payload, sizeof(d));
+    if (d.reserved != 0)
+        return err_set(err, "the VM sends a disk wrongly");
+    base = (struct overlay_base){.size = d.size, .changed_ns = d.changed_ns};
+    return snapshot_writer_disk(&r->writer, d.number, &base, err);
+}
+
+static int take_blocks(struct receive *r, const uint8_t *payload, size_t size, struct err *err)
+{
+    struct stream_blocks head;
+
+    if (size < sizeof(head))
+        return err_set(err, "the VM sends blocks wrongly");
+    memcpy(&head, payload, sizeof(head));
+    if (head.reserved != 0)
+        return err_set(err, "the VM sends blocks wrongly");
+    return snapshot_writer_blocks(&r->writer, head.number, head.offset, payload + sizeof(head),
+                                  size - sizeof(head), err);
+}
+
 static int take_record(struct receive *r, const uint8_t *payload, size_t size, struct err *err)
 {
     struct stream_record head;
@@ -145,7 +172,8 @@ static const struct {
 } takers[] = {
     {STREAM_BEGIN, true, begin},         {STREAM_PAGES, false, take_pages},
     {STREAM_RECORD, false, take_record}, {STREAM_END, false, take_end},
-    {STREAM_FAILED, true, take_failure},
+    {STREAM_FAILED, true, take_failure}, {STREAM_DISK, false, take_disk},
+    {STREAM_BLOCKS, false, take_blocks},
 };
 
 /* {"ok":false,"error":"..."}: why, if it is that. */
@@ -220,6 +248,7 @@ static int run(struct receive *r, struct err *err)
             return -1;
     }
     r->result->bytes = snapshot_writer_bytes(&r->writer);
+    r->result->disk_bytes = snapshot_writer_disk_bytes(&r->writer);
     return snapshot_writer_commit(&r->writer, r->wish->sync, err);
 }
 

@@ -17,6 +17,7 @@ struct receive_wish {
 
 struct receive_result {
     uint64_t memory, bytes; /* of RAM, and of it what is not zero */
+    uint64_t disk_bytes;    /* of blocks of disks */
     uint64_t rounds;        /* in which it was copied */
     uint64_t pause_ns;
 };

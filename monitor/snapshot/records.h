@@ -8,6 +8,7 @@
 #include <linux/kvm.h>
 #include <stdint.h>
 
+#include "devices/overlay.h"
 #include "devices/virtio_mmio.h"
 #include "devices/vsock.h"
 
@@ -33,6 +34,8 @@ enum snapshot_record_kind {
 
     RECORD_MEMORY = 64, /* struct saved_extent, each: ascending, apart from each other */
     RECORD_DIGESTS,     /* struct saved_digests, then 16 bytes a chunk */
+    RECORD_DISK,        /* struct saved_disk, then 16 bytes a chunk; one for each that was written
+                           to, in the order of their numbers */
 };
 
 /* Version 1. */
@@ -84,5 +87,18 @@ struct saved_digests {
     uint64_t chunk; /* bytes: a power of two */
     uint64_t count;
 };
+
+/* Version 1: what the overlay `disk-NUMBER` has, and the XXH3-128 of each chunk of the disk that
+ * has any of its blocks, over those; ascending. */
+struct saved_disk {
+    uint32_t number; /* the device's slot is one more */
+    uint32_t reserved;
+    struct overlay_base base;
+    uint64_t blocks;    /* in this layer */
+    uint8_t bitmap[16]; /* XXH3-128 of its bitmap: disk_record.h */
+    uint64_t chunk;     /* bytes: a power of two */
+    uint64_t count;
+};
+_Static_assert(sizeof(struct saved_disk) == 64, "saved layout");
 
 #endif

@@ -3,7 +3,10 @@
 
 #include <string.h>
 
+#include "abi/virtio.h"
+#include "abi/virtio_blk.h"
 #include "abi/virtio_vsock.h"
+#include "devices/disk.h"
 
 enum { PAGE = 4096, PATH_MOST = 4096, CHUNK_LEAST = PAGE };
 #define CHUNK_MOST (UINT64_C(1) << 30)
@@ -36,6 +39,8 @@ static const struct rule rules[] = {
      1},
     {RECORD_MEMORY, "MEMORY", 1, 0, sizeof(struct saved_extent), SNAPSHOT_EXTENTS_MOST, 1, 1},
     {RECORD_DIGESTS, "DIGESTS", 1, sizeof(struct saved_digests), 16, 1 << 21, 1, 1},
+    {RECORD_DISK, "DISK", 1, sizeof(struct saved_disk), 16, SNAPSHOT_DISK_CHUNKS_MOST, 0,
+     SNAPSHOT_DISKS_MOST},
 };
 enum { RULES = sizeof(rules) / sizeof(rules[0]) };
 
@@ -241,6 +246,11 @@ static int check_memory(const struct snapshot_state *state, const struct snapsho
     return 0;
 }
 
+static bool is_chunk(uint64_t chunk)
+{
+    return chunk >= CHUNK_LEAST && chunk <= CHUNK_MOST && (chunk & (chunk - 1)) == 0;
+}
+
 /* A digest for each chunk that has data. Extents have been checked. */
 static int check_digests(const struct snapshot_state *state, const struct snapshot_record *record,
                          struct err *err)
@@ -252,7 +262,7 @@ static int check_digests(const struct snapshot_state *state, const struct snapsh
     uint64_t chunk = 0, chunks = 0;
 
     memcpy(&d, record->payload, sizeof(d));
-    if (d.chunk < CHUNK_LEAST || d.chunk > CHUNK_MOST || (d.chunk & (d.chunk - 1)) != 0)
+    if (!is_chunk(d.chunk))
         return err_set(err, "%llu bytes are no chunk", (unsigned long long)d.chunk);
     if (d.count != have)
         return err_set(err, "has %zu digests, not %llu", have, (unsigned long long)d.count);
@@ -262,6 +272,63 @@ static int check_digests(const struct snapshot_state *state, const struct snapsh
     if (chunks != have)
         return err_set(err, "has %zu digests, but %s chunks have data", have,
                        chunks > have ? "more" : "fewer");
+    return 0;
+}
+
+/* Which chunks have digests its file says. */
+static int check_disk(const struct snapshot_record *record, struct err *err)
+{
+    const struct saved_disk *d = (const void *)record->payload;
+    const size_t have = snapshot_elements(record, sizeof(*d), 16);
+    const uint64_t size = d->base.size;
+
+    if (d->number >= SNAPSHOT_DISKS_MOST)
+        return err_set(err, "%u is not below %u", d->number, SNAPSHOT_DISKS_MOST);
+    if (d->reserved != 0)
+        return err_set(err, "%u: its reserved bytes are not zero", d->number);
+    if (size == 0 || size > DISK_SIZE_MAX || size % VIRTIO_BLK_SECTOR != 0)
+        return err_set(err, "%u: no disk has %llu bytes", d->number, (unsigned long long)size);
+    if (d->blocks > (size + PAGE - 1) / PAGE)
+        return err_set(err, "%u: %llu blocks are more than it has", d->number,
+                       (unsigned long long)d->blocks);
+    if (!is_chunk(d->chunk))
+        return err_set(err, "%u: %llu bytes are no chunk", d->number, (unsigned long long)d->chunk);
+    if (d->count != have || d->count > d->blocks || (d->count == 0 && d->blocks > 0))
+        return err_set(err, "%u: has %zu digests, not %llu, for %llu blocks", d->number, have,
+                       (unsigned long long)d->count, (unsigned long long)d->blocks);
+    return 0;
+}
+
+static bool has_block_device(const struct snapshot_state *state, uint32_t slot)
+{
+    const struct snapshot_record *record;
+
+    for (unsigned i = 0; (record = snapshot_find(state, RECORD_VIRTIO, i)) != NULL; i++) {
+        const struct saved_virtio *v = (const void *)record->payload;
+
+        if (v->slot == slot)
+            return v->device_id == VIRTIO_ID_BLOCK;
+    }
+    return false;
+}
+
+/* Each is a device's, and they come in the order of their numbers. */
+static int check_disks(const struct snapshot_state *state, struct err *err)
+{
+    const struct snapshot_record *record;
+    uint32_t next = 0;
+
+    for (unsigned i = 0; (record = snapshot_find(state, RECORD_DISK, i)) != NULL; i++) {
+        const struct saved_disk *d = (const void *)record->payload;
+
+        if (d->number < next)
+            return err_set(err, "state: the DISK record at byte %zu: %u is not above %u",
+                           record->at, d->number, next - 1);
+        if (!has_block_device(state, SNAPSHOT_DISK_SLOT + d->number))
+            return err_set(err, "state: the DISK record at byte %zu: no block device is in slot %u",
+                           record->at, SNAPSHOT_DISK_SLOT + d->number);
+        next = d->number + 1;
+    }
     return 0;
 }
 
@@ -280,6 +347,8 @@ static int check_content(const struct snapshot_state *state, const struct snapsh
         return check_vsock(record, err);
     case RECORD_MEMORY:
         return check_memory(state, record, err);
+    case RECORD_DISK:
+        return check_disk(record, err);
     default: /* DIGESTS' turn is later */
         return 0;
     }
@@ -321,7 +390,8 @@ int snapshot_records_check(const struct snapshot_state *state, struct err *err)
         if (check_number(state, &rules[i], err) != 0)
             return -1;
     }
-    if (check_slots(state, err) != 0 || check_parent(state, err) != 0)
+    if (check_slots(state, err) != 0 || check_disks(state, err) != 0 ||
+        check_parent(state, err) != 0)
         return -1;
     digests = snapshot_find(state, RECORD_DIGESTS, 0);
     if (check_digests(state, digests, err) == 0)
@@ -346,6 +416,19 @@ const uint8_t *snapshot_digests(const struct snapshot_state *state, struct saved
 
     memcpy(digests, record->payload, sizeof(*digests));
     return record->payload + sizeof(*digests);
+}
+
+const struct saved_disk *snapshot_disk(const struct snapshot_state *state, unsigned number)
+{
+    const struct snapshot_record *record;
+
+    for (unsigned i = 0; (record = snapshot_find(state, RECORD_DISK, i)) != NULL; i++) {
+        const struct saved_disk *d = (const void *)record->payload;
+
+        if (d->number == number)
+            return d;
+    }
+    return NULL;
 }
 
 uint64_t snapshot_data_size(const struct saved_extent *extents, size_t count)

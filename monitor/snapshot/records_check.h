@@ -16,6 +16,9 @@ enum {
     SNAPSHOT_EXTENTS_MOST = 65536, /* a mapping each, of which Linux allows a process 65530 */
     SNAPSHOT_CHUNK = 2 << 20,      /* what we write; readers take others */
     SNAPSHOT_DEVICES_MOST = SAMARA_VIRTIO_SLOTS,
+    SNAPSHOT_DISKS_MOST = 8,
+    SNAPSHOT_DISK_SLOT = 1,              /* of disk 0 */
+    SNAPSHOT_DISK_CHUNKS_MOST = 1 << 16, /* of one disk */
 };
 
 /* Of a parsed state. -1 with err, which begins with "state: " and names the record. */
@@ -34,6 +37,9 @@ static inline size_t snapshot_elements(const struct snapshot_record *record, siz
 /* RECORD_MEMORY and RECORD_DIGESTS of a state that was checked. */
 const struct saved_extent *snapshot_extents(const struct snapshot_state *state, size_t *count);
 const uint8_t *snapshot_digests(const struct snapshot_state *state, struct saved_digests *digests);
+
+/* RECORD_DISK of the disk of this number, its digests behind it; NULL: there is none. */
+const struct saved_disk *snapshot_disk(const struct snapshot_state *state, unsigned number);
 
 /* Bytes in EXTENT_DATA. */
 uint64_t snapshot_data_size(const struct saved_extent *extents, size_t count);

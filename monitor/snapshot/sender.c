@@ -14,6 +14,13 @@ static const uint64_t patience_ns = SENDER_PATIENCE_MS * UINT64_C(1000000);
 
 /* --- beginning and end --- */
 
+/* It may take a moment, until a disk's thread is done. */
+static void forget_disks(struct snapshot_sender *s)
+{
+    if (disk_rounds_end(&s->disks))
+        s->phase = SENDER_IDLE;
+}
+
 static void end(struct snapshot_sender *s)
 {
     struct event_loop *loop = &s->vm->loop;
@@ -24,7 +31,8 @@ static void end(struct snapshot_sender *s)
     close(s->fd);
     s->fd = s->watch = -1;
     rounds_end(&s->rounds);
-    s->phase = SENDER_IDLE;
+    s->phase = SENDER_ENDING;
+    forget_disks(s);
     vm_thaw(s->vm); /* if it is not running already */
 }
 
@@ -96,6 +104,29 @@ static void put_pages(struct snapshot_sender *s, uint64_t first, size_t count, c
     s->pages += count;
 }
 
+/* Before its blocks. */
+static bool next_disk(struct snapshot_sender *s)
+{
+    while (s->next_disk < s->vm->config->disk_count) {
+        const struct disk *disk = block_disk(s->vm->disks[s->next_disk].block);
+        const struct stream_disk head = {
+            .number = s->next_disk++, .size = disk->base.size, .changed_ns = disk->base.changed_ns};
+
+        if (!disk->overlay)
+            continue;
+        frame_begin(s, STREAM_DISK, &head, sizeof(head), NULL, 0);
+        return true;
+    }
+    return false;
+}
+
+static void put_blocks(struct snapshot_sender *s, const struct disks_run *run)
+{
+    const struct stream_blocks head = {.number = run->disk, .offset = run->first * OVERLAY_BLOCK};
+
+    frame_begin(s, STREAM_BLOCKS, &head, sizeof(head), run->bytes, run->count * OVERLAY_BLOCK);
+}
+
 /* Those that were copied while the guest stood. */
 static bool next_copies(struct snapshot_sender *s)
 {
@@ -156,34 +187,74 @@ static void stop_guest(struct snapshot_sender *s)
     vm_freeze(s->vm);
 }
 
-/* Pages while the guest runs. False: there is none to send, whatever the reason. */
-static bool next_live(struct snapshot_sender *s)
+/* False: there is no block to send, whatever the reason; *over: there will be none. */
+static bool next_blocks(struct snapshot_sender *s, bool *over)
 {
-    uint64_t first;
-    unsigned count;
+    struct disks_run run;
 
-    switch (rounds_next(&s->rounds, &first, &count, &s->err)) {
-    case ROUNDS_PAGES:
-        put_pages(s, first, count, s->vm->ram + first * PAGE);
+    *over = false;
+    switch (disk_rounds_next(&s->disks, &run, &s->err)) {
+    case DISKS_BLOCKS:
+        put_blocks(s, &run);
         return true;
-    case ROUNDS_OVER:
-        if (rounds_over(&s->rounds, &s->err) == 1)
-            stop_guest(s);
+    case DISKS_LATER:
+        s->waits = true;
+        return false;
+    case DISKS_OVER:
+        *over = true;
         return false;
     default:
         return false;
     }
 }
 
+/* Blocks, then pages, while the guest runs. False: there is none to send, whatever the reason. */
+static bool next_live(struct snapshot_sender *s)
+{
+    uint64_t first;
+    unsigned count;
+    bool over;
+
+    if (s->disks_round) {
+        if (next_blocks(s, &over))
+            return true;
+        s->disks_round = !over || disk_rounds_over(&s->disks, &s->err) == 0;
+        return false;
+    }
+    switch (rounds_next(&s->rounds, &first, &count, &s->err)) {
+    case ROUNDS_PAGES:
+        put_pages(s, first, count, s->vm->ram + first * PAGE);
+        return true;
+    case ROUNDS_OVER:
+        if (rounds_over(&s->rounds, &s->err) == 1) {
+            s->disks_round = disk_rounds_again(&s->disks);
+            if (!s->disks_round)
+                stop_guest(s);
+        }
+        return false;
+    default:
+        return false;
+    }
+}
+
+/* What was kept of the moment. */
+static bool next_kept(struct snapshot_sender *s)
+{
+    bool over;
+
+    if (next_copies(s) || next_blocks(s, &over))
+        return true;
+    return over && (next_record(s) || finish(s));
+}
+
 static bool next_frame(struct snapshot_sender *s)
 {
+    s->waits = false;
     if (s->err.text[0])
         return say_why(s);
-    if (begin(s))
+    if (begin(s) || next_disk(s))
         return true;
-    if (s->phase == SENDER_COPYING)
-        return next_live(s);
-    return next_copies(s) || next_record(s) || finish(s);
+    return s->phase == SENDER_COPYING ? next_live(s) : next_kept(s);
 }
 
 /* --- sending --- */
@@ -245,6 +316,8 @@ static void send_turn(void *arg)
     struct snapshot_sender *s = arg;
     size_t moved = 0;
 
+    if (s->phase == SENDER_ENDING)
+        forget_disks(s);
     if (s->phase == SENDER_SENDING && s->watch < 0)
         end(s); /* given up before the guest stood */
     if (s->phase == SENDER_SENDING)
@@ -256,6 +329,8 @@ static void send_turn(void *arg)
             moved += LOOK_BYTES;
             if (s->ended)
                 all_is_sent(s);
+            if (s->waits)
+                return; /* the disk's thread tells: ask_again */
             continue;
         }
         n = send_some(s);
@@ -322,47 +397,47 @@ static void client_event(void *arg, uint32_t events)
         hear(s);
 }
 
+static void ask_again(void *arg)
+{
+    struct snapshot_sender *s = arg;
+
+    loop_post(&s->vm->loop, &s->turn);
+}
+
 /* --- the moment --- */
 
-static void copy_all(struct snapshot_sender *s)
+static int copy_all(struct snapshot_sender *s)
 {
     if (s->vm->gone)
-        program_has_ended(&s->err);
-    else if (snapshot_gather(s->vm, s->diff, &s->records, &s->err) == 0)
-        rounds_last(&s->rounds, &s->err);
+        return program_has_ended(&s->err);
+    if (snapshot_gather(s->vm, s->diff, &s->records, &s->err) != 0 ||
+        rounds_last(&s->rounds, &s->err) != 0)
+        return -1;
+    return disk_rounds_last(&s->disks, &s->err);
 }
 
 void sender_frozen(struct snapshot_sender *s)
 {
     struct vm *vm = s->vm;
+    bool kept;
 
     if (s->phase != SENDER_STOPPING)
         return;
-    if (s->watch >= 0)
-        copy_all(s);
+    kept = s->watch >= 0 && copy_all(s) == 0;
     s->phase = SENDER_SENDING;
-    if (!s->stop || s->err.text[0])
+    if (!kept)
         vm_thaw(vm);
+    else if (!s->stop)
+        vm_thaw_guest(vm);
     s->pause_ns = loop_now_ns() - s->asked_ns;
     loop_post(&vm->loop, &s->turn);
-}
-
-/* What a snapshot does not hold yet, nobody is to rely upon. */
-static int check_devices(const struct vm *vm, struct err *err)
-{
-    for (unsigned i = 0; i < vm->config->disk_count; i++) {
-        if (!vm->config->disks[i].read_only)
-            return err_set(err, "disk %u can be written, and no snapshot holds its contents yet",
-                           i);
-    }
-    return 0;
 }
 
 int sender_start(struct snapshot_sender *s, int fd, uint32_t flags, struct err *err)
 {
     struct vm *vm = s->vm;
 
-    if (check_devices(vm, err) != 0)
+    if (disks_check(vm, err) != 0)
         return -1;
     if (s->phase != SENDER_IDLE)
         return err_set(err, "a snapshot is being taken already");
@@ -385,9 +460,11 @@ int sender_start(struct snapshot_sender *s, int fd, uint32_t flags, struct err *
     s->diff = flags & SNAPSHOT_LAYER;
     s->err.text[0] = '\0';
     s->begun = s->ended = false;
-    s->got = s->next_copy = s->next_record = s->pages = 0;
+    s->got = s->next_copy = s->next_record = s->pages = s->next_disk = 0;
+    s->disks_round = true;
     s->frame.sent = s->frame.size = 0;
     s->phase = SENDER_COPYING;
+    disk_rounds_begin(&s->disks, vm, s->diff);
     rounds_begin(&s->rounds, vm, s->diff, &s->err);
     be_patient(s);
     loop_post(&vm->loop, &s->turn);
@@ -397,6 +474,8 @@ int sender_start(struct snapshot_sender *s, int fd, uint32_t flags, struct err *
 void sender_init(struct snapshot_sender *s)
 {
     s->fd = s->watch = -1;
+    s->disks.later = ask_again;
+    s->disks.arg = s;
     s->turn = (struct loop_task){.fn = send_turn, .arg = s};
     s->patience = (struct loop_timer){.fn = patience_ends, .arg = s};
 }

@@ -2,17 +2,21 @@
  * Taking a snapshot, in the monitor: sends the VM as it is at one moment over a control client's
  * connection, which `samara snapshot` makes a directory of (control_proto.h has the frames).
  *
- *     start ── rounds of pages ── freeze ──(guest stands)── last pages, records ── thaw ── send
- *              loop thread                                  vCPU thread             loop thread
+ *     start ── rounds of blocks and pages ── freeze ──(guest stands)── last pages, records ── thaw
+ *              loop thread                                             vCPU thread
+ *                                             ── (disks stand) last blocks ── send
+ *                                                disks' threads               loop thread
  *
- * The guest waits only while what it has changed last is copied within this process; how fast the
- * client is makes no difference to it. A client that goes, or takes nothing for SENDER_PATIENCE_MS,
+ * The guest waits only while what it has changed last is copied within this process, its disks only
+ * until their own threads have read what was written last; how fast the client is makes no
+ * difference to them. A client that goes, or takes nothing for SENDER_PATIENCE_MS,
  * has asked for nothing.
  */
 #ifndef SAMARA_MONITOR_SNAPSHOT_SENDER_H
 #define SAMARA_MONITOR_SNAPSHOT_SENDER_H
 
 #include "monitor/control_proto.h"
+#include "monitor/snapshot/disk_rounds.h"
 #include "monitor/snapshot/gather.h"
 #include "monitor/snapshot/rounds.h"
 #include "monitor/vm.h"
@@ -25,11 +29,14 @@ enum sender_phase {
     SENDER_STOPPING, /* the guest has been asked to stand */
     SENDER_SENDING,
     SENDER_AWAITING, /* all is sent: the client makes it last */
+    SENDER_ENDING,   /* a disk's thread is still at it */
 };
 
 enum { SENDER_HEAD = sizeof(struct stream_begin) };
 _Static_assert(sizeof(struct stream_end) <= SENDER_HEAD &&
                    sizeof(struct stream_pages) <= SENDER_HEAD &&
+                   sizeof(struct stream_disk) <= SENDER_HEAD &&
+                   sizeof(struct stream_blocks) <= SENDER_HEAD &&
                    sizeof(struct stream_record) <= SENDER_HEAD,
                "the longest that a frame begins with");
 
@@ -52,7 +59,11 @@ struct snapshot_sender {
     struct err err;
     struct sender_frame frame;
     struct rounds rounds;
-    uint64_t pages; /* that were sent */
+    struct disk_rounds disks;
+    bool disks_round; /* one of disks is under way, not of pages */
+    bool waits;       /* for a disk's thread */
+    uint64_t pages;   /* that were sent */
+    unsigned next_disk;
     size_t next_copy, next_record;
     bool begun, ended;
     uint8_t in[CONTROL_HEADER];

@@ -117,6 +117,17 @@ static void print_devices(void)
     }
 }
 
+static void print_disks(void)
+{
+    for (unsigned i = 0; i < facts.disks; i++) {
+        char all[32], data[32];
+
+        print_size(all, facts.disk[i].base.size);
+        print_size(data, facts.disk[i].blocks * OVERLAY_BLOCK);
+        printf("disk %-4u  %s, of which %s were written\n", facts.disk[i].number, all, data);
+    }
+}
+
 static void print_state(void)
 {
     char size[32];
@@ -153,6 +164,7 @@ int inspect_command(int argc, char **argv, struct report *report)
         print_origin();
         print_memory();
         print_devices();
+        print_disks();
         print_state();
     }
     snapshot_dir_close(&dir);
@@ -163,10 +175,11 @@ int inspect_command(int argc, char **argv, struct report *report)
 
 static void verify_help(void)
 {
-    puts("usage: samara verify SNAPSHOT\n\n"
-         "Reads all of a snapshot: its state and manifest.json, memory by its digests, and that\n"
-         "nothing but zeroes lies elsewhere. Of a diff, its own layer: not its parent's.\n"
-         "Exit status: 0 if all is as it was written, 1 if not, with a line that says where.");
+    puts(
+        "usage: samara verify SNAPSHOT\n\n"
+        "Reads all of a snapshot: its state and manifest.json, memory and disks by their digests,\n"
+        "and that nothing but zeroes lies elsewhere. Of a diff, its own layer: not its parent's.\n"
+        "Exit status: 0 if all is as it was written, 1 if not, with a line that says where.");
 }
 
 static void print_good(const char *path)

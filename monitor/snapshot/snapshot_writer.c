@@ -21,8 +21,11 @@
 
 enum { PAGE = 4096, TRIES = 16, NAME_KEPT = 200 /* of NAME in the temporary one */ };
 
-static const char *const files[] = {"memory", "state", "manifest.json"};
-enum { FILES = sizeof(files) / sizeof(files[0]) };
+static const char *const files[] = {"memory", "state",  "manifest.json", "disk-0",
+                                    "disk-1", "disk-2", "disk-3",        "disk-4",
+                                    "disk-5", "disk-6", "disk-7"};
+enum { FILES = sizeof(files) / sizeof(files[0]), FIRST_DISK = 3 };
+_Static_assert(FILES - FIRST_DISK == SNAPSHOT_DISKS_MOST, "all are removed");
 
 static const char *name_of(const struct snapshot_writer *w)
 {
@@ -260,6 +263,60 @@ int snapshot_writer_pages(struct snapshot_writer *w, uint64_t offset, const void
     return 0;
 }
 
+/* --- disks --- */
+
+int snapshot_writer_disk(struct snapshot_writer *w, unsigned number,
+                         const struct overlay_base *base, struct err *err)
+{
+    int fd;
+
+    if (number >= SNAPSHOT_DISKS_MOST || w->disks[number].fd >= 0)
+        return err_set(err, "%s: there is no disk %u, or it was given before", w->path, number);
+    fd = make_file(w, files[FIRST_DISK + number], err);
+    if (fd < 0)
+        return -1;
+    return disk_writer_open(&w->disks[number], fd, base, err) == 0
+               ? 0
+               : err_in(err, "%s/disk-%u", w->path, number);
+}
+
+int snapshot_writer_blocks(struct snapshot_writer *w, unsigned number, uint64_t offset,
+                           const void *bytes, uint64_t size, struct err *err)
+{
+    if (number >= SNAPSHOT_DISKS_MOST || w->disks[number].fd < 0)
+        return err_set(err, "%s: there is no disk %u", w->path, number);
+    return disk_writer_blocks(&w->disks[number], offset, bytes, size, err) == 0
+               ? 0
+               : err_in(err, "%s/disk-%u", w->path, number);
+}
+
+static int finish_disks(struct snapshot_writer *w, struct err *err)
+{
+    for (unsigned i = 0; i < SNAPSHOT_DISKS_MOST; i++) {
+        if (w->disks[i].fd >= 0 && disk_writer_finish(&w->disks[i], i, &w->state, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int sync_disks(const struct snapshot_writer *w, struct err *err)
+{
+    for (unsigned i = 0; i < SNAPSHOT_DISKS_MOST; i++) {
+        if (w->disks[i].fd >= 0 && sync_fd(w, w->disks[i].fd, files[FIRST_DISK + i], err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+uint64_t snapshot_writer_disk_bytes(const struct snapshot_writer *w)
+{
+    uint64_t blocks = 0;
+
+    for (unsigned i = 0; i < SNAPSHOT_DISKS_MOST; i++)
+        blocks += w->disks[i].blocks;
+    return blocks * OVERLAY_BLOCK;
+}
+
 /* --- records --- */
 
 uint64_t snapshot_writer_bytes(const struct snapshot_writer *w)
@@ -274,7 +331,7 @@ uint64_t snapshot_writer_bytes(const struct snapshot_writer *w)
 int snapshot_writer_record(struct snapshot_writer *w, uint32_t kind, uint32_t version,
                            const void *payload, size_t size, struct err *err)
 {
-    if (kind == RECORD_MEMORY || kind == RECORD_DIGESTS)
+    if (kind == RECORD_MEMORY || kind == RECORD_DIGESTS || kind == RECORD_DISK)
         return err_set(err, "%s: record of kind %u is for nobody else to write", w->path, kind);
     return snapshot_put(&w->state, kind, version, payload, size, err) == 0
                ? 0
@@ -289,7 +346,7 @@ static int complete(struct snapshot_writer *w, struct snapshot_state *state, str
     const struct page_bits bits = {
         .present = w->present, .known = w->diff ? w->known : NULL, .pages = w->ram / PAGE};
 
-    if (memory_records_put(&w->state, w->memory, &bits, err) == 0 &&
+    if (memory_records_put(&w->state, w->memory, &bits, err) == 0 && finish_disks(w, err) == 0 &&
         snapshot_finish(&w->state, &w->header, err) == 0 &&
         snapshot_state_parse(w->state.bytes, w->state.size, state, err) == 0 &&
         snapshot_records_check(state, err) == 0)
@@ -349,7 +406,8 @@ int snapshot_writer_commit(struct snapshot_writer *w, bool sync, struct err *err
         write_file(w, "state", w->state.bytes, w->state.size, sync, err) != 0 ||
         write_manifest(w, &state, sync, err) != 0)
         return -1;
-    if (sync && (sync_fd(w, w->memory, "memory", err) != 0 || sync_fd(w, w->dir, "", err) != 0))
+    if (sync && (sync_fd(w, w->memory, "memory", err) != 0 || sync_disks(w, err) != 0 ||
+                 sync_fd(w, w->dir, "", err) != 0))
         return -1;
     return give_name(w, sync, err);
 }
@@ -361,6 +419,8 @@ void snapshot_writer_abort(struct snapshot_writer *w)
             unlinkat(w->dir, files[i], 0);
         unlinkat(w->parent, w->temporary, AT_REMOVEDIR);
     }
+    for (unsigned i = 0; i < SNAPSHOT_DISKS_MOST; i++)
+        disk_writer_close(&w->disks[i]);
     fd_close(&w->memory);
     fd_close(&w->dir);
     fd_close(&w->parent);

@@ -100,6 +100,7 @@ static void say(const struct words *w, const struct receive_result *r)
     json_bool(&j, "ok", true);
     json_number(&j, "memory", r->memory);
     json_number(&j, "bytes", r->bytes);
+    json_number(&j, "disk_bytes", r->disk_bytes);
     json_number(&j, "rounds", r->rounds);
     json_number(&j, "pause_us", r->pause_ns / 1000);
     json_end(&j, '}');

@@ -1,17 +1,15 @@
 /* See verify.h. */
 #include "monitor/snapshot/verify.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "devices/disk_file.h"
+#include "monitor/snapshot/disk_record.h"
+#include "monitor/snapshot/file_zeroes.h"
 #include "monitor/snapshot/manifest.h"
 #include "monitor/snapshot/memory_digest.h"
-
-enum { PIECE = 64 << 10 };
 
 /* --- manifest.json --- */
 
@@ -87,38 +85,6 @@ static int check_data(const struct snapshot_dir *d, struct err *err)
 
 /* --- memory: the rest --- */
 
-/* Where the file has data, from `at` on; `end` if it has a hole up to there. */
-static uint64_t skip_hole(int fd, uint64_t at, uint64_t end)
-{
-    off_t data = lseek(fd, (off_t)at, SEEK_DATA);
-
-    if (data < 0)
-        return errno == ENXIO ? end : at; /* who cannot tell has data everywhere */
-    return (uint64_t)data < end ? (uint64_t)data : end;
-}
-
-static int check_zeroes(int fd, uint64_t at, uint64_t end, struct err *err)
-{
-    uint8_t bytes[PIECE];
-
-    while ((at = skip_hole(fd, at, end)) < end) {
-        size_t want = end - at < sizeof(bytes) ? (size_t)(end - at) : sizeof(bytes);
-        int result = file_get(fd, bytes, at, want);
-
-        if (result != 0) {
-            errno = -result;
-            return err_sys(err, "memory: read at byte %llu", (unsigned long long)at);
-        }
-        for (size_t i = 0; i < want; i++) {
-            if (bytes[i] != 0)
-                return err_set(err, "memory: byte %llu is not zero, and in no extent of data",
-                               (unsigned long long)at + i);
-        }
-        at += want;
-    }
-    return 0;
-}
-
 static int check_rest(const struct snapshot_dir *d, struct err *err)
 {
     size_t count;
@@ -128,17 +94,52 @@ static int check_rest(const struct snapshot_dir *d, struct err *err)
     for (size_t i = 0; i < count; i++) {
         if (e[i].kind != EXTENT_DATA)
             continue;
-        if (check_zeroes(d->memory, at, e[i].offset, err) != 0)
+        if (file_check_zeroes(d->memory, "memory", at, e[i].offset, err) != 0)
             return -1;
         at = e[i].offset + e[i].size;
     }
-    return check_zeroes(d->memory, at, d->state.header.memory, err);
+    return file_check_zeroes(d->memory, "memory", at, d->state.header.memory, err);
+}
+
+/* --- disks --- */
+
+/* What there is of a disk, or -1 with err. The overlay's reader is the one that judges its file. */
+static int check_disk(const struct snapshot_dir *d, const struct saved_disk *disk, struct err *err)
+{
+    struct overlay *overlay;
+    char name[16];
+    int fd, result = -1;
+
+    snprintf(name, sizeof(name), "disk-%u", disk->number);
+    fd = snapshot_dir_file(d->dir, name, err);
+    if (fd < 0)
+        return -1;
+    overlay = overlay_load(fd, -1, &disk->base, err);
+    if (overlay)
+        result = disk_record_verify(disk, overlay, fd, err);
+    else
+        err_in(err, "%s", name);
+    overlay_free(overlay);
+    close(fd);
+    return result;
+}
+
+static int check_disks(const struct snapshot_dir *d, struct err *err)
+{
+    for (unsigned i = 0; i < SNAPSHOT_DISKS_MOST; i++) {
+        const struct saved_disk *disk = snapshot_disk(&d->state, i);
+
+        if (disk && check_disk(d, disk, err) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 int snapshot_verify(const struct snapshot_dir *d, const struct snapshot_facts *facts,
                     struct err *err)
 {
-    return check_manifest(d, facts, err) == 0 && check_data(d, err) == 0 && check_rest(d, err) == 0
+    return check_manifest(d, facts, err) == 0 && check_data(d, err) == 0 &&
+                   check_rest(d, err) == 0 && check_disks(d, err) == 0
                ? 0
                : -1;
 }

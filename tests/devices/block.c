@@ -106,7 +106,7 @@ static void make_overlay(void)
 
     overlay = mkstemp(path);
     unlink(path);
-    cr_assert_eq(overlay_create(overlay, &base, true, NULL), 0);
+    cr_assert_eq(overlay_create(overlay, &base, OVERLAY_RESERVES | OVERLAY_LASTS, NULL), 0);
     make(false, true);
 }
 

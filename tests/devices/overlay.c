@@ -33,7 +33,7 @@ static void make_layer(unsigned i)
     uint8_t bytes[8 * BLOCK], bits[2] = {0};
 
     files[i] = file(0);
-    cr_assert_eq(overlay_create(files[i], &the_base, i == 0, NULL), 0);
+    cr_assert_eq(overlay_create(files[i], &the_base, i, NULL), 0);
     memset(bytes, '1' + (int)i, sizeof(bytes));
     for (unsigned block = 4 * i; block < 4 * i + 8; block++)
         bits[block / 8] |= (uint8_t)(1u << (block % 8));

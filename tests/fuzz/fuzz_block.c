@@ -277,7 +277,7 @@ static void make_files(void)
         return;
     memset(model, 'b', sizeof(model));
     must(pwrite(file, model, SIZE, 0) == SIZE);
-    must(ftruncate(overlay, 0) == 0 && overlay_create(overlay, &base, true, NULL) == 0);
+    must(ftruncate(overlay, 0) == 0 && overlay_create(overlay, &base, OVERLAY_RESERVES, NULL) == 0);
 }
 
 static void open_disk(void)

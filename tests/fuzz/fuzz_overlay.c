@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data += sizeof(cut);
         size -= sizeof(cut);
     }
-    must(ftruncate(file, 0) == 0 && overlay_create(file, &base, true, NULL) == 0);
+    must(ftruncate(file, 0) == 0 && overlay_create(file, &base, OVERLAY_RESERVES, NULL) == 0);
     must(pread(file, good, sizeof(good), 0) == sizeof(good));
     must(pwrite(file, data, size < MOST ? size : MOST, 0) >= 0);
     must(pread(file, now, sizeof(now), 0) == sizeof(now));

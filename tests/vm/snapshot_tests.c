@@ -308,7 +308,7 @@ static void a_disk_is_given_again(void)
 }
 
 /* And one that can be written would not be. */
-static void a_disk_that_can_be_written_is_no_part_of_it(void)
+static void a_disk_that_is_written_directly_is_no_part_of_it(void)
 {
     const char *disk = make_image("w.img", "", 1 << 20);
     struct running r;
@@ -320,7 +320,7 @@ static void a_disk_that_can_be_written_is_no_part_of_it(void)
               &r);
     CHECK(job_await(&r, "up\n"));
     expect_no(&(struct outcome){0}, (const char *[]){"snapshot", "disk", scratch("w.snap"), NULL},
-              "disk 0 can be written");
+              "disk 0 is written directly, which no snapshot can hold (begin with ");
     CHECK(write(r.in, "\n", 1) == 1);
     job_finish(&r, &(struct outcome){0});
 }
@@ -759,8 +759,8 @@ const struct vm_test snapshot_tests[] = {
     {"snapshot/clones_of_clones_go_on", clones_of_clones_go_on},
     {"snapshot/diffs_are_restored_from_all_their_layers", diffs_are_restored_from_all_their_layers},
     {"snapshot/a_disk_is_given_again", a_disk_is_given_again},
-    {"snapshot/a_disk_that_can_be_written_is_no_part_of_it",
-     a_disk_that_can_be_written_is_no_part_of_it},
+    {"snapshot/a_disk_that_is_written_directly_is_no_part_of_it",
+     a_disk_that_is_written_directly_is_no_part_of_it},
     {"snapshot/no_two_have_the_same_random_numbers", no_two_have_the_same_random_numbers},
     {"snapshot/many_are_grown_at_once", many_are_grown_at_once},
     {"snapshot/clocks_go_on", clocks_go_on},

@@ -24,6 +24,14 @@ static void make(void)
 
 TestSuite(snapshot_commands, .init = make, .fini = snapshot_folder_remove);
 
+static void make_with_disk(void)
+{
+    snapshot_folder_make();
+    good_snapshot_with_disk(&good_header);
+}
+
+TestSuite(snapshot_disk, .init = make_with_disk, .fini = snapshot_folder_remove);
+
 /* --- helpers --- */
 
 typedef int command_fn(int argc, char **argv, struct report *report);
@@ -277,4 +285,55 @@ Test(snapshot_commands, version_1_is_written)
 {
     in_snapshot("for file in state memory manifest.json; do cmp $file " GOLDEN
                 "/v1/$file || exit 1; done");
+}
+
+Test(snapshot_disk, version_1_is_read)
+{
+    cr_assert_eq(run(verify_command, GOLDEN "/v1-disk", NULL), 0, "%s", report.err.text);
+}
+
+Test(snapshot_disk, version_1_is_written)
+{
+    in_snapshot("for file in state memory manifest.json disk-0; do cmp $file " GOLDEN
+                "/v1-disk/$file || exit 1; done");
+}
+
+/* Of its header, bitmap, blocks, holes, and behind the end. */
+Test(snapshot_disk, a_bit_of_it_is_noticed)
+{
+    off_t size = size_of("disk-0");
+
+    assert_good();
+    for (off_t at = 0; at < size; at += 251) {
+        flip("disk-0", at);
+        assert_bad("disk-0: ");
+        flip("disk-0", at);
+    }
+    flip("disk-0", size - 1);
+    assert_bad("disk-0: byte ");
+    flip("disk-0", size - 1);
+    assert_good();
+}
+
+Test(snapshot_disk, what_is_lost_of_it_is_noticed)
+{
+    in_snapshot("cp disk-0 ../kept && truncate -s -4096 disk-0");
+    assert_bad("disk-0: shorter than an overlay of this base is: a part is missing");
+    in_snapshot("rm disk-0");
+    assert_bad("disk-0: No such file or directory");
+    in_snapshot("ln -s ../kept disk-0");
+    assert_bad("disk-0: a symbolic link");
+    in_snapshot("rm disk-0 && cp --sparse=never ../kept disk-0");
+    assert_good();
+}
+
+Test(snapshot_disk, inspect_prints_it)
+{
+    cr_assert_eq(run(inspect_command, snapshot_path, NULL), 0, "%s", report.err.text);
+    cr_assert(strstr(printed, "\ndisk 0     79.5 KiB, of which 16 KiB were written\n"), "%s",
+              printed);
+    cr_assert_eq(run(inspect_command, snapshot_path, "--json"), 0, "%s", report.err.text);
+    cr_assert(
+        strstr(printed, "\"base_changed_ns\": \"1764081575123456789\",\n      \"data\": 16384"),
+        "%s", printed);
 }

@@ -33,7 +33,23 @@ static int put_record(void *to, uint32_t kind, const void *payload, size_t size)
     return snapshot_writer_record(to, kind, 1, payload, size, NULL);
 }
 
-void good_snapshot(const struct snapshot_header *header)
+static void put_disk(struct snapshot_writer *w)
+{
+    const struct overlay_base base = {.size = GOOD_DISK, .changed_ns = 1764081575123456789};
+    static char blocks[2 * PAGE];
+    struct err err = {0};
+
+    cr_assert_eq(snapshot_writer_disk(w, 0, &base, &err), 0, "%s", err.text);
+    memset(blocks, 'c', sizeof(blocks));
+    cr_assert_eq(snapshot_writer_blocks(w, 0, PAGE, blocks, sizeof(blocks), &err), 0);
+    cr_assert_eq(snapshot_writer_blocks(w, 0, 9ul * PAGE, blocks, PAGE, &err), 0);
+    memset(blocks, 0, sizeof(blocks));
+    cr_assert_eq(snapshot_writer_blocks(w, 0, 9ul * PAGE, blocks, PAGE, &err), 0);
+    memset(blocks, 'd', PAGE - 512);
+    cr_assert_eq(snapshot_writer_blocks(w, 0, 19ul * PAGE, blocks, PAGE, &err), 0);
+}
+
+static void write_snapshot(const struct snapshot_header *header, bool with_disk)
 {
     static struct snapshot_writer w;
     static char pages[4 * PAGE];
@@ -46,8 +62,20 @@ void good_snapshot(const struct snapshot_header *header)
     if (header->flags & SNAPSHOT_DIFF)
         cr_assert_eq(put_record(&w, RECORD_PARENT, GOOD_PARENT, sizeof(GOOD_PARENT) - 1), 0);
     cr_assert_eq(snapshot_writer_pages(&w, PAGE, pages, sizeof(pages), &err), 0, "%s", err.text);
+    if (with_disk)
+        put_disk(&w);
     cr_assert_eq(snapshot_writer_commit(&w, false, &err), 0, "%s", err.text);
     snapshot_writer_abort(&w);
+}
+
+void good_snapshot(const struct snapshot_header *header)
+{
+    write_snapshot(header, false);
+}
+
+void good_snapshot_with_disk(const struct snapshot_header *header)
+{
+    write_snapshot(header, true);
 }
 
 void in_snapshot(const char *format, ...)

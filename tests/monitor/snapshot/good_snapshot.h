@@ -12,6 +12,11 @@ void snapshot_folder_remove(void);
 /* Writes the good records and pages 1 and 2 of 'a', 4 of 'b' to snapshot_path. */
 void good_snapshot(const struct snapshot_header *header);
 
+/* The same, and of disk 0, which ends with a part of a block, blocks 1 and 2 of 'c', the last of
+ * 'd' and block 9, which became zero. */
+enum { GOOD_DISK = 20 * 4096 - 512 };
+void good_snapshot_with_disk(const struct snapshot_header *header);
+
 /* sh -c, formatted, in the snapshot's directory; it has to succeed. */
 void in_snapshot(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -165,6 +165,20 @@ static void assert_refused_for_the_snapshot(const char *why)
     cr_assert_eq(files(), 0, "nothing is left");
 }
 
+static void disk(uint32_t number, uint64_t size)
+{
+    const struct stream_disk d = {.number = number, .size = size, .changed_ns = 77};
+
+    say(STREAM_DISK, &d, sizeof(d), "", 0);
+}
+
+static void blocks(uint32_t number, uint64_t offset, const void *bytes, size_t size)
+{
+    const struct stream_blocks b = {.number = number, .offset = offset};
+
+    say(STREAM_BLOCKS, &b, sizeof(b), bytes, size);
+}
+
 /* --- tests --- */
 
 static const uint8_t page[PAGE] = {1, 2, 3}, other[PAGE] = {4}, zeroes[2 * PAGE];
@@ -192,6 +206,146 @@ Test(receive, a_snapshot_becomes_a_directory)
     cr_assert_eq(pread(fd, is, sizeof(is), PAGE), PAGE);
     cr_assert_arr_eq(is, other, PAGE);
     cr_assert_eq(lseek(fd, 0, SEEK_END), MEMORY);
+}
+
+enum { DISK = 5 * PAGE - 512 };
+
+static struct overlay *open_disk(int *fd)
+{
+    const struct overlay_base base = {.size = DISK, .changed_ns = 77};
+    char path[100];
+
+    snprintf(path, sizeof(path), "%s/disk-0", out);
+    *fd = open(path, O_RDONLY);
+    return overlay_load(*fd, -1, &base, &err);
+}
+
+Test(receive, a_disk_becomes_an_overlay)
+{
+    static uint8_t is[2 * PAGE], want[2 * PAGE];
+    struct overlay *overlay;
+    int fd;
+
+    begin();
+    disk(0, DISK);
+    blocks(0, PAGE, page, sizeof(page));
+    blocks(0, 0, zeroes, sizeof(zeroes)); /* becomes zero, and hides the base */
+    good_records(record, NULL);
+    blocks(0, 4 * PAGE, page, sizeof(page));
+    blocks(0, 4 * PAGE, other, sizeof(other));
+    finish();
+    cr_assert_eq(receive(), 0, "%s", err.text);
+    cr_assert_eq(result.disk_bytes, 3 * PAGE);
+    overlay = open_disk(&fd);
+    cr_assert(overlay, "%s", err.text);
+    cr_assert_eq(overlay_word(overlay, OVERLAY_OWN, 0), 0x13);
+    cr_assert_eq(overlay_get(overlay, 0, 2, is), 0);
+    cr_assert_arr_eq(is, want, sizeof(is));
+    cr_assert_eq(overlay_get(overlay, 4, 1, is), 0);
+    cr_assert_arr_eq(is, other, PAGE);
+    overlay_free(overlay);
+    close(fd);
+}
+
+static void assert_disk_refused(uint32_t number, uint64_t size, const char *why)
+{
+    begin();
+    disk(number, size);
+    assert_refused_for_the_snapshot(why);
+}
+
+Test(receive, a_disk_that_no_vm_has_is_refused)
+{
+    assert_disk_refused(8, DISK, ": there is no disk 8, or it was given before");
+}
+
+Test(receive, an_empty_disk_is_refused)
+{
+    assert_disk_refused(0, 0, "/disk-0: no disk has 0 bytes");
+}
+
+Test(receive, a_disk_that_is_too_large_is_refused)
+{
+    assert_disk_refused(7, UINT64_MAX - 511, "/disk-7: no disk has 18446744073709551104 bytes");
+}
+
+Test(receive, a_disk_that_is_given_twice_is_refused)
+{
+    begin();
+    disk(0, DISK);
+    disk(0, DISK);
+    assert_refused_for_the_snapshot(": there is no disk 0, or it was given before");
+}
+
+/* Its device is not in the records. */
+Test(receive, a_disk_without_a_device_is_refused)
+{
+    begin();
+    disk(1, DISK);
+    good_records(record, NULL);
+    finish();
+    cr_assert_eq(receive(), -1);
+    cr_assert(strstr(err.text, "no block device is in slot 2"), "%s", err.text);
+    cr_assert_eq(files(), 0, "nothing is left");
+}
+
+Test(receive, blocks_of_a_disk_that_is_not_there_are_refused)
+{
+    begin();
+    disk(1, DISK);
+    blocks(0, 0, page, sizeof(page));
+    assert_refused_for_the_snapshot(": there is no disk 0");
+}
+
+static void assert_blocks_refused(uint64_t offset, size_t size, const char *why)
+{
+    begin();
+    disk(0, DISK);
+    blocks(0, offset, zeroes, size);
+    assert_refused_for_the_snapshot(why);
+}
+
+Test(receive, blocks_that_reach_beyond_the_disk_are_refused)
+{
+    assert_blocks_refused(4 * PAGE, sizeof(zeroes),
+                          "/disk-0: 0x2000 bytes at 0x4000 are no blocks of it");
+}
+
+Test(receive, blocks_whose_end_would_wrap_are_refused)
+{
+    assert_blocks_refused(UINT64_MAX - PAGE + 1, sizeof(zeroes),
+                          "/disk-0: 0x2000 bytes at 0xfffffffffffff000 are no blocks of it");
+}
+
+Test(receive, parts_of_blocks_are_refused)
+{
+    assert_blocks_refused(0, 512, "/disk-0: 0x200 bytes at 0 are no blocks of it");
+}
+
+Test(receive, parts_of_blocks_places_are_refused)
+{
+    assert_blocks_refused(512, PAGE, "/disk-0: 0x1000 bytes at 0x200 are no blocks of it");
+}
+
+Test(receive, a_disk_that_is_shorter_than_its_frame_is_refused)
+{
+    begin();
+    say(STREAM_DISK, zeroes, sizeof(struct stream_disk) - 1, "", 0);
+    assert_refused("the VM sends a disk wrongly");
+}
+
+Test(receive, blocks_that_are_shorter_than_their_head_are_refused)
+{
+    begin();
+    disk(0, DISK);
+    say(STREAM_BLOCKS, zeroes, sizeof(struct stream_blocks) - 1, "", 0);
+    assert_refused("the VM sends blocks wrongly");
+}
+
+Test(receive, a_disk_before_the_beginning_is_refused)
+{
+    disk(0, DISK);
+    assert_refused("the VM sends frame 16390 too early");
 }
 
 Test(receive, what_is_said_after_the_end_is_not_heard)

@@ -341,6 +341,63 @@ Test(records_check, digests)
     assert_refused("has 4 digests, but fewer");
 }
 
+static void add_disk(const struct saved_disk *d, size_t size)
+{
+    state.records[state.count++] = (struct snapshot_record){
+        .kind = RECORD_DISK, .version = 1, .size = size, .payload = (const uint8_t *)d};
+}
+
+Test(records_check, disks)
+{
+    static struct {
+        struct saved_disk d;
+        uint8_t digests[2][16];
+    } first = {.d = {.base = {.size = 81408}, .blocks = 3, .chunk = 65536, .count = 2}}, second;
+    struct saved_disk *d = &first.d;
+    struct snapshot_record *record = &state.records[state.count];
+
+    add_disk(d, sizeof(first));
+    assert_good();
+    d->base.size = 0;
+    assert_refused("DISK: 0: no disk has 0 bytes");
+    d->base.size = 81409;
+    assert_refused("no disk has 81409 bytes");
+    d->base.size = (UINT64_C(16) << 40) + 512;
+    assert_refused("no disk has ");
+    d->base.size = 81408;
+    d->blocks = 21;
+    assert_refused("21 blocks are more than it has");
+    d->blocks = 1;
+    assert_refused("has 2 digests, not 2, for 1 blocks");
+    d->blocks = 20;
+    d->chunk = 2048;
+    assert_refused("2048 bytes are no chunk");
+    d->chunk = 65536 + 4096;
+    assert_refused("are no chunk");
+    d->chunk = 65536;
+    d->count = 1;
+    assert_refused("has 2 digests, not 1");
+    d->count = 0;
+    record->size = sizeof(*d);
+    assert_refused("has 0 digests, not 0, for 20 blocks");
+    d->blocks = 0;
+    assert_good();
+    d->reserved = 1;
+    assert_refused("its reserved bytes are not zero");
+    d->reserved = 0;
+    d->number = 1;
+    assert_refused("no block device is in slot 2");
+    d->number = 8;
+    assert_refused("8 is not below 8");
+    d->number = 0;
+    second.d = *d;
+    add_disk(&second.d, sizeof(second.d));
+    assert_refused("0 is not above 0");
+    state.count--;
+    record->size += 8;
+    assert_refused("a multiple of 16");
+}
+
 Test(records_check, chunks_with_data_are_found)
 {
     static const struct saved_extent e[] = {{0, 4096, EXTENT_ZERO, 0},
