@@ -22,6 +22,7 @@ struct disk {
     int overlay_fd;           /* -1: fd itself is written */
     struct overlay_base base; /* its size is the disk's, a multiple of 512 */
     bool read_only;
+    bool temporary;          /* the overlay's file has no name: nobody will find it again */
     struct overlay *overlay; /* once disk_start was called */
 };
 

@@ -30,6 +30,15 @@ uint64_t overlay_word(const struct overlay *o, enum overlay_set set, uint64_t wo
     return bits;
 }
 
+bool overlay_page_is_empty(const struct overlay *o, enum overlay_set set, uint64_t page)
+{
+    for (; o; o = set == OVERLAY_ALL ? o->lower : NULL) {
+        if (o->changed[page] != EMPTY)
+            return false;
+    }
+    return true;
+}
+
 static bool has(const struct overlay *o, enum overlay_set set, uint64_t block)
 {
     return overlay_word(o, set, block / WORD_BLOCKS) >> (block % WORD_BLOCKS) & 1;
@@ -41,8 +50,14 @@ uint64_t overlay_next(const struct overlay *o, enum overlay_set set, uint64_t *f
     uint64_t block = *first, count = 0;
 
     while (block < end) {
-        uint64_t bits = overlay_word(o, set, block / WORD_BLOCKS) >> (block % WORD_BLOCKS);
+        uint64_t bits;
 
+        if (block % PAGE_BLOCKS == 0 && set != OVERLAY_WRITTEN &&
+            overlay_page_is_empty(o, set, block / PAGE_BLOCKS)) {
+            block += PAGE_BLOCKS;
+            continue;
+        }
+        bits = overlay_word(o, set, block / WORD_BLOCKS) >> (block % WORD_BLOCKS);
         if (bits != 0) {
             block += (unsigned)__builtin_ctzll(bits);
             break;

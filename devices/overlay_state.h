@@ -9,6 +9,7 @@
 
 /* Of the bitmap. Words are of 64 blocks. */
 enum { OVERLAY_PAGE = 4096, PAGE_WORDS = OVERLAY_PAGE / 8, WORD_BLOCKS = 64 };
+enum { PAGE_BLOCKS = PAGE_WORDS * WORD_BLOCKS };
 #define PAGE_BYTES ((uint64_t)OVERLAY_PAGE * 8 * OVERLAY_BLOCK) /* of the disk */
 
 enum change {

@@ -14,6 +14,7 @@ struct disk_config {
     bool read_only;
     struct rate_config rate;
     const char *overlay; /* what is written goes there, and path stays as it is; NULL */
+    bool of_snapshot; /* a clone's: without `overlay`, or ro, there is one for as long as it runs */
 };
 
 /* From the option's value; a comma of the path's own is written twice. Strings are allocated and

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,9 +14,14 @@
 #include "abi/virtio_blk.h"
 #include "monitor/fd_close.h"
 
+static bool has_overlay(const struct disk_config *c)
+{
+    return c->overlay || (c->of_snapshot && !c->read_only);
+}
+
 static bool only_reads(const struct disk_config *c)
 {
-    return c->read_only || c->overlay;
+    return c->read_only || has_overlay(c);
 }
 
 static int open_flags(const struct disk_config *c)
@@ -71,7 +78,7 @@ static int find_size(struct disk *disk, const struct disk_config *c, struct err 
     }
     if (!S_ISBLK(st.st_mode))
         return err_set(err, "%s: neither a file nor a block device", c->path);
-    if (c->overlay)
+    if (has_overlay(c))
         return err_set(err,
                        "%s: an overlay's base is a regular file: nothing tells when a block "
                        "device was changed",
@@ -137,11 +144,48 @@ static int open_overlay(struct disk *disk, const struct disk_config *c, struct e
     return 0;
 }
 
+/* Where the file system knows no files without a name, it has one for a moment. */
+static int open_nameless(const char *dir)
+{
+    char path[PATH_MAX];
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+        return fd;
+    if ((size_t)snprintf(path, sizeof(path), "%s/samara.XXXXXX", dir) >= sizeof(path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0)
+        unlink(path);
+    return fd;
+}
+
+static int open_temporary(struct disk *disk, const struct disk_config *c, struct err *err)
+{
+    const char *dir = getenv("TMPDIR");
+
+    dir = dir && dir[0] ? dir : "/var/tmp";
+    disk->overlay_fd = open_nameless(dir);
+    if (disk->overlay_fd < 0)
+        return err_sys(err, "%s: make an overlay in %s (TMPDIR says where)", c->path, dir);
+    disk->temporary = true;
+    return overlay_create(disk->overlay_fd, &disk->base, OVERLAY_RESERVES, err) == 0
+               ? 0
+               : err_in(err, "%s", dir);
+}
+
 int disk_open(struct disk *disk, const struct disk_config *c, struct err *err)
 {
+    int result;
+
     *disk = (struct disk)DISK_NONE;
     disk->read_only = c->read_only;
-    if (open_base(disk, c, err) == 0 && (!c->overlay || open_overlay(disk, c, err) == 0))
+    result = open_base(disk, c, err);
+    if (result == 0 && has_overlay(c))
+        result = c->overlay ? open_overlay(disk, c, err) : open_temporary(disk, c, err);
+    if (result == 0)
         return 0;
     disk_close(disk);
     return -1;

@@ -311,13 +311,16 @@ static int keep_named(struct inherited *kept, const struct vm_config *c, struct 
     return 0;
 }
 
-/* What the snapshot says about its memory, for both processes. */
+/* What the snapshot says about its memory, for both processes. No clone writes to an image. */
 static int open_snapshot(struct run_options *options, struct restored *r, struct err *err)
 {
     if (options->kind != RUN_SNAPSHOT)
         return 0;
-    if (chain_open(&r->chain, options->vm.program, err) != 0 || chain_use(&r->chain, err) != 0)
+    if (chain_open(&r->chain, options->vm.program, options->vm.disk_count, err) != 0 ||
+        chain_use(&r->chain, err) != 0)
         return -1;
+    for (unsigned i = 0; i < options->vm.disk_count; i++)
+        options->vm.disks[i].of_snapshot = true;
     options->vm.memory = r->chain.layers[0].header.memory;
     return vm_config_check(&options->vm, err);
 }

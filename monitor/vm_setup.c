@@ -243,7 +243,9 @@ static int add_disk(struct vm *vm, unsigned number, struct err *err)
         (disk->overlay_fd >= 0 && role_fd(&disk->overlay_fd, FD_OVERLAYS + number, err) != 0))
         return -1;
     if (disk_start(disk, err) != 0)
-        return err_in(err, "disk %u: %s", number, vm->config->disks[number].overlay);
+        return err_in(err, "disk %u: its overlay", number);
+    if (vm->restored && restored_put_disk(vm->restored, number, disk, err) != 0)
+        return err_in(err, "disk %u", number);
     config.disk = *disk;
     d->vm = vm;
     d->number = number;

@@ -39,6 +39,10 @@
     {                                                                                              \
         .arg = (n), .mask = ALL32 & ~UINT64_C(15), .value = FD_DISKS                               \
     }
+#define A_LAYER(n)                                                                                 \
+    {                                                                                              \
+        .arg = (n), .mask = ALL32 & ~UINT64_C(511), .value = FD_LAYERS                             \
+    }
 #define A_TAP(n)                                                                                   \
     {                                                                                              \
         .arg = (n), .mask = ALL32 & ~UINT64_C(3), .value = FD_NETS                                 \
@@ -53,7 +57,8 @@ enum { PUNCH = 1 | 2, ZERO = 1 | 0x10 }; /* FALLOC_FL_KEEP_SIZE with _PUNCH_HOLE
 
 #define NONBLOCKING_SOCKET (SOCK_CLOEXEC | SOCK_NONBLOCK)
 
-_Static_assert(FD_NETS % 4 == 0 && FD_DISKS % 16 == 0, "rules leave the lowest bits open");
+_Static_assert(FD_NETS % 4 == 0 && FD_DISKS % 16 == 0 && FD_LAYERS % 512 == 0,
+               "rules leave the lowest bits open");
 
 const struct policy_row policy[] = {
     /* --- the loop --- */
@@ -98,6 +103,12 @@ const struct policy_row policy[] = {
     {CALL(pwritev2), BOTH, 2, {A_DISK(0), IS(5, NOWAIT)}, "writes one if that need not wait"},
     {CALL(preadv2), DISK, 2, {A_DISK(0), IS(5, 0)}, "reads a disk"},
     {CALL(pwritev2), DISK, 2, {A_DISK(0), IS(5, 0)}, "writes one"},
+    {CALL(preadv2),
+     BOTH,
+     2,
+     {A_LAYER(0), IS(5, NOWAIT)},
+     "... what a snapshot has of it, likewise"},
+    {CALL(preadv2), DISK, 2, {A_LAYER(0), IS(5, 0)}, "... what a snapshot has of it"},
     {CALL(fdatasync), DISK, 1, {A_DISK(0)}, "flushes one"},
     {CALL(fallocate), DISK, 2, {A_DISK(0), IS(1, PUNCH)}, "gives back what the guest discards"},
     {CALL(fallocate), DISK, 2, {A_DISK(0), IS(1, ZERO)}, "clears a range without writing it"},

@@ -26,6 +26,8 @@ enum fd_role {
     FD_DISKS = 48,    /* eight disks' files, ... */
     FD_OVERLAYS = 56, /* ... and what is written instead, where the file is shared */
     FD_END = 64,
+    FD_LAYERS = 512, /* 512 files that a snapshot's layers have of disks; inherited by the monitor,
+                        which need not grow */
 };
 
 /* The signal that gets the vCPU thread out of KVM_RUN. Neither C library uses it for itself. */

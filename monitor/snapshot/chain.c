@@ -30,32 +30,66 @@ static int read_header(struct chain_layer *l, struct err *err)
     return snapshot_header_parse(bytes, (size_t)n, &l->header, err);
 }
 
-static int move_up(int *fd, struct err *err)
+static int move_up(int *fd, int least, struct err *err)
 {
-    int high = fcntl(*fd, F_DUPFD_CLOEXEC, FD_END);
+    int high = fcntl(*fd, F_DUPFD_CLOEXEC, least);
 
     if (high < 0)
-        return err_sys(err, "a descriptor above %d", (int)FD_END);
+        return err_sys(err, "a descriptor above %d (`ulimit -n`)", least);
     close(*fd);
     *fd = high;
     return 0;
 }
 
+/* Whether there has to be one, its state says. */
+static int open_disk(int dir, unsigned number, int *fd, struct err *err)
+{
+    char name[16];
+    struct stat st;
+
+    snprintf(name, sizeof(name), "disk-%u", number);
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+        return 0;
+    *fd = snapshot_dir_file(dir, name, err);
+    return *fd >= 0 ? move_up(fd, FD_LAYERS, err) : -1;
+}
+
+static int open_files(struct chain_layer *l, int dir, unsigned disks, struct err *err)
+{
+    l->state_fd = snapshot_dir_file(dir, "state", err);
+    if (l->state_fd >= 0)
+        l->memory_fd = snapshot_dir_file(dir, "memory", err);
+    for (unsigned i = 0; l->memory_fd >= 0 && i < disks; i++) {
+        if (open_disk(dir, i, &l->disks[i], err) != 0)
+            return -1;
+    }
+    return l->memory_fd >= 0 ? 0 : -1;
+}
+
+static void close_layer(struct chain_layer *l)
+{
+    fd_close(&l->state_fd);
+    fd_close(&l->memory_fd);
+    for (unsigned i = 0; i < SNAPSHOT_DISKS_MOST; i++)
+        fd_close(&l->disks[i]);
+}
+
 static int open_layer(struct chain *c, const char *path, struct err *err)
 {
     struct chain_layer *l = &c->layers[c->count];
-    int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), result;
 
     if (dir < 0)
         return err_sys(err, "%s", path);
-    *l = (struct chain_layer){.state_fd = snapshot_dir_file(dir, "state", err), .memory_fd = -1};
-    if (l->state_fd >= 0)
-        l->memory_fd = snapshot_dir_file(dir, "memory", err);
+    *l = (struct chain_layer){
+        .state_fd = -1, .memory_fd = -1, .disks = {-1, -1, -1, -1, -1, -1, -1, -1}};
+    result = open_files(l, dir, c->disks, err);
     close(dir);
     c->count++; /* and chain_close closes what is open */
-    if (l->memory_fd < 0 || read_header(l, err) != 0)
+    if (result != 0 || read_header(l, err) != 0)
         return err_in(err, "%s", path);
-    if (c->count > LOW_LAYERS && (move_up(&l->state_fd, err) != 0 || move_up(&l->memory_fd, err)))
+    if (c->count > LOW_LAYERS &&
+        (move_up(&l->state_fd, FD_END, err) != 0 || move_up(&l->memory_fd, FD_END, err)))
         return -1;
     return 0;
 }
@@ -113,8 +147,7 @@ static bool is_parent(struct chain *c, const char *path)
         h->memory == child->memory)
         return true;
     c->count--;
-    fd_close(&c->layers[c->count].state_fd);
-    fd_close(&c->layers[c->count].memory_fd);
+    close_layer(&c->layers[c->count]);
     return false;
 }
 
@@ -155,9 +188,10 @@ static int open_all(struct chain *c, struct err *err)
     return 0;
 }
 
-int chain_open(struct chain *c, const char *path, struct err *err)
+int chain_open(struct chain *c, const char *path, unsigned disks, struct err *err)
 {
     c->count = 0;
+    c->disks = disks;
     if (!realpath(path, c->path))
         return err_sys(err, "%s", path);
     if (open_all(c, err) == 0)
@@ -186,9 +220,7 @@ int chain_use(const struct chain *c, struct err *err)
 
 void chain_close(struct chain *c)
 {
-    for (unsigned i = 0; i < c->count; i++) {
-        fd_close(&c->layers[i].state_fd);
-        fd_close(&c->layers[i].memory_fd);
-    }
+    for (unsigned i = 0; i < c->count; i++)
+        close_layer(&c->layers[i]);
     c->count = 0;
 }

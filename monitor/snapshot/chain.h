@@ -6,24 +6,27 @@
 #ifndef SAMARA_MONITOR_SNAPSHOT_CHAIN_H
 #define SAMARA_MONITOR_SNAPSHOT_CHAIN_H
 
-#include "monitor/snapshot/state_file.h"
+#include "monitor/snapshot/records_check.h"
 
 enum { CHAIN_MOST = 64, CHAIN_PATH = 4096 };
 
 struct chain_layer {
     int state_fd, memory_fd;
+    int disks[SNAPSHOT_DISKS_MOST]; /* -1: it has no such file */
     struct snapshot_header header;
 };
 
 struct chain {
     char path[CHAIN_PATH]; /* of the one that was asked for, absolute */
+    unsigned disks;        /* whose files are looked for */
     unsigned count;
     struct chain_layer layers[CHAIN_MOST];
 };
 
-/* With the caller's rights. Only of diffs more than the header is read here. Descriptors of many
- * layers have high numbers. -1 with err; it is closed then. */
-int chain_open(struct chain *c, const char *path, struct err *err);
+/* With the caller's rights; files of the first `disks` disks, too. Only of diffs more than the
+ * header is read here. Descriptors of many layers have high numbers, those of disks the ones by
+ * which the seccomp policy knows them. -1 with err; it is closed then. */
+int chain_open(struct chain *c, const char *path, unsigned disks, struct err *err);
 void chain_close(struct chain *c);
 
 /* Who grows a VM from it says so first: a snapshot for a single use is marked by a file `used` in

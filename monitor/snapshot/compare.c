@@ -21,7 +21,7 @@ static int open_side(struct side *s, const char *path, struct err *err)
     struct chain *c = &s->restored.chain;
     uint64_t size;
 
-    if (chain_open(c, path, err) != 0)
+    if (chain_open(c, path, SNAPSHOT_DISKS_MOST, err) != 0)
         return -1;
     if (restored_read_states(&s->restored, err) != 0)
         return err_in(err, "%s", path);

@@ -17,6 +17,8 @@ static bool get_page(const struct overlay *o, uint64_t page, uint64_t words[PAGE
 {
     uint64_t any = 0;
 
+    if (overlay_page_is_empty(o, OVERLAY_OWN, page))
+        return false;
     for (unsigned i = 0; i < PAGE_WORDS; i++) {
         words[i] = overlay_word(o, OVERLAY_OWN, page * PAGE_WORDS + i);
         any |= words[i];

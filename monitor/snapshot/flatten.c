@@ -134,7 +134,7 @@ int flatten_command(int argc, char **argv, struct report *report)
     }
     signal(SIGXFSZ, SIG_IGN);
     f.writer = (struct snapshot_writer)SNAPSHOT_WRITER_CLOSED;
-    status = chain_open(&f.chain, argv[0], &report->err);
+    status = chain_open(&f.chain, argv[0], SNAPSHOT_DISKS_MOST, &report->err);
     if (status == 0)
         status = flatten(&f, argv[1], sync, &report->err);
     snapshot_writer_abort(&f.writer);

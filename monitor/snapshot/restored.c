@@ -9,6 +9,7 @@
 #include "monitor/clock.h"
 #include "monitor/kvm.h"
 #include "monitor/snapshot/cpu_contract.h"
+#include "monitor/snapshot/disk_record.h"
 #include "monitor/vm.h"
 #include "monitor/vm_setup.h"
 
@@ -89,6 +90,97 @@ void restored_program(const struct restored *r, char *to, size_t size)
 
     memcpy(to, c + 1, length);
     to[length] = '\0';
+}
+
+/* --- disks --- */
+
+/* The overlay that one layer has. Its descriptor becomes the overlay's. */
+static struct overlay *open_layer(struct restored *r, unsigned layer, unsigned number, int base_fd,
+                                  const struct overlay_base *base, struct err *err)
+{
+    const struct saved_disk *saved = snapshot_disk(&r->states[layer], number);
+    int *fd = &r->chain.layers[layer].disks[number];
+    struct overlay *overlay;
+
+    if (!saved || *fd < 0) {
+        err_set(err, "disk-%u: %s", number,
+                saved ? "No such file" : "it is not of this snapshot, or of all its layers");
+        return NULL;
+    }
+    overlay = overlay_load(*fd, base_fd, base, err);
+    if (!overlay) {
+        err_in(err, "disk-%u", number);
+        return NULL;
+    }
+    if (disk_record_check(saved, overlay, err) != 0) {
+        overlay_free(overlay);
+        return NULL;
+    }
+    *fd = -1;
+    return overlay;
+}
+
+/* All layers', upon each other; NULL with err. */
+static struct overlay *open_layers(struct restored *r, unsigned number, int base_fd,
+                                   const struct overlay_base *base, struct err *err)
+{
+    struct overlay *below = NULL;
+
+    for (unsigned layer = r->count; layer-- > 0;) {
+        struct overlay *overlay = open_layer(r, layer, number, base_fd, base, err);
+
+        if (!overlay) {
+            overlay_free(below);
+            if (layer > 0)
+                err_in(err, "layer %u beneath it", layer);
+            return NULL;
+        }
+        if (below)
+            overlay_put_upon(overlay, below);
+        below = overlay;
+    }
+    return below;
+}
+
+int restored_open_disk(struct restored *r, unsigned number, struct overlay **overlay,
+                       struct err *err)
+{
+    const struct saved_disk *saved = snapshot_disk(&r->states[0], number);
+
+    *overlay = saved ? open_layers(r, number, -1, &saved->base, err) : NULL;
+    return saved && !*overlay ? -1 : 0;
+}
+
+static int check_disk(const struct restored *r, unsigned number, const struct disk *disk,
+                      struct err *err)
+{
+    const struct saved_disk *saved = snapshot_disk(&r->states[0], number);
+
+    if (!disk->overlay)
+        return saved ? err_set(err, "it could be written when the snapshot was taken (without "
+                                    "',ro' it has an overlay of its own)")
+                     : 0;
+    if (!saved)
+        return err_set(err, "it was only read when the snapshot was taken (',ro'), or not there");
+    if (overlay_count(disk->overlay, OVERLAY_OWN) > 0)
+        return err_set(err, "its overlay has something in it already: a clone begins with a new "
+                            "one");
+    return 0;
+}
+
+int restored_put_disk(struct restored *r, unsigned number, struct disk *disk, struct err *err)
+{
+    struct overlay *layers;
+
+    if (check_disk(r, number, disk, err) != 0)
+        return -1;
+    if (!disk->overlay)
+        return 0;
+    layers = open_layers(r, number, disk->fd, &disk->base, err);
+    if (!layers)
+        return err_in(err, "%s", r->chain.path);
+    overlay_put_upon(disk->overlay, layers);
+    return 0;
 }
 
 /* --- memory --- */

@@ -9,6 +9,7 @@
 #ifndef SAMARA_MONITOR_SNAPSHOT_RESTORED_H
 #define SAMARA_MONITOR_SNAPSHOT_RESTORED_H
 
+#include "devices/disk.h"
 #include "monitor/control_proto.h"
 #include "monitor/cpuid.h"
 #include "monitor/snapshot/chain.h"
@@ -30,6 +31,15 @@ int restored_read_states(struct restored *r, struct err *err);
 /* That, and all that a VM needs of it. The guest's CPUID becomes what it was: *cpuid is what this
  * host can give it, and is replaced. -1 with err. */
 int restored_read(struct restored *r, struct cpuid_table *cpuid, struct err *err);
+
+/* What its layers have of disk `number` comes to lie beneath the disk's own overlay, which is
+ * empty; of a disk that is only read they have nothing. After disk_start, before chain_close. -1
+ * with err. */
+int restored_put_disk(struct restored *r, unsigned number, struct disk *disk, struct err *err);
+
+/* The same for readers without a base, *overlay: NULL, if there is nothing of such a disk. */
+int restored_open_disk(struct restored *r, unsigned number, struct overlay **overlay,
+                       struct err *err);
 
 /* Maps what the snapshot has of memory over ram, of as many bytes, the lowest layer first. -1 with
  * err. */

@@ -37,6 +37,8 @@ struct region {
 };
 
 static struct region regions[THREADS];
+static volatile int
+    asked; /* somebody wants the locks, which those who have them would not let go */
 
 static _Noreturn void fail(const char *what)
 {
@@ -113,6 +115,8 @@ static void *churn(void *arg)
     struct region *r = arg;
 
     for (unsigned step = 0;; step++) {
+        while (asked)
+            usleep(500);
         pthread_mutex_lock(&r->lock);
         write_block(r, next_random(r) % BLOCKS);
         check_block(r, next_random(r) % BLOCKS);
@@ -124,12 +128,14 @@ static void *churn(void *arg)
 
 static void check(void)
 {
+    asked = 1;
     for (unsigned i = 0; i < THREADS; i++) {
         pthread_mutex_lock(&regions[i].lock);
         for (unsigned block = 0; block < BLOCKS; block++)
             check_block(&regions[i], block);
         pthread_mutex_unlock(&regions[i].lock);
     }
+    asked = 0;
     puts("sound");
 }
 

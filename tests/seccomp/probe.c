@@ -103,6 +103,7 @@ static void open_world(void)
     take_number(epoll_create1(0), FD_EPOLL);
     take_number(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), FD_TIMER);
     take_number(open_disk(), FD_DISKS);
+    take_number(open_disk(), FD_LAYERS);
     take_number(open_disk(), FD_PAGEMAP);
     take_number(open("/dev/null", O_RDWR), FD_NETS); /* a tap takes rights that few have */
     cr_assert_eq(timerfd_settime(FD_TIMER, 0, &soon, NULL), 0);
@@ -177,6 +178,8 @@ static unsigned fill_probes(struct probe *p)
         {"writes one if that need not wait", {0, at(&w.iov), 1, 0, 0, 0}, EOPNOTSUPP, false},
         {"reads a disk", {0, at(&w.iov), 1, 0, 0, 0}, 0, false},
         {"writes one", {0, at(&w.iov), 1, 0, 0, 0}, 0, false},
+        {"... what a snapshot has of it, likewise", {0, at(&w.iov), 1, 0, 0, 0}, EAGAIN, false},
+        {"... what a snapshot has of it", {0, at(&w.iov), 1, 0, 0, 0}, 0, false},
         {"flushes one", {0}, 0, false},
         {"gives back what the guest discards", {0, 0, 0, 4096}, EOPNOTSUPP, false},
         {"clears a range without writing it", {0, 0, 0, 4096}, EOPNOTSUPP, false},

@@ -1,0 +1,271 @@
+/* Snapshots of disks: a clone has the disk as it was at the moment its memory is of, and nobody but
+ * itself sees what it writes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/vm/snapshot_run.h"
+
+enum { DISK = (9 << 20) + 512 }; /* its last block is a part of one */
+
+static char base[200], source_disk[440];
+
+/* A base of zeroes, and the source's --disk. */
+static void make_base(const char *name)
+{
+    int fd;
+
+    snprintf(base, sizeof(base), "%s", scratch(name));
+    fd = open(base, O_RDWR | O_CREAT | O_EXCL, 0600);
+    CHECK(fd >= 0 && ftruncate(fd, DISK) == 0);
+    close(fd);
+    snprintf(source_disk, sizeof(source_disk), "%s,overlay=%s.over", base, base);
+}
+
+/* mode: "churn" or "still". */
+static void start_source(struct running *r, const char *mode)
+{
+    snap_begin();
+    snap_run(r, "source",
+             (const char *[]){"--disk", source_disk, program("disk_churn"), "/dev/vda",
+                              strcmp(mode, "still") == 0 ? mode : NULL, NULL});
+    snap_hear(r, "up");
+}
+
+static void start_clone(struct running *r, const char *name, const char *path)
+{
+    snap_restore(r, name, path, (const char *[]){"--disk", base, NULL});
+}
+
+static void ask(const struct running *r, const char *question, const char *answer)
+{
+    char line[SNAP_LINE];
+
+    snprintf(line, sizeof(line), "%s\n", question);
+    snap_say(r, line);
+    snap_hear(r, answer);
+}
+
+static void end(struct running *r)
+{
+    close(r->in);
+    r->in = -1;
+    snap_ends(r, 0);
+}
+
+static void succeed(const char *const words[])
+{
+    struct outcome o;
+
+    snap_command(&o, words);
+    STATUS(&o, 0);
+    CHECK(o.err_len == 0);
+    outcome_free(&o);
+}
+
+static void expect_refusal(const char *const words[], int status, const char *why)
+{
+    struct outcome o;
+
+    snap_command(&o, words);
+    STATUS(&o, status);
+    ERROR_HAS(&o, why);
+    CHECK(strchr(o.err, '\n') == o.err + o.err_len - 1);
+    outcome_free(&o);
+}
+
+/* Requests are under way at each moment; those that wait are done by the source, and once more by
+ * each clone, each upon its own disk. */
+static void every_clone_is_of_one_instant(void)
+{
+    enum { TIMES = 5 };
+    struct running source, clones[2];
+    char name[16];
+
+    make_base("instant.img");
+    start_source(&source, "churn");
+    for (int i = 0; i < TIMES; i++) {
+        const char *path;
+
+        snprintf(name, sizeof(name), "instant-%d", i);
+        path = snap_take("source", name);
+        succeed((const char *[]){"verify", path, NULL});
+        for (int c = 0; c < 2; c++)
+            start_clone(&clones[c], c ? "second" : "first", path);
+        for (int c = 0; c < 2; c++)
+            ask(&clones[c], "check", "sound");
+        for (int c = 0; c < 2; c++) {
+            ask(&clones[c], "check", "sound");
+            end(&clones[c]);
+        }
+        ask(&source, "check", "sound");
+    }
+    end(&source);
+}
+
+static void what_one_writes_no_other_sees(void)
+{
+    const char *path;
+    struct running source, a, b;
+    char overlay[440];
+    struct stat before, after;
+
+    make_base("own.img");
+    CHECK(stat(base, &before) == 0);
+    start_source(&source, "still");
+    ask(&source, "mark source", "marked");
+    path = snap_take("source", "own.snap");
+    snprintf(overlay, sizeof(overlay), "%s,overlay=%s.own", base, base);
+    start_clone(&a, "a", path);
+    snap_restore(&b, "b", path, (const char *[]){"--disk", overlay, NULL});
+    ask(&a, "mark?", "mark source");
+    ask(&a, "mark a", "marked");
+    ask(&b, "mark?", "mark source");
+    ask(&source, "mark?", "mark source");
+    ask(&source, "mark later", "marked");
+    ask(&b, "mark?", "mark source");
+    ask(&b, "mark b", "marked");
+    ask(&a, "mark?", "mark a");
+    ask(&a, "check", "sound");
+    end(&a);
+    end(&b);
+    ask(&source, "mark?", "mark later");
+    end(&source);
+    start_clone(&a, "again", path);
+    ask(&a, "mark?", "mark source");
+    end(&a);
+    expect_refusal((const char *[]){"restore", "--disk", overlay, path, NULL}, 125,
+                   "its overlay has something in it already");
+    succeed((const char *[]){"verify", path, NULL});
+    CHECK(stat(base, &after) == 0 && after.st_mtim.tv_sec == before.st_mtim.tv_sec &&
+          after.st_mtim.tv_nsec == before.st_mtim.tv_nsec);
+}
+
+/* Of a clone: what its snapshot has, and what it has written itself, is in its own snapshot. */
+static void clones_of_clones_have_all_of_it(void)
+{
+    const char *path;
+    struct running r[2];
+    char name[16];
+
+    make_base("clones.img");
+    start_source(&r[0], "churn");
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof(name), "clone-%d", i);
+        path = snap_take(i == 0 ? "source" : name, name);
+        snprintf(name, sizeof(name), "clone-%d", i + 1);
+        start_clone(&r[1], name, path);
+        ask(&r[1], "check", "sound");
+        end(&r[0]);
+        r[0] = r[1];
+    }
+    end(&r[0]);
+}
+
+static void many_share_one_base(void)
+{
+    struct outcome o;
+    struct running source;
+    const char *path;
+    char disk[220];
+
+    make_base("many.img");
+    start_source(&source, "still");
+    path = snap_take("source", "many.snap");
+    end(&source);
+    snprintf(disk, sizeof(disk), "--disk=%s", base);
+    snap_command(&o, (const char *[]){"clone", "-n", "8", disk, path, NULL});
+    STATUS(&o, 0);
+    CHECK(o.err_len == 0);
+    outcome_free(&o);
+}
+
+/* --- what is refused --- */
+
+static void flip(const char *dir, off_t at)
+{
+    char path[300], byte;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/disk-0", dir);
+    fd = open(path, O_RDWR);
+    CHECK(fd >= 0 && pread(fd, &byte, 1, at) == 1);
+    byte ^= 4;
+    CHECK(pwrite(fd, &byte, 1, at) == 1);
+    close(fd);
+}
+
+static void restore_is_refused(const char *disk, const char *path, const char *why)
+{
+    expect_refusal((const char *[]){"restore", "--disk", disk, path, NULL}, 125, why);
+}
+
+static void what_does_not_belong_is_refused(void)
+{
+    static const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 7}};
+    char file[300], ro[240], other[220];
+    struct running source;
+    struct stat st;
+    const char *path;
+
+    make_base("other.img");
+    snprintf(other, sizeof(other), "%s", base);
+    CHECK(utimensat(AT_FDCWD, other, times, 0) == 0);
+    make_base("refused.img");
+    start_source(&source, "still");
+    ask(&source, "mark x", "marked");
+    path = snap_take("source", "refused.snap");
+    end(&source);
+
+    expect_refusal((const char *[]){"restore", path, NULL}, 125, "(--disk)");
+    snprintf(ro, sizeof(ro), "%s,ro", base);
+    restore_is_refused(ro, path, "disk 0: it could be written when the snapshot was taken");
+    restore_is_refused(other, path, "disk-0: an overlay of another base");
+    CHECK(stat(other, &st) == 0 && st.st_blocks == 0);
+
+    flip(path, 4096 + 17);
+    restore_is_refused(base, path, "disk-0: its bitmap is not the one that state says");
+    flip(path, 4096 + 17);
+    flip(path, 40);
+    restore_is_refused(base, path, "disk-0: an overlay that has something at 40");
+    flip(path, 40);
+    flip(path, 8192 + (8 << 20));
+    expect_refusal((const char *[]){"verify", path, NULL}, 1, "disk-0: the chunk of ");
+    flip(path, 8192 + (8 << 20));
+    succeed((const char *[]){"verify", path, NULL});
+
+    snprintf(file, sizeof(file), "%s/disk-0", path);
+    CHECK(truncate(file, 1 << 20) == 0);
+    restore_is_refused(base, path, "disk-0: shorter than an overlay of this base is");
+    CHECK(unlink(file) == 0);
+    restore_is_refused(base, path, "disk-0: No such file");
+}
+
+static void a_changed_base_is_refused(void)
+{
+    static const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 7}};
+    struct running source;
+    const char *path;
+
+    make_base("changed.img");
+    start_source(&source, "still");
+    path = snap_take("source", "changed.snap");
+    end(&source);
+    CHECK(utimensat(AT_FDCWD, base, times, 0) == 0);
+    restore_is_refused(base, path, "disk-0: an overlay of another base, or its base was changed");
+}
+
+const struct vm_test snapshot_disk_tests[] = {
+    {"snapshot_disk/every_clone_is_of_one_instant", every_clone_is_of_one_instant},
+    {"snapshot_disk/what_one_writes_no_other_sees", what_one_writes_no_other_sees},
+    {"snapshot_disk/clones_of_clones_have_all_of_it", clones_of_clones_have_all_of_it},
+    {"snapshot_disk/many_share_one_base", many_share_one_base},
+    {"snapshot_disk/what_does_not_belong_is_refused", what_does_not_belong_is_refused},
+    {"snapshot_disk/a_changed_base_is_refused", a_changed_base_is_refused},
+    {NULL, NULL},
+};
