@@ -141,13 +141,14 @@ static bool is_parent(struct chain *c, const char *path)
 {
     const struct snapshot_header *child = &c->layers[c->count - 1].header;
     const struct snapshot_header *h = &c->layers[c->count].header;
+    const unsigned before = c->count;
     struct err ignored;
 
     if (open_layer(c, path, &ignored) == 0 && memcmp(h->id, child->parent, SNAPSHOT_ID) == 0 &&
         h->memory == child->memory)
         return true;
-    c->count--;
-    close_layer(&c->layers[c->count]);
+    if (c->count > before) /* there was something */
+        close_layer(&c->layers[--c->count]);
     return false;
 }
 

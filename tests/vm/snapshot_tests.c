@@ -245,6 +245,10 @@ static void diffs_are_restored_from_all_their_layers(void)
     }
     for (int i = 1; i <= DIFFS; i++)
         expect_memory(path[i], memory[i]);
+    snprintf(line, sizeof(line), "%s", scratch("elsewhere")); /* its parent is where it was */
+    CHECK(rename(path[DIFFS], line) == 0);
+    expect_memory(line, memory[DIFFS]);
+    CHECK(rename(line, path[DIFFS]) == 0);
     snprintf(moved, sizeof(moved), "%s", scratch("moved"));
     CHECK(rename(scratch("chain"), moved) == 0);
     snprintf(line, sizeof(line), "%s/%d", moved, DIFFS);
