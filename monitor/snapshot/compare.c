@@ -1,6 +1,7 @@
 /* See compare.h. Both are mapped as a VM would have them, layers and all. */
 #include "monitor/snapshot/compare.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -59,12 +60,87 @@ static uint64_t compare_memory(const struct side s[2])
     return pages;
 }
 
+/* --- disks --- */
+
+/* What only one has, the other's base may have, too; but that is not here. */
+static bool block_differs(struct overlay *const o[2], uint64_t block, struct err *err)
+{
+    uint8_t bytes[2][OVERLAY_BLOCK];
+
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t first = block;
+        int result;
+
+        if (overlay_next(o[i], OVERLAY_ALL, &first, block + 1, 1) == 0)
+            return true;
+        result = overlay_get(o[i], block, 1, bytes[i]);
+        if (result != 0) {
+            errno = -result;
+            err_sys(err, "read block %llu", (unsigned long long)block);
+        }
+    }
+    return memcmp(bytes[0], bytes[1], OVERLAY_BLOCK) != 0;
+}
+
+/* The next block that either has; the number of blocks if there is none. */
+static uint64_t next_block(struct overlay *const o[2], uint64_t block)
+{
+    const uint64_t blocks = overlay_blocks(o[0]);
+    uint64_t first[2] = {block, block};
+
+    for (unsigned i = 0; i < 2; i++)
+        overlay_next(o[i], OVERLAY_ALL, &first[i], blocks, 1);
+    return first[0] < first[1] ? first[0] : first[1];
+}
+
+/* A line for each run of blocks that differ. How many blocks that are. */
+static uint64_t compare_blocks(struct overlay *const o[2], unsigned number, struct err *err)
+{
+    const uint64_t blocks = overlay_blocks(o[0]);
+    uint64_t different = 0, block = next_block(o, 0);
+
+    while (block < blocks && !err->text[0]) {
+        uint64_t from = block;
+
+        while (block < blocks && next_block(o, block) == block && block_differs(o, block, err))
+            block++;
+        if (block > from)
+            printf("disk %u 0x%llx to 0x%llx: %llu blocks\n", number,
+                   (unsigned long long)from * OVERLAY_BLOCK,
+                   (unsigned long long)block * OVERLAY_BLOCK, (unsigned long long)(block - from));
+        different += block - from;
+        block = next_block(o, block == from ? block + 1 : block);
+    }
+    return different;
+}
+
+static uint64_t compare_disk(struct side s[2], unsigned number, struct err *err)
+{
+    const struct saved_disk *disks[2];
+    struct overlay *o[2];
+
+    for (unsigned i = 0; i < 2; i++) {
+        disks[i] = snapshot_disk(&s[i].restored.states[0], number);
+        if (restored_open_disk(&s[i].restored, number, &o[i], err) != 0) {
+            err_in(err, "%s", s[i].restored.chain.path);
+            return 0;
+        }
+    }
+    if (!o[0] && !o[1])
+        return 0;
+    if (o[0] && o[1] && memcmp(&disks[0]->base, &disks[1]->base, sizeof(disks[0]->base)) == 0)
+        return compare_blocks(o, number, err);
+    printf("disk %u%s\n", number, o[0] && o[1] ? ": another base" : ": in one alone");
+    return 1;
+}
+
 /* --- all else --- */
 
 /* Where things lie, not what is in them. */
 static bool is_layout(uint32_t kind)
 {
-    return kind == RECORD_MEMORY || kind == RECORD_DIGESTS || kind == RECORD_PARENT;
+    return kind == RECORD_MEMORY || kind == RECORD_DIGESTS || kind == RECORD_DISK ||
+           kind == RECORD_PARENT;
 }
 
 static bool is_same(const struct snapshot_record *a, const struct snapshot_record *b)
@@ -91,10 +167,10 @@ static unsigned compare_records(const struct snapshot_state *a, const struct sna
     return different;
 }
 
-static int compare(const struct side s[2], struct err *err)
+static int compare(struct side s[2], struct err *err)
 {
     const struct snapshot_state *a = &s[0].restored.states[0], *b = &s[1].restored.states[0];
-    uint64_t pages;
+    uint64_t pages, blocks = 0;
     unsigned records;
 
     if (a->header.memory != b->header.memory)
@@ -103,7 +179,12 @@ static int compare(const struct side s[2], struct err *err)
                        (unsigned long long)(b->header.memory >> 20));
     records = compare_records(a, b, false) + compare_records(b, a, true);
     pages = compare_memory(s);
-    return records > 0 || pages > 0 ? DIFFERENT : 0;
+    err->text[0] = '\0';
+    for (unsigned i = 0; i < SNAPSHOT_DISKS_MOST && !err->text[0]; i++)
+        blocks += compare_disk(s, i, err);
+    if (err->text[0])
+        return -1;
+    return records > 0 || pages > 0 || blocks > 0 ? DIFFERENT : 0;
 }
 
 int diff_command(int argc, char **argv, struct report *report)
@@ -112,10 +193,11 @@ int diff_command(int argc, char **argv, struct report *report)
     int status = -1;
 
     if (argc == 1 && strcmp(argv[0], "--help") == 0) {
-        printf("%s\n\nNames the parts of two machines' state, and the pages of their memory, that "
-               "are\n"
-               "different. Exit status: 0 if none is, 1 if some are.\n",
-               usage);
+        printf(
+            "%s\n\nNames the parts of two machines' state, the pages of their memory and "
+            "the\n"
+            "blocks of their disks that are different. Exit status: 0 if none is, 1 if some are.\n",
+            usage);
         return 0;
     }
     if (argc != 2)

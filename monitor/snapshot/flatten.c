@@ -10,6 +10,7 @@
 
 #include "monitor/clock.h"
 #include "monitor/snapshot/chain.h"
+#include "monitor/snapshot/disk_record.h"
 #include "monitor/snapshot/records_check.h"
 #include "monitor/snapshot/snapshot_writer.h"
 
@@ -59,6 +60,74 @@ static int copy_extent(struct flatten *f, int memory, const struct saved_extent 
     return 0;
 }
 
+/* --- disks, likewise --- */
+
+static int copy_blocks(struct flatten *f, const struct overlay *o, unsigned number, struct err *err)
+{
+    const uint64_t blocks = overlay_blocks(o);
+    uint64_t n;
+
+    for (uint64_t first = 0;
+         (n = overlay_next(o, OVERLAY_OWN, &first, blocks, PIECE / OVERLAY_BLOCK)) > 0;
+         first += n) {
+        int result = overlay_get(o, first, n, f->piece);
+
+        if (result != 0) {
+            errno = -result;
+            return err_sys(err, "disk-%u: read block %llu", number, (unsigned long long)first);
+        }
+        if (snapshot_writer_blocks(&f->writer, number, first * OVERLAY_BLOCK, f->piece,
+                                   n * OVERLAY_BLOCK, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* All layers have the same disks, each upon one base. */
+static int begin_disk(struct flatten *f, unsigned layer, const struct saved_disk *d,
+                      struct err *err)
+{
+    const struct disk_writer *w = &f->writer.disks[d->number];
+
+    if (layer + 1 == f->chain.count)
+        return snapshot_writer_disk(&f->writer, d->number, &d->base, err);
+    if (w->fd < 0 || memcmp(&w->base, &d->base, sizeof(d->base)) != 0)
+        return err_set(err, "disk-%u: the layer beneath it has no such disk", d->number);
+    return 0;
+}
+
+static int copy_disk(struct flatten *f, unsigned layer, const struct saved_disk *d, struct err *err)
+{
+    int fd = f->chain.layers[layer].disks[d->number], result;
+    struct overlay *overlay;
+
+    if (begin_disk(f, layer, d, err) != 0)
+        return -1;
+    if (fd < 0)
+        return err_set(err, "disk-%u: No such file", d->number);
+    overlay = overlay_load(fd, -1, &d->base, err);
+    if (!overlay)
+        return err_in(err, "disk-%u", d->number);
+    result = disk_record_check(d, overlay, err);
+    if (result == 0)
+        result = copy_blocks(f, overlay, d->number, err);
+    overlay_free(overlay);
+    return result;
+}
+
+static int copy_disks(struct flatten *f, unsigned layer, struct err *err)
+{
+    for (unsigned i = 0; i < SNAPSHOT_DISKS_MOST; i++) {
+        const struct saved_disk *d = snapshot_disk(&f->state, i);
+
+        if (!d && f->writer.disks[i].fd >= 0)
+            return err_set(err, "it has nothing of disk %u, which the layer beneath it has", i);
+        if (d && copy_disk(f, layer, d, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int copy_layer(struct flatten *f, unsigned layer, struct err *err)
 {
     const struct saved_extent *extents;
@@ -71,14 +140,15 @@ static int copy_layer(struct flatten *f, unsigned layer, struct err *err)
         if (copy_extent(f, f->chain.layers[layer].memory_fd, &extents[i], err) != 0)
             return -1;
     }
-    return 0;
+    return copy_disks(f, layer, err);
 }
 
 /* --- all else is the uppermost's, which was read last --- */
 
 static bool is_writers(uint32_t kind)
 {
-    return kind == RECORD_MEMORY || kind == RECORD_DIGESTS || kind == RECORD_PARENT;
+    return kind == RECORD_MEMORY || kind == RECORD_DIGESTS || kind == RECORD_DISK ||
+           kind == RECORD_PARENT;
 }
 
 static int copy_records(struct flatten *f, struct err *err)

@@ -108,6 +108,20 @@ static void every_clone_is_of_one_instant(void)
     end(&source);
 }
 
+/* Of a snapshot of that VM. */
+static void expect_disk_bytes(const char *name, const char *out, bool diff, unsigned bytes)
+{
+    char want[40];
+    struct outcome o;
+
+    snprintf(want, sizeof(want), "\"disk_bytes\":%u,", bytes);
+    snap_command(&o, (const char *[]){"snapshot", "--no-sync", "--json", name, scratch(out),
+                                      diff ? "--diff" : NULL, NULL});
+    STATUS(&o, 0);
+    CHECK(strstr(o.out, want));
+    outcome_free(&o);
+}
+
 static void what_one_writes_no_other_sees(void)
 {
     const char *path;
@@ -132,9 +146,12 @@ static void what_one_writes_no_other_sees(void)
     ask(&b, "mark b", "marked");
     ask(&a, "mark?", "mark a");
     ask(&a, "check", "sound");
+    expect_disk_bytes("a", "own.diff", true, 4096);
+    ask(&source, "mark still later", "marked");
+    expect_disk_bytes("source", "own.again", false, 4096);
     end(&a);
     end(&b);
-    ask(&source, "mark?", "mark later");
+    ask(&source, "mark?", "mark still later");
     end(&source);
     start_clone(&a, "again", path);
     ask(&a, "mark?", "mark source");
@@ -165,6 +182,61 @@ static void clones_of_clones_have_all_of_it(void)
         r[0] = r[1];
     }
     end(&r[0]);
+}
+
+/* The same blocks, whole or in layers; and what a layer has is its own. */
+static void layers_are_one_disk(void)
+{
+    enum { DIFFS = 3 };
+    char path[DIFFS + 1][200], name[16];
+    struct running r;
+    struct outcome o;
+
+    make_base("layers.img");
+    for (int i = 0; i <= DIFFS; i++) {
+        snprintf(name, sizeof(name), "layer-%d", i);
+        snprintf(path[i], sizeof(path[i]), "%s", scratch(name));
+    }
+    start_source(&r, "churn");
+    ask(&r, "mark layer 0", "marked");
+    usleep(100000);
+    succeed((const char *[]){"snapshot", "--no-sync", "source", path[0], NULL});
+    end(&r);
+    for (int i = 1; i <= DIFFS; i++) {
+        char mark[32], was[32];
+
+        snprintf(was, sizeof(was), "mark layer %d", i - 1);
+        snprintf(mark, sizeof(mark), "mark layer %d", i);
+        start_clone(&r, "layer", path[i - 1]);
+        ask(&r, "mark?", was);
+        ask(&r, "check", "sound");
+        ask(&r, mark, "marked");
+        succeed((const char *[]){"snapshot", "--no-sync", "--diff", "layer", path[i], NULL});
+        ask(&r, "check", "sound");
+        end(&r);
+        succeed((const char *[]){"verify", path[i], NULL});
+    }
+    start_clone(&r, "top", path[DIFFS]);
+    ask(&r, "mark?", "mark layer 3");
+    ask(&r, "check", "sound");
+    end(&r);
+    succeed((const char *[]){"flatten", path[DIFFS], scratch("flat"), NULL});
+    succeed((const char *[]){"verify", scratch("flat"), NULL});
+    succeed((const char *[]){"diff", path[DIFFS], scratch("flat"), NULL});
+    snap_command(&o, (const char *[]){"diff", path[DIFFS - 1], scratch("flat"), NULL});
+    STATUS(&o, 1);
+    CHECK(strstr(o.out, "disk 0 0x800000 to 0x801000: 1 blocks\n"));
+    outcome_free(&o);
+    start_clone(&r, "flat", scratch("flat"));
+    ask(&r, "mark?", "mark layer 3");
+    ask(&r, "check", "sound");
+    end(&r);
+    strcat(path[0], "/disk-0");
+    CHECK(unlink(path[0]) == 0);
+    expect_refusal((const char *[]){"restore", "--disk", base, path[DIFFS], NULL}, 125,
+                   "layer 3 beneath it: disk-0: No such file");
+    expect_refusal((const char *[]){"flatten", path[DIFFS], scratch("none"), NULL}, 1,
+                   "disk-0: No such file");
 }
 
 static void many_share_one_base(void)
@@ -264,6 +336,7 @@ const struct vm_test snapshot_disk_tests[] = {
     {"snapshot_disk/every_clone_is_of_one_instant", every_clone_is_of_one_instant},
     {"snapshot_disk/what_one_writes_no_other_sees", what_one_writes_no_other_sees},
     {"snapshot_disk/clones_of_clones_have_all_of_it", clones_of_clones_have_all_of_it},
+    {"snapshot_disk/layers_are_one_disk", layers_are_one_disk},
     {"snapshot_disk/many_share_one_base", many_share_one_base},
     {"snapshot_disk/what_does_not_belong_is_refused", what_does_not_belong_is_refused},
     {"snapshot_disk/a_changed_base_is_refused", a_changed_base_is_refused},
