@@ -384,27 +384,54 @@ struct block *block_new(const struct block_config *config, const struct virtio_h
     return b;
 }
 
+/* --- what the overlay's thread is asked for and waited for --- */
+
+static struct block *block_of_last(struct worker_job *job)
+{
+    return (struct block *)((char *)job - offsetof(struct block, last));
+}
+
 static void flush_at_end(struct worker_job *job)
 {
-    struct block *b = (struct block *)((char *)job - offsetof(struct block, last));
+    struct block *b = block_of_last(job);
 
     b->last_result = disk_flush(&b->disk);
 }
 
-static void flushed_at_end(struct worker_job *job, bool ran)
+/* Whose file has no name need not care what a power failure leaves. */
+static void empty(struct worker_job *job)
+{
+    struct block *b = block_of_last(job);
+
+    b->last_result = overlay_clear(b->disk.overlay, !b->disk.temporary);
+}
+
+static void done_at_last(struct worker_job *job, bool ran)
 {
     (void)job;
     (void)ran;
 }
 
-int block_finish(struct block *b)
+static int ask_worker(struct block *b, void (*work)(struct worker_job *job))
 {
     if (b->disk.overlay == NULL)
         return 0;
-    b->last = (struct worker_job){.work = flush_at_end, .done = flushed_at_end};
+    b->last = (struct worker_job){.work = work, .done = done_at_last};
     worker_submit(b->worker, &b->last);
     worker_drain(b->worker);
     return b->last_result;
+}
+
+int block_finish(struct block *b)
+{
+    return ask_worker(b, flush_at_end);
+}
+
+int block_empty(struct block *b)
+{
+    if (b->disk.overlay == NULL || overlay_is_empty(b->disk.overlay))
+        return 0; /* the thread need not wake up */
+    return ask_worker(b, empty);
 }
 
 void block_free(struct block *b)

@@ -35,6 +35,10 @@ void block_go_on(struct block *block);
 /* What it keeps its data in: the overlay's functions may be called as overlay.h allows. */
 const struct disk *block_disk(const struct block *block);
 
+/* For a reset, while the guest and its disk stand: nothing that was written stays in the overlay.
+ * With the device lock, which is released while it waits. 0 or -errno. */
+int block_empty(struct block *block);
+
 /* The guest is gone: what it has written to an overlay is kept, flushed or not, as it would be in a
  * file. With the device lock, which is released while it waits. 0 or -errno. */
 int block_finish(struct block *block);

@@ -60,7 +60,7 @@ struct block {
     struct loop_timer due;      /* armed while one is held */
     struct block_request *held; /* taken from the queue, but not to begin yet; NULL */
     int lost;                   /* -errno; of the worker */
-    struct worker_job last;     /* of block_finish */
+    struct worker_job last;     /* of block_finish and block_empty */
     int last_result;
     struct block_request *free;
     unsigned used; /* of those below, ever: the others' memory has not been touched */

@@ -293,6 +293,15 @@ int overlay_flush(struct overlay *o)
 
 /* --- emptying it --- */
 
+bool overlay_is_empty(const struct overlay *o)
+{
+    for (size_t page = 0; page < o->pages; page++) {
+        if (o->changed[page] != EMPTY)
+            return false;
+    }
+    return true;
+}
+
 static int clear_bits(struct overlay *o, size_t page)
 {
     static const uint8_t zeroes[OVERLAY_PAGE];

@@ -97,6 +97,9 @@ void overlay_track_no_more(struct overlay *overlay);
 uint64_t overlay_written(const struct overlay *overlay); /* about how many */
 void overlay_forget(struct overlay *overlay, uint64_t first, uint64_t count);
 
+/* Nothing was written to it since it was made or emptied. While nobody uses it. */
+bool overlay_is_empty(const struct overlay *overlay);
+
 /* Empties it: nothing of what was written stays in it, its file or memory. Once it is durable, if
  * `sync`, that no bit is set any more; otherwise power that fails may leave bits without blocks. By
  * who may wait, while nobody else uses it. 0 or -errno. */

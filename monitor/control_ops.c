@@ -248,9 +248,9 @@ static void reset_now(struct control_ops *ops)
 {
     struct err err = {.text = ""};
 
-    ops->resetting = false;
     if (!ops->vm->gone && reset_vm(&ops->reset, &ops->who, &err) != 0)
         vm_failed(ops->vm, &err);
+    ops->resetting = false; /* the lock may have been released until here */
     ops->reset_ns = loop_now_ns() - ops->reset_ns;
     vm_thaw(ops->vm);
     loop_post(&ops->vm->loop, &ops->reset_done);

@@ -1,6 +1,7 @@
 /* See reset.h. */
 #include "monitor/snapshot/reset.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -73,13 +74,28 @@ static void drop_changed(struct reset *r)
     }
 }
 
+/* --- disks --- */
+
+static int empty_disks(const struct vm *vm, struct err *err)
+{
+    for (unsigned i = 0; i < vm->config->disk_count; i++) {
+        int result = block_empty(vm->disks[i].block);
+
+        if (result == 0)
+            continue;
+        errno = -result;
+        return err_sys(err, "disk %u: empty its overlay", i);
+    }
+    return 0;
+}
+
 /* --- all of it --- */
 
 int reset_vm(struct reset *r, const struct control_reset *who, struct err *err)
 {
     struct vm *vm = r->vm;
 
-    if (find_changed(r, err) != 0)
+    if (empty_disks(vm, err) != 0 || find_changed(r, err) != 0)
         return -1;
     vsock_forget(vm->vsock);
     drop_changed(r);

@@ -1,7 +1,7 @@
 /*
  * A clone goes back to the snapshot that it grew from, in place: only pages that have changed since
  * are dropped, what was mapped lies beneath them. Nothing of what the guest was told or said since
- * stays, in its memory, in devices or here; it wakes as somebody else.
+ * stays, in its memory, on its disks, in devices or here; it wakes as somebody else.
  *
  * The first time the page tables say what has changed, and from then on KVM's dirty log does.
  */
@@ -21,8 +21,8 @@ struct reset {
     uint64_t pages; /* that were dropped the last time */
 };
 
-/* While the guest stands, in the vCPU thread, with the device lock. -1 with err: the VM is of no
- * use any more. */
+/* While the guest stands, in the vCPU thread, with the device lock, which is released while disks
+ * are waited for. -1 with err: the VM is of no use any more. */
 int reset_vm(struct reset *r, const struct control_reset *who, struct err *err);
 
 #endif

@@ -44,10 +44,8 @@ static void start_clone(struct running *r, const char *name, const char *path)
 
 static void ask(const struct running *r, const char *question, const char *answer)
 {
-    char line[SNAP_LINE];
-
-    snprintf(line, sizeof(line), "%s\n", question);
-    snap_say(r, line);
+    snap_say(r, question);
+    snap_say(r, "\n");
     snap_hear(r, answer);
 }
 
@@ -76,6 +74,16 @@ static void expect_refusal(const char *const words[], int status, const char *wh
     STATUS(&o, status);
     ERROR_HAS(&o, why);
     CHECK(strchr(o.err, '\n') == o.err + o.err_len - 1);
+    outcome_free(&o);
+}
+
+/* It may say something. */
+static void succeed_quietly(const char *const words[])
+{
+    struct outcome o;
+
+    snap_command(&o, words);
+    STATUS(&o, 0);
     outcome_free(&o);
 }
 
@@ -133,7 +141,7 @@ static void what_one_writes_no_other_sees(void)
     CHECK(stat(base, &before) == 0);
     start_source(&source, "still");
     ask(&source, "mark source", "marked");
-    path = snap_take("source", "own.snap");
+    path = snap_take("source", "disk-own.snap");
     snprintf(overlay, sizeof(overlay), "%s,overlay=%s.own", base, base);
     start_clone(&a, "a", path);
     snap_restore(&b, "b", path, (const char *[]){"--disk", overlay, NULL});
@@ -146,9 +154,9 @@ static void what_one_writes_no_other_sees(void)
     ask(&b, "mark b", "marked");
     ask(&a, "mark?", "mark a");
     ask(&a, "check", "sound");
-    expect_disk_bytes("a", "own.diff", true, 4096);
+    expect_disk_bytes("a", "disk-own.diff", true, 4096);
     ask(&source, "mark still later", "marked");
-    expect_disk_bytes("source", "own.again", false, 4096);
+    expect_disk_bytes("source", "disk-own.again", false, 4096);
     end(&a);
     end(&b);
     ask(&source, "mark?", "mark still later");
@@ -220,14 +228,14 @@ static void layers_are_one_disk(void)
     ask(&r, "mark?", "mark layer 3");
     ask(&r, "check", "sound");
     end(&r);
-    succeed((const char *[]){"flatten", path[DIFFS], scratch("flat"), NULL});
-    succeed((const char *[]){"verify", scratch("flat"), NULL});
-    succeed((const char *[]){"diff", path[DIFFS], scratch("flat"), NULL});
-    snap_command(&o, (const char *[]){"diff", path[DIFFS - 1], scratch("flat"), NULL});
+    succeed((const char *[]){"flatten", path[DIFFS], scratch("disk-flat.snap"), NULL});
+    succeed((const char *[]){"verify", scratch("disk-flat.snap"), NULL});
+    succeed((const char *[]){"diff", path[DIFFS], scratch("disk-flat.snap"), NULL});
+    snap_command(&o, (const char *[]){"diff", path[DIFFS - 1], scratch("disk-flat.snap"), NULL});
     STATUS(&o, 1);
     CHECK(strstr(o.out, "disk 0 0x800000 to 0x801000: 1 blocks\n"));
     outcome_free(&o);
-    start_clone(&r, "flat", scratch("flat"));
+    start_clone(&r, "flat", scratch("disk-flat.snap"));
     ask(&r, "mark?", "mark layer 3");
     ask(&r, "check", "sound");
     end(&r);
@@ -248,13 +256,84 @@ static void many_share_one_base(void)
 
     make_base("many.img");
     start_source(&source, "still");
-    path = snap_take("source", "many.snap");
+    path = snap_take("source", "disk-many.snap");
     end(&source);
     snprintf(disk, sizeof(disk), "--disk=%s", base);
     snap_command(&o, (const char *[]){"clone", "-n", "8", disk, path, NULL});
     STATUS(&o, 0);
     CHECK(o.err_len == 0);
     outcome_free(&o);
+}
+
+static unsigned count_in_file(const char *path, const char *text)
+{
+    static char bytes[16 << 20];
+    int fd = open(path, O_RDONLY);
+    ssize_t n = read(fd, bytes, sizeof(bytes));
+    const char *at = bytes;
+    unsigned count = 0;
+
+    CHECK(n > DISK && n < (ssize_t)sizeof(bytes));
+    close(fd);
+    while ((at = memmem(at, (size_t)(bytes + n - at), text, strlen(text))) != NULL) {
+        count++;
+        at += strlen(text);
+    }
+    return count;
+}
+
+/* Neither on the disk, in memory nor in the overlay's file; flushed or not. */
+static void a_reset_leaves_nothing_on_disks(void)
+{
+    char overlay[440], file[220], line[SNAP_LINE];
+    const char *path, *secret;
+    struct running r;
+
+    make_base("reset.img");
+    start_source(&r, "still");
+    ask(&r, "mark first", "marked");
+    path = snap_take("source", "disk-reset.snap");
+    end(&r);
+    for (int named = 0; named < 2; named++) {
+        snprintf(file, sizeof(file), "%s.own", base);
+        snprintf(overlay, sizeof(overlay), named ? "%s,overlay=%s" : "%s", base, file);
+        snap_restore(&r, "clone", path, (const char *[]){"--disk", overlay, NULL});
+        for (int i = 0; i < 3; i++) {
+            snprintf(line, sizeof(line), "mark s%dcret-on-disk", 3);
+            secret = line + 5;
+            ask(&r, line, "marked");
+            ask(&r, "mark?", line);
+            CHECK(snap_count_in_monitor(r.pid, secret) > 0);
+            CHECK(!named || count_in_file(file, secret) == 1);
+            succeed_quietly((const char *[]){"reset", "clone", NULL});
+            CHECK(snap_count_in_monitor(r.pid, secret) == 0);
+            CHECK(!named || count_in_file(file, secret) == 0);
+            ask(&r, "mark?", "mark first");
+            ask(&r, "check", "sound");
+        }
+        end(&r);
+    }
+}
+
+/* With requests under way, again and again. */
+static void a_reset_in_the_midst_of_it(void)
+{
+    struct running r;
+    const char *path;
+
+    make_base("midst.img");
+    start_source(&r, "churn");
+    ask(&r, "mark first", "marked");
+    path = snap_take("source", "disk-midst.snap");
+    end(&r);
+    start_clone(&r, "clone", path);
+    for (int i = 0; i < 6; i++) {
+        ask(&r, "mark other", "marked");
+        succeed_quietly((const char *[]){"reset", "clone", NULL});
+        ask(&r, "mark?", "mark first");
+        ask(&r, "check", "sound");
+    }
+    end(&r);
 }
 
 /* --- what is refused --- */
@@ -291,7 +370,7 @@ static void what_does_not_belong_is_refused(void)
     make_base("refused.img");
     start_source(&source, "still");
     ask(&source, "mark x", "marked");
-    path = snap_take("source", "refused.snap");
+    path = snap_take("source", "disk-refused.snap");
     end(&source);
 
     expect_refusal((const char *[]){"restore", path, NULL}, 125, "(--disk)");
@@ -326,7 +405,7 @@ static void a_changed_base_is_refused(void)
 
     make_base("changed.img");
     start_source(&source, "still");
-    path = snap_take("source", "changed.snap");
+    path = snap_take("source", "disk-changed.snap");
     end(&source);
     CHECK(utimensat(AT_FDCWD, base, times, 0) == 0);
     restore_is_refused(base, path, "disk-0: an overlay of another base, or its base was changed");
@@ -338,6 +417,8 @@ const struct vm_test snapshot_disk_tests[] = {
     {"snapshot_disk/clones_of_clones_have_all_of_it", clones_of_clones_have_all_of_it},
     {"snapshot_disk/layers_are_one_disk", layers_are_one_disk},
     {"snapshot_disk/many_share_one_base", many_share_one_base},
+    {"snapshot_disk/a_reset_leaves_nothing_on_disks", a_reset_leaves_nothing_on_disks},
+    {"snapshot_disk/a_reset_in_the_midst_of_it", a_reset_in_the_midst_of_it},
     {"snapshot_disk/what_does_not_belong_is_refused", what_does_not_belong_is_refused},
     {"snapshot_disk/a_changed_base_is_refused", a_changed_base_is_refused},
     {NULL, NULL},

@@ -2,6 +2,7 @@
 #include "tests/vm/snapshot_run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,4 +100,67 @@ void snap_ends(struct running *r, int status)
     STATUS(&o, status);
     CHECK(o.err_len == 0 && o.out_len == 0);
     outcome_free(&o);
+}
+
+/* The keeper's only child. */
+static pid_t monitor_of(pid_t keeper)
+{
+    char path[64], text[32] = "";
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)keeper, (int)keeper);
+    fd = open(path, O_RDONLY);
+    CHECK(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+    close(fd);
+    return atoi(text);
+}
+
+/* How often it lies in what a range of the process's memory has in it. */
+static unsigned count_in(int memory, unsigned long from, unsigned long end, const char *text)
+{
+    enum { PIECE = 1 << 16 };
+    static char piece[PIECE + SNAP_LINE];
+    size_t len = strlen(text), kept = 0;
+    unsigned count = 0;
+
+    for (; from < end; from += PIECE) {
+        ssize_t n = pread(memory, piece + kept, PIECE, (off_t)from);
+        const char *at = piece;
+
+        if (n <= 0)
+            return count; /* [vvar] and the like */
+        while ((at = memmem(at, kept + (size_t)n - (size_t)(at - piece), text, len)) != NULL) {
+            count++;
+            at += len;
+        }
+        kept = len - 1;
+        memmove(piece, piece + n, kept);
+    }
+    return count;
+}
+
+/* What a sanitizer keeps of all addresses is too large to be looked at, and has no text in it. */
+#define SHADOW (4ul << 30)
+
+unsigned snap_count_in_monitor(pid_t keeper, const char *text)
+{
+    char path[64], line[512];
+    unsigned long from, end;
+    unsigned count = 0;
+    FILE *maps;
+    int memory;
+
+    snprintf(path, sizeof(path), "/proc/%d/mem", (int)monitor_of(keeper));
+    memory = open(path, O_RDONLY);
+    snprintf(path, sizeof(path), "/proc/%d/maps", (int)monitor_of(keeper));
+    maps = fopen(path, "r");
+    CHECK(memory >= 0 && maps);
+    while (fgets(line, sizeof(line), maps)) {
+        if (sscanf(line, "%lx-%lx r", &from, &end) == 2 && !strstr(line, "[v") &&
+            end - from < SHADOW)
+            count += count_in(memory, from, end, text);
+    }
+    fclose(maps);
+    close(memory);
+    return count;
 }

@@ -28,6 +28,10 @@ void snap_say(const struct running *r, const char *line);
 void snap_hear(const struct running *r, const char *want);
 void snap_read_line(const struct running *r, char to[SNAP_LINE]);
 
+/* How often the text, shorter than a line, lies in the memory of the VM whose keeper this is, the
+ * guest's and the monitor's own. */
+unsigned snap_count_in_monitor(pid_t keeper, const char *text);
+
 /* It ends by itself, with this status and nothing more to say. */
 void snap_ends(struct running *r, int status);
 
