@@ -166,7 +166,7 @@ static int open_temporary(struct disk *disk, const struct disk_config *c, struct
 {
     const char *dir = getenv("TMPDIR");
 
-    dir = dir && dir[0] ? dir : "/var/tmp";
+    dir = dir && dir[0] ? dir : access("/var/tmp", W_OK) == 0 ? "/var/tmp" : "/tmp";
     disk->overlay_fd = open_nameless(dir);
     if (disk->overlay_fd < 0)
         return err_sys(err, "%s: make an overlay in %s (TMPDIR says where)", c->path, dir);

@@ -8,7 +8,7 @@
 /*
  * A regular file or block device of whole sectors, up to 16 TiB. It is locked as long as it is
  * open, by this process or whomever it is passed to: many may read it, or one write. An overlay's
- * file is made if it is not there, that of a clone in $TMPDIR or /var/tmp, without a name;
+ * file is made if it is not there, that of a clone in $TMPDIR, /var/tmp or /tmp, without a name;
  * disk_start is to follow. -1 with err.
  */
 int disk_open(struct disk *disk, const struct disk_config *config, struct err *err);
