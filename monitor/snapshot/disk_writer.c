@@ -63,12 +63,20 @@ static int put_zeroes(const struct disk_writer *w, uint64_t first, uint64_t coun
     return result;
 }
 
+/* Not what may be said of the last block beyond the disk's end. */
+static int put_data(const struct disk_writer *w, uint64_t first, uint64_t count,
+                    const uint8_t *bytes)
+{
+    uint64_t at = first * BLOCK, left = w->base.size - at;
+
+    return file_put(w->fd, bytes, overlay_data_offset(w->base.size) + at,
+                    count * BLOCK < left ? count * BLOCK : left);
+}
+
 static int put_run(struct disk_writer *w, uint64_t first, uint64_t count, bool zero,
                    const uint8_t *bytes)
 {
-    int result = zero ? put_zeroes(w, first, count)
-                      : file_put(w->fd, bytes, overlay_data_offset(w->base.size) + first * BLOCK,
-                                 count * BLOCK);
+    int result = zero ? put_zeroes(w, first, count) : put_data(w, first, count, bytes);
 
     set_known(w, first, count);
     return result;

@@ -21,14 +21,32 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum what { BEGIN, PAGES, RECORDS, END, FAILED, REFUSE, ONE_RECORD, LONG, BYTES, WHATS };
+enum what {
+    BEGIN,
+    PAGES,
+    RECORDS,
+    END,
+    FAILED,
+    REFUSE,
+    ONE_RECORD,
+    LONG,
+    BYTES,
+    DISK,
+    BLOCKS,
+    WHATS
+};
 enum verdict { SOUND, WRONG, UNKNOWN /* bytes of no frame of ours came */ };
 
+/* A disk whose last block is a part of one. */
+enum { DISKS = 3, DISK_BLOCKS = 6, DISK_SIZE = DISK_BLOCKS * 4096 - 512 };
 enum { PAGE = 4096, MEMORY = VM_MEMORY_MIN, KNOWN = 16, MOST = 512 << 10, OPERATIONS = 24 };
 
 static uint8_t sent[MOST];
 static size_t length;
-static uint8_t memory[2 * KNOWN]; /* of the first and last pages what each byte is */
+static uint8_t memory[2 * KNOWN];   /* of the first and last pages what each byte is */
+static uint8_t blocks[DISK_BLOCKS]; /* of disk 0 what each byte is, ... */
+static bool given[DISK_BLOCKS];     /* ... if it is not the base's */
+static bool disks[DISKS];
 static enum verdict verdict;
 static bool begun, ended, records;
 static char folder[64], out[80];
@@ -124,8 +142,42 @@ static void say_end(const uint8_t *op)
     const struct stream_end e = {.pages = op[1]};
 
     say(STREAM_END, &e, sizeof(e), op, op[2] == 1);
-    judge(begun && records && op[2] != 1);
+    judge(begun && records && op[2] != 1 && !disks[1] && !disks[2]); /* which have no device */
     ended = true;
+}
+
+static void say_disk(const uint8_t *op)
+{
+    const unsigned number = op[1] % (DISKS + 1);
+    static const uint64_t sizes[] = {DISK_SIZE, 0, DISK_SIZE + 1, UINT64_MAX - 511};
+    const struct stream_disk d = {.number = number < DISKS ? number : 8 + op[3],
+                                  .reserved = op[2] == 4,
+                                  .size = sizes[op[2] < 4 ? op[2] : 0],
+                                  .changed_ns = 77};
+
+    say(STREAM_DISK, &d, sizeof(d) - (op[2] == 5), "", 0);
+    judge(begun && number < DISKS && !disks[number] && (op[2] == 0 || op[2] > 5));
+    if (number < DISKS && !ended)
+        disks[number] = true;
+}
+
+static void say_blocks(const uint8_t *op)
+{
+    static uint8_t bytes[3 * PAGE];
+    const unsigned number = op[1] % (DISKS + 1), first = op[2] % 8, count = op[2] / 8 % 3 + 1;
+    const struct stream_blocks head = {.number = number,
+                                       .reserved = op[2] >= 0xf8,
+                                       .offset = first * (uint64_t)PAGE + (op[1] & 0x80 ? 512 : 0)};
+    const bool sound = begun && number < DISKS && disks[number] && first + count <= DISK_BLOCKS &&
+                       head.reserved == 0 && !(op[1] & 0x80);
+
+    memset(bytes, op[3], sizeof(bytes));
+    say(STREAM_BLOCKS, &head, sizeof(head), bytes, count * (size_t)PAGE);
+    judge(sound);
+    for (unsigned i = first; sound && !ended && number == 0 && i < first + count; i++) {
+        blocks[i] = op[3];
+        given[i] = true;
+    }
 }
 
 static void say_one_record(const uint8_t *op)
@@ -161,8 +213,14 @@ static void operate(const uint8_t *op)
     case ONE_RECORD:
         say_one_record(op);
         break;
+    case DISK:
+        say_disk(op);
+        break;
+    case BLOCKS:
+        say_blocks(op);
+        break;
     case LONG:
-        header((unsigned)STREAM_BEGIN + op[1] % 5, (size_t)STREAM_PAYLOAD + 1 + op[2]);
+        header((unsigned)STREAM_BEGIN + op[1] % 7, (size_t)STREAM_PAYLOAD + 1 + op[2]);
         judge(false);
         break;
     default:
@@ -186,6 +244,39 @@ static unsigned files(void)
     return n - 2;
 }
 
+static void check_block(const struct overlay *overlay, uint64_t number)
+{
+    const size_t size = number + 1 < DISK_BLOCKS ? PAGE : PAGE - 512;
+    uint8_t bytes[PAGE];
+    uint64_t first = number;
+
+    must(overlay_next(overlay, OVERLAY_OWN, &first, number + 1, 1) == given[number]);
+    if (!given[number])
+        return;
+    must(overlay_get(overlay, number, 1, bytes) == 0);
+    must(bytes[0] == blocks[number] && memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+static void check_disk(const struct snapshot_dir *d)
+{
+    const struct overlay_base base = {.size = DISK_SIZE, .changed_ns = 77};
+    struct overlay *overlay;
+    struct err err;
+    int fd;
+
+    must(disks[0] == (snapshot_disk(&d->state, 0) != NULL));
+    if (!disks[0])
+        return;
+    fd = snapshot_dir_file(d->dir, "disk-0", &err);
+    must(fd >= 0);
+    overlay = overlay_load(fd, -1, &base, &err);
+    must(overlay);
+    for (uint64_t i = 0; i < DISK_BLOCKS; i++)
+        check_block(overlay, i);
+    overlay_free(overlay);
+    close(fd);
+}
+
 static void check_snapshot(void)
 {
     static struct snapshot_facts facts;
@@ -200,6 +291,8 @@ static void check_snapshot(void)
         must(pread(d.memory, bytes, PAGE, (off_t)place(i)) == PAGE);
         must(bytes[0] == memory[i] && memcmp(bytes, bytes + 1, PAGE - 1) == 0);
     }
+    if (verdict == SOUND)
+        check_disk(&d);
     snapshot_dir_close(&d);
 }
 
@@ -212,7 +305,7 @@ static void check_line(const char *text)
 
 static void remove_all(void)
 {
-    static const char *const names[] = {"state", "memory", "manifest.json"};
+    static const char *const names[] = {"state", "memory", "manifest.json", "disk-0"};
     char path[128];
 
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -265,6 +358,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     verdict = SOUND;
     begun = ended = records = false;
     memset(memory, 0, sizeof(memory));
+    memset(blocks, 0, sizeof(blocks));
+    memset(given, 0, sizeof(given));
+    memset(disks, 0, sizeof(disks));
     for (unsigned i = 0; i < OPERATIONS && size - i * 4ul >= 4 && i * 4ul < size; i++)
         operate(data + i * 4ul);
     judge(ended); /* or it stops in the midst */
