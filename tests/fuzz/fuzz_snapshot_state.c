@@ -14,7 +14,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum mode { RAW, SEALED /* its checksums are made right first */, CHANGED, CHANGED_DIFF, MODES };
+enum mode {
+    RAW,
+    SEALED /* its checksums are made right first */,
+    CHANGED,
+    CHANGED_DIFF,
+    CHANGED_DISK,
+    MODES
+};
 
 /* A byte of a record's payload, and what it becomes. Numbers count modulo what there is. */
 struct change {
@@ -186,6 +193,36 @@ static void devices_are_sound(void)
     }
 }
 
+static bool is_block_device(uint32_t slot)
+{
+    const struct snapshot_record *record;
+
+    for (unsigned i = 0; (record = snapshot_find(&state, RECORD_VIRTIO, i)) != NULL; i++) {
+        const struct saved_virtio *v = (const void *)record->payload;
+
+        if (v->slot == slot)
+            return v->device_id == 2;
+    }
+    return false;
+}
+
+static void disks_are_sound(void)
+{
+    const struct snapshot_record *record;
+    int64_t last = -1;
+
+    for (unsigned i = 0; (record = snapshot_find(&state, RECORD_DISK, i)) != NULL; i++) {
+        const struct saved_disk *d = (const void *)record->payload;
+
+        must(d->number < SNAPSHOT_DISKS_MOST && (int64_t)d->number > last);
+        must(snapshot_disk(&state, d->number) == d && is_block_device(d->number + 1));
+        must(d->base.size > 0 && d->base.size % 512 == 0 && d->base.size <= UINT64_C(16) << 40);
+        must(d->blocks <= (d->base.size + PAGE - 1) / PAGE && d->count <= d->blocks);
+        must(d->chunk >= PAGE && record->size == sizeof(*d) + d->count * 16);
+        last = d->number;
+    }
+}
+
 static void records_are_sound(void)
 {
     static const uint32_t wanted[] = {
@@ -201,6 +238,7 @@ static void records_are_sound(void)
     must(snapshot_find(&state, RECORD_LAPIC, 0)->size == sizeof(struct kvm_lapic_state));
     devices_are_sound();
     memory_is_sound();
+    disks_are_sound();
 }
 
 /* Whatever text it holds, the manifest has lines of ASCII alone. */
@@ -237,8 +275,19 @@ static void change(uint8_t *file, size_t size, const struct change *to)
         file[at + RECORD + to->at % payload] = to->value;
 }
 
-/* The good state with changes; as large as it says. */
-static uint8_t *changed(const uint8_t *data, size_t size, bool diff, size_t *file_size)
+/* Of the good state's block device. */
+static void put_disk(struct snapshot_builder *b)
+{
+    const struct {
+        struct saved_disk d;
+        uint8_t digests[2][16];
+    } disk = {.d = {.base = {.size = 81408}, .blocks = 3, .chunk = 65536, .count = 2}};
+
+    must(snapshot_put(b, RECORD_DISK, 1, &disk, sizeof(disk), NULL) == 0);
+}
+
+/* The good state with changes, of a disk, too, if `disk`; as large as it says. */
+static uint8_t *changed(const uint8_t *data, size_t size, bool diff, bool disk, size_t *file_size)
 {
     struct snapshot_header header = good_header;
     struct snapshot_builder b = {0};
@@ -246,6 +295,8 @@ static uint8_t *changed(const uint8_t *data, size_t size, bool diff, size_t *fil
 
     header.flags = diff ? SNAPSHOT_DIFF : 0;
     header.parent[0] = diff;
+    if (disk)
+        put_disk(&b);
     good_state(&b, &header);
     for (; size >= sizeof(to); data += sizeof(to), size -= sizeof(to)) {
         memcpy(&to, data, sizeof(to));
@@ -291,7 +342,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     data++;
     size--;
     if (mode >= CHANGED)
-        data = made = changed(data, size, mode == CHANGED_DIFF, &size);
+        data = made = changed(data, size, mode == CHANGED_DIFF, mode == CHANGED_DISK, &size);
     file = copy(data, size);
     sealed = copy(data, size);
     seal(sealed, size);
