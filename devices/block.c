@@ -328,7 +328,7 @@ const struct disk *block_disk(const struct block *b)
 }
 
 /* The one that is held was the last to be taken. */
-void block_stand(struct block *b)
+void block_hold(struct block *b)
 {
     b->stands = true;
     loop_timer_cancel(b->loop, &b->due);
@@ -337,6 +337,11 @@ void block_stand(struct block *b)
         release(b->held);
     }
     b->held = NULL;
+}
+
+void block_stand(struct block *b)
+{
+    block_hold(b);
     worker_drain(b->worker);
 }
 

@@ -27,8 +27,9 @@ struct block_config {
 struct block *block_new(const struct block_config *config, const struct virtio_host *host,
                         struct worker *worker, struct event_loop *loop, struct err *err);
 
-/* For a snapshot: takes no more requests, and waits, with the device lock released, until none is
- * under way. Undone by block_go_on. */
+/* For a snapshot: takes no more requests; and waits, with the device lock released, until none is
+ * under way. Either is undone by block_go_on. */
+void block_hold(struct block *block);
 void block_stand(struct block *block);
 void block_go_on(struct block *block);
 

@@ -2,6 +2,7 @@
 #include "monitor/snapshot/disk_rounds.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -140,6 +141,36 @@ static void was_read(struct worker_job *job, bool ran)
     d->later(d->arg); /* a job that was cancelled begins again there */
 }
 
+/* --- what is under way --- */
+
+static void nothing(struct worker_job *job)
+{
+    (void)job;
+}
+
+/* One disk after the other. */
+static bool wait_for_next(struct disk_rounds *d)
+{
+    if (d->disk == disk_count(d))
+        return false;
+    d->busy = true;
+    worker_submit(&d->vm->disks[d->disk].worker, &d->barrier);
+    return true;
+}
+
+/* Cancelled or not: whatever was begun before it has an end now. */
+static void none_is_under_way(struct worker_job *job, bool ran)
+{
+    struct disk_rounds *d =
+        (struct disk_rounds *)((char *)job - offsetof(struct disk_rounds, barrier));
+
+    (void)ran;
+    d->busy = false;
+    d->disk++;
+    if (d->ended || !wait_for_next(d))
+        d->later(d->arg);
+}
+
 /* --- rounds --- */
 
 static void begin_round(struct disk_rounds *d)
@@ -154,10 +185,11 @@ static void begin_round(struct disk_rounds *d)
 void disk_rounds_begin(struct disk_rounds *d, struct vm *vm, bool diff)
 {
     d->job = (struct worker_job){.work = read_some, .done = was_read};
+    d->barrier = (struct worker_job){.work = nothing, .done = none_is_under_way};
     d->vm = vm;
     d->active = true;
     d->diff = diff;
-    d->late = d->busy = d->ended = false;
+    d->late = d->settling = d->busy = d->ended = false;
     d->number = 0;
     begin_round(d);
     for (unsigned i = 0; i < disk_count(d); i++) {
@@ -237,6 +269,17 @@ bool disk_rounds_again(struct disk_rounds *d)
 }
 
 /* --- the moment --- */
+
+bool disk_rounds_settle(struct disk_rounds *d)
+{
+    if (d->settling)
+        return !d->busy;
+    d->settling = true;
+    begin_round(d);
+    for (unsigned i = 0; i < disk_count(d); i++)
+        block_hold(d->vm->disks[i].block);
+    return !wait_for_next(d);
+}
 
 int disk_rounds_last(struct disk_rounds *d, struct err *err)
 {

@@ -4,10 +4,11 @@
  * next are read. What is written meanwhile is read once more, in another round.
  *
  *     begin ── next, next, ... ── over ──┬── next, ...
- *                                        └── (guest stands) last ── next, ... ── end
+ *                                        └── settle ── (guest stands) last ── next, ... ── end
  *
- * At the moment, few are left. The guest does not stand for them: its disks do, until their threads
- * have read what is left to memory, which nobody else can delay.
+ * At the moment, few are left. The guest stands neither for them nor for requests that are under
+ * way: its disks do, before, until those are done, and after, until their threads have read what is
+ * left to memory, which nobody else can delay.
  *
  * All but what the disk's thread does under the device lock.
  */
@@ -43,12 +44,14 @@ struct disk_copies {
 void disk_copies_open(struct disk_copies *c);
 
 struct disk_rounds {
-    struct worker_job job; /* of one disk at a time */
+    struct worker_job job;     /* of one disk at a time */
+    struct worker_job barrier; /* likewise: what was begun before it is done */
     struct vm *vm;
     void (*later)(void *arg); /* after DISKS_LATER: ask again; from a disk's thread */
     void *arg;
     bool active, diff;
     bool late;       /* the moment is over */
+    bool settling;   /* ... near */
     bool busy;       /* the job is under way */
     bool ended;      /* nobody wants to know any more */
     unsigned number; /* of the round, from 0 */
@@ -87,6 +90,10 @@ int disk_rounds_over(struct disk_rounds *d, struct err *err);
 
 /* Some time later: true if that is not so any more, and there is another round. */
 bool disk_rounds_again(struct disk_rounds *d);
+
+/* The moment is near: disks take no more requests. True if none is under way, false if that will be
+ * so the next time that `later` is called. */
+bool disk_rounds_settle(struct disk_rounds *d);
 
 /* The guest stands, no request is under way, and those to come wait: begins to read what is left.
  * Each disk goes on once that is done. -1 with err: they do not wait for anything. */

@@ -175,6 +175,13 @@ static bool say_why(struct snapshot_sender *s)
     return true;
 }
 
+static void freeze(struct snapshot_sender *s)
+{
+    s->phase = SENDER_STOPPING;
+    s->asked_ns = loop_now_ns();
+    vm_freeze(s->vm);
+}
+
 static void stop_guest(struct snapshot_sender *s)
 {
     if (s->vm->gone) { /* it will never stand */
@@ -182,9 +189,9 @@ static void stop_guest(struct snapshot_sender *s)
         return;
     }
     memset(s->records.bytes, 0, RECORDS_USUAL); /* takes the memory for them now */
-    s->phase = SENDER_STOPPING;
-    s->asked_ns = loop_now_ns();
-    vm_freeze(s->vm);
+    s->phase = SENDER_SETTLING;
+    if (disk_rounds_settle(&s->disks))
+        freeze(s);
 }
 
 /* False: there is no block to send, whatever the reason; *over: there will be none. */
@@ -318,6 +325,8 @@ static void send_turn(void *arg)
 
     if (s->phase == SENDER_ENDING)
         forget_disks(s);
+    if (s->phase == SENDER_SETTLING && disk_rounds_settle(&s->disks))
+        freeze(s);
     if (s->phase == SENDER_SENDING && s->watch < 0)
         end(s); /* given up before the guest stood */
     if (s->phase == SENDER_SENDING)

@@ -2,15 +2,16 @@
  * Taking a snapshot, in the monitor: sends the VM as it is at one moment over a control client's
  * connection, which `samara snapshot` makes a directory of (control_proto.h has the frames).
  *
- *     start ── rounds of blocks and pages ── freeze ──(guest stands)── last pages, records ── thaw
- *              loop thread                                             vCPU thread
- *                                             ── (disks stand) last blocks ── send
- *                                                disks' threads               loop thread
+ *     start ── rounds of blocks and pages ── disks stand ── freeze ──(guest stands)── last pages,
+ *              loop thread                                             vCPU thread      records
+ *
+ *     ── thaw ── last blocks ── disks go on ── send
+ *                disks' threads                loop thread
  *
  * The guest waits only while what it has changed last is copied within this process, its disks only
- * until their own threads have read what was written last; how fast the client is makes no
- * difference to them. A client that goes, or takes nothing for SENDER_PATIENCE_MS,
- * has asked for nothing.
+ * while their own threads do what was asked before and read what was written last; how fast the
+ * client is makes no difference to them. A client that goes, or takes nothing for
+ * SENDER_PATIENCE_MS, has asked for nothing.
  */
 #ifndef SAMARA_MONITOR_SNAPSHOT_SENDER_H
 #define SAMARA_MONITOR_SNAPSHOT_SENDER_H
@@ -26,7 +27,8 @@ enum { SENDER_PATIENCE_MS = 30000 };
 enum sender_phase {
     SENDER_IDLE,
     SENDER_COPYING,  /* the guest runs */
-    SENDER_STOPPING, /* the guest has been asked to stand */
+    SENDER_SETTLING, /* disks have been asked to stand */
+    SENDER_STOPPING, /* the guest has, too */
     SENDER_SENDING,
     SENDER_AWAITING, /* all is sent: the client makes it last */
     SENDER_ENDING,   /* a disk's thread is still at it */

@@ -247,6 +247,37 @@ Test(disk_rounds, a_disk_stands_until_what_is_left_has_been_read)
     cr_assert(disk_rounds_end(&rounds));
 }
 
+static void nothing(struct worker_job *job)
+{
+    (void)job;
+}
+
+static void nothing_done(struct worker_job *job, bool ran)
+{
+    (void)job;
+    (void)ran;
+}
+
+Test(disk_rounds, what_is_under_way_is_waited_for_before_the_moment)
+{
+    struct worker_job request = {.work = nothing, .done = nothing_done};
+
+    begin(false);
+    cr_assert_eq(take_all(), 0);
+    told = 0;
+    worker_submit(&vm.disks[1].worker, &request);
+    cr_assert(!disk_rounds_settle(&rounds));
+    cr_assert(stands(0) && stands(1));
+    cr_assert(worker_turn(&vm.disks[0].worker) && turn());
+    cr_assert(!disk_rounds_settle(&rounds) && told == 0);
+    cr_assert(turn() && told == 1);
+    cr_assert(disk_rounds_settle(&rounds));
+    put(top, 0, 1);
+    cr_assert_eq(disk_rounds_last(&rounds, &err), 0);
+    cr_assert_eq(take_all(), 1);
+    cr_assert(disk_rounds_end(&rounds));
+}
+
 /* As its driver's reset does. */
 Test(disk_rounds, a_job_that_is_cancelled_begins_again)
 {
