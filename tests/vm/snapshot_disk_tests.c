@@ -336,6 +336,59 @@ static void a_reset_in_the_midst_of_it(void)
     end(&r);
 }
 
+/* Nor one that is killed. What it has begun may end a moment later than it does itself. */
+static void take_after(const char *path)
+{
+    struct outcome o;
+
+    for (int tries = 0;; tries++) {
+        snap_command(&o, (const char *[]){"snapshot", "--no-sync", "source", path, NULL});
+        if (o.status == 0 || tries == 1000)
+            break;
+        ERROR_HAS(&o, "a snapshot is being taken already");
+        outcome_free(&o);
+        usleep(1000);
+    }
+    STATUS(&o, 0);
+    outcome_free(&o);
+}
+
+/* Wherever it stops: the program writes and reads, and all is as of one moment when it goes on. */
+static void a_client_that_stops_holds_up_no_disk(void)
+{
+    struct running source, client, clone;
+    struct outcome o;
+    char path[200], name[24];
+
+    make_base("stops.img");
+    start_source(&source, "churn");
+    for (int i = 0; i < 6; i++) {
+        struct job job = {.argv = {samara(), "snapshot", "--no-sync", "source", path}};
+
+        snprintf(name, sizeof(name), "disk-stops-%d", i);
+        snprintf(path, sizeof(path), "%s", scratch(name));
+        job_start(&job, &client);
+        usleep((useconds_t)i * 2500);
+        CHECK(kill(client.pid, SIGSTOP) == 0);
+        for (int k = 0; k < 3; k++)
+            ask(&source, "check", "sound");
+        CHECK(kill(client.pid, i % 2 ? SIGKILL : SIGCONT) == 0);
+        job_finish(&client, &o);
+        CHECK(i % 2 || o.status == 0);
+        outcome_free(&o);
+        if (i % 2) {
+            snprintf(path, sizeof(path), "%s.again", scratch(name));
+            take_after(path);
+        }
+        succeed((const char *[]){"verify", path, NULL});
+        start_clone(&clone, "clone", path);
+        ask(&clone, "check", "sound");
+        end(&clone);
+    }
+    ask(&source, "check", "sound");
+    end(&source);
+}
+
 /* --- what is refused --- */
 
 static void flip(const char *dir, off_t at)
@@ -419,6 +472,7 @@ const struct vm_test snapshot_disk_tests[] = {
     {"snapshot_disk/many_share_one_base", many_share_one_base},
     {"snapshot_disk/a_reset_leaves_nothing_on_disks", a_reset_leaves_nothing_on_disks},
     {"snapshot_disk/a_reset_in_the_midst_of_it", a_reset_in_the_midst_of_it},
+    {"snapshot_disk/a_client_that_stops_holds_up_no_disk", a_client_that_stops_holds_up_no_disk},
     {"snapshot_disk/what_does_not_belong_is_refused", what_does_not_belong_is_refused},
     {"snapshot_disk/a_changed_base_is_refused", a_changed_base_is_refused},
     {NULL, NULL},
