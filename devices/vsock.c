@@ -152,6 +152,8 @@ struct vsock *vsock_new(const struct vsock_config *config, const struct virtio_h
     memcpy(vsock->stdio, config->stdio, sizeof(vsock->stdio));
     vsock->stdio_failed = config->stdio_failed;
     vsock->stdio_arg = config->stdio_arg;
+    vsock->spoke = config->spoke;
+    vsock->spoke_arg = config->spoke_arg;
     return vsock;
 
 fail:

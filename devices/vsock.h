@@ -58,6 +58,9 @@ struct vsock_config {
      * NULL. */
     void (*stdio_failed)(void *arg, int number, int reason);
     void *stdio_arg;
+    /* Called once, when the guest has first sent something over a connection. May be NULL. */
+    void (*spoke)(void *arg);
+    void *spoke_arg;
 };
 
 /* NULL with err. The caller ignores SIGPIPE. On success the device owns config->stdio and

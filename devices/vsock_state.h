@@ -130,6 +130,8 @@ struct vsock {
     struct event_loop *loop;
     uint64_t guest_cid;
     struct stream_fd stdio[3]; /* until the guest connects to them */
+    void (*spoke)(void *arg);  /* NULL: it has */
+    void *spoke_arg;
     void (*stdio_failed)(void *arg, int number, int reason);
     void *stdio_arg;
 

@@ -264,6 +264,15 @@ static void handle_packet(struct vsock *vsock, const struct virtio_vsock_hdr *hd
         conn_schedule(conn); /* there may be credit now */
 }
 
+static void say_that_it_spoke(struct vsock *vsock)
+{
+    void (*spoke)(void *arg) = vsock->spoke;
+
+    vsock->spoke = NULL;
+    if (spoke != NULL)
+        spoke(vsock->spoke_arg);
+}
+
 /* False if the packet broke the device. */
 static bool take_packet(struct vsock *vsock, struct vq_request *req)
 {
@@ -279,6 +288,8 @@ static bool take_packet(struct vsock *vsock, struct vq_request *req)
     }
     handle_packet(vsock, &hdr, req);
     vq_complete(req);
+    if (hdr.op == VIRTIO_VSOCK_OP_RW && hdr.len > 0)
+        say_that_it_spoke(vsock);
     return true;
 }
 

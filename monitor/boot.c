@@ -2,7 +2,6 @@
 #include "monitor/boot.h"
 
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 
 #include "abi/memory_map.h"
@@ -11,10 +10,7 @@
 #include "monitor/boot_fdt.h"
 #include "monitor/boot_pvh.h"
 #include "monitor/boot_tables.h"
-
-#ifndef MADV_POPULATE_WRITE /* Linux 5.14; musl's headers are older */
-#define MADV_POPULATE_WRITE 23
-#endif
+#include "monitor/populate.h"
 
 _Static_assert(BOOT_DISK_SLOT + VM_DISKS == BOOT_NET_SLOT &&
                    BOOT_NET_SLOT + VM_NETS == SAMARA_VIRTIO_SLOTS,

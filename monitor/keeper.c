@@ -398,20 +398,23 @@ static bool attend(struct keeper *k, const struct keeper_services *s, int64_t un
 
     for (;;) {
         int peers_ms = peers_wait(s), patience_ms = until == NEVER ? -1 : clock_ms_until(until);
-        struct pollfd fds[2 + READY_FDS] = {{.fd = k->signal_fd, .events = POLLIN},
-                                            {.fd = end, .events = full ? POLLOUT : POLLIN}};
+        struct pollfd fds[3 + READY_FDS] = {{.fd = k->signal_fd, .events = POLLIN},
+                                            {.fd = end, .events = full ? POLLOUT : POLLIN},
+                                            {.fd = s->working->fd, .events = POLLIN}};
 
-        ready_watch(s->ready, fds + 2);
+        ready_watch(s->ready, fds + 3);
         if (patience_ms == 0)
             return true;
         ready =
-            poll(fds, 2 + READY_FDS, is_shorter(peers_ms, patience_ms) ? peers_ms : patience_ms);
+            poll(fds, 3 + READY_FDS, is_shorter(peers_ms, patience_ms) ? peers_ms : patience_ms);
         find_peers(k, s);
         if (ready < 0)
             continue; /* EINTR: after a stop */
         if (fds[0].revents)
             take_signals(k);
-        ready_turn(s->ready, fds + 2, &k->before);
+        ready_turn(s->ready, fds + 3, &k->before);
+        if (fds[2].fd >= 0 && fds[2].revents)
+            working_keep_turn(s->working);
         if (fds[1].revents & (POLLIN | POLLOUT)) {
             full = !has_room(end);
             if (!full && !take_message(k, s))
@@ -429,5 +432,6 @@ int keeper_attend(struct keeper *k, const struct keeper_services *s, struct err 
         attend(k, s, NEVER);
     }
     ready_close(s->ready);
+    working_keep_close(s->working);
     return ending(k, err);
 }

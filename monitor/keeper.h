@@ -5,8 +5,8 @@
  *     caller ── keeper: paths, signals, terminal ──link── monitor: VM, devices, guest
  *
  * It passes on signals, connects to vsock's servers by path, finds network interfaces new peers,
- * puts back the terminal, removes paths, and answers with the monitor's exit status. The link is
- * all it hears of the monitor.
+ * puts back the terminal, removes paths, and answers with the monitor's exit status. The link,
+ * and a pipe if a working set is recorded, are all it hears of the monitor.
  */
 #ifndef SAMARA_MONITOR_KEEPER_H
 #define SAMARA_MONITOR_KEEPER_H
@@ -21,6 +21,7 @@
 #include "monitor/net_peer.h"
 #include "monitor/ready.h"
 #include "monitor/room.h"
+#include "monitor/snapshot/working_keep.h"
 
 struct keeper {
     int ends[2];     /* of the link: the keeper's, the monitor's; -1: not open (any more) */
@@ -67,6 +68,7 @@ void keeper_offer_control(const struct keeper *k, int fd);
 struct keeper_services {
     const char *vsock_path; /* servers are at vsock_path_PORT; NULL: there are none */
     struct ready *ready;    /* of the program, for a snapshot */
+    struct working_keep *working;
     struct net_peer *peers; /* of network interfaces */
     unsigned peer_count;
     void (*later)(void *arg); /* called once if it has not ended soon, for what short programs can

@@ -222,6 +222,14 @@ static int take_clock(struct parse *p, const char *value, struct err *err)
     return err_set(err, "'%s' is neither continue nor elapsed", value);
 }
 
+static int take_record(struct parse *p, const char *value, struct err *err)
+{
+    (void)value;
+    (void)err;
+    p->out->record = true;
+    return 0;
+}
+
 static int take_verbose(struct parse *p, const char *value, struct err *err)
 {
     (void)value;
@@ -256,6 +264,8 @@ static const struct option options[] = {
      take_park},
     {RESTORE, "--clock", "continue|elapsed",
      "clocks go on from where they stood (continue), or with the time since", take_clock},
+    {RESTORE, "--record", NULL, "note anew which memory is needed first, for those that follow",
+     take_record},
     {RUN, "--kernel", "FILE", "boot this guest kernel instead of samara's own", take_kernel},
     {BOTH, "--trace", "FILE", "write the boot timeline as Chrome trace JSON (Perfetto, speedscope)",
      take_trace},

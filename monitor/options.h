@@ -14,6 +14,7 @@ struct run_options {
     struct vm_config vm; /* of a snapshot: `program` is its path, memory is not known yet */
     uint64_t timeout_ns; /* 0: none */
     bool park;           /* a snapshot: wait for `samara resume` before the first instruction */
+    bool record;         /* ... the working set, even if it has one */
     bool help;
 };
 

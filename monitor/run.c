@@ -15,6 +15,7 @@
 #include "monitor/control_ops.h"
 #include "monitor/inherited.h"
 #include "monitor/keeper.h"
+#include "monitor/fd_close.h"
 #include "monitor/kvm.h"
 #include "monitor/link.h"
 #include "monitor/options.h"
@@ -262,13 +263,14 @@ static int open_all(struct vm *vm, struct unix_listener *control, bool named, st
 }
 
 static int be_keeper(struct vm *vm, struct keeper *keeper, bool named, struct inherited *inherited,
-                     struct err *err)
+                     struct working_keep *working, struct err *err)
 {
     struct unix_listener control = UNIX_LISTENER_NONE;
     struct keeping keeping = {keeper, &control, vm->config->name};
     struct ready ready = READY_NONE;
     const struct keeper_services services = {.vsock_path = vm->config->vsock_path,
                                              .ready = &ready,
+                                             .working = working,
                                              .peers = vm->peers,
                                              .peer_count = vm->config->net_count,
                                              .later = offer_control,
@@ -311,14 +313,19 @@ static int keep_named(struct inherited *kept, const struct vm_config *c, struct 
     return 0;
 }
 
-/* What the snapshot says about its memory, for both processes. No clone writes to an image. */
-static int open_snapshot(struct run_options *options, struct restored *r, struct err *err)
+/* What the snapshot says about its memory, for both processes; and whether it is to be recorded
+ * what the clone does with it. No clone writes to an image. */
+static int open_snapshot(struct run_options *options, struct restored *r, struct working_keep *keep,
+                         struct err *err)
 {
     if (options->kind != RUN_SNAPSHOT)
         return 0;
     if (chain_open(&r->chain, options->vm.program, options->vm.disk_count, err) != 0 ||
-        chain_use(&r->chain, err) != 0)
+        chain_use(&r->chain, err) != 0 ||
+        working_keep_open(keep, &r->chain, options->record, &r->record_fd, err) != 0)
         return -1;
+    if (options->record)
+        fd_close(&r->chain.working_fd); /* what it brings along would be recorded, too */
     for (unsigned i = 0; i < options->vm.disk_count; i++)
         options->vm.disks[i].of_snapshot = true;
     options->vm.memory = r->chain.layers[0].header.memory;
@@ -327,7 +334,8 @@ static int open_snapshot(struct run_options *options, struct restored *r, struct
 
 static int run_vm_of(struct run_options *options, struct report *report)
 {
-    static struct restored restored;
+    static struct restored restored = {.record_fd = -1};
+    static struct working_keep keep = WORKING_KEEP_NONE;
     struct inherited inherited = {.count = 0};
     static struct vm vm;
     static char name[VM_NAME_MAX + 1];
@@ -343,7 +351,7 @@ static int run_vm_of(struct run_options *options, struct report *report)
         options->vm.name = name;
     }
     inherited_close_others(&inherited);
-    if (open_snapshot(options, &restored, &report->err) == 0 &&
+    if (open_snapshot(options, &restored, &keep, &report->err) == 0 &&
         keeper_open(&keeper, &report->err) == 0)
         kvm = kvm_open(&report->err);
     if (kvm >= 0) {
@@ -353,11 +361,13 @@ static int run_vm_of(struct run_options *options, struct report *report)
     }
     if (role == 0) {
         inherited_close(&inherited);
+        fd_close(&keep.fd);
         return be_monitor(&vm, &keeper, options, report);
     }
     chain_close(&restored.chain);
+    fd_close(&restored.record_fd);
     if (role == 1)
-        status = be_keeper(&vm, &keeper, named, &inherited, &report->err);
+        status = be_keeper(&vm, &keeper, named, &inherited, &keep, &report->err);
     keeper_close(&keeper);
     return status;
 }

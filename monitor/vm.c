@@ -108,8 +108,10 @@ void vm_resume(struct vm *vm)
         vcpu_resume(&vm->vcpu);
 }
 
+/* Nobody waits yet for what is done here. */
 void vm_park(struct vm *vm)
 {
+    restored_populate(vm->restored, WORKING_READ, vm->ram);
     vm->parked = true;
     vm_pause(vm);
 }

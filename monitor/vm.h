@@ -116,8 +116,8 @@ struct vm {
     struct event_loop loop;
     pthread_t loop_thread;
     bool loop_started;
-    struct latch basis, devices, loop_confined; /* parts of set-up, see vm_create.c */
-    _Atomic int machine_thread;                 /* the kernel sets it to 0 when that has ended */
+    struct latch basis, mapped, devices, loop_confined; /* parts of set-up, see vm_create.c */
+    _Atomic int machine_thread; /* the kernel sets it to 0 when that has ended */
     bool machine_good;
     struct vcpu vcpu;
     struct boot_loaded loaded;

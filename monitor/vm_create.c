@@ -70,7 +70,10 @@ static int make_machine(struct vm *vm, struct err *err)
     if (vm_make_machine(vm, err) != 0 || !latch_wait(&vm->basis))
         return -1;
     trace_step(&vm->trace, TRACE_MACHINE, "wait for files");
-    if (vm_set_features(vm, err) != 0 || vm_load_memory(vm, err) != 0 || !latch_wait(&vm->devices))
+    if (vm_set_features(vm, err) != 0 || vm_load_memory(vm, err) != 0)
+        return -1;
+    latch_set(&vm->mapped, true);
+    if (!latch_wait(&vm->devices))
         return -1;
     trace_step(&vm->trace, TRACE_MACHINE, "wait for devices");
     if (vm_set_start(vm, err) != 0 || join_cgroups(vm, err) != 0)
@@ -89,6 +92,8 @@ static void *machine_main(void *arg)
 
     syscall(SYS_set_tid_address, &vm->machine_thread);
     vm->machine_good = make_machine(vm, &vm->machine_err) == 0;
+    if (!vm->machine_good)
+        latch_set(&vm->mapped, false);
     syscall(SYS_exit, 0);
     return NULL;
 }
@@ -252,11 +257,22 @@ static int await_others(struct vm *vm, struct err *err)
     return -1;
 }
 
+/* While the machine thread loads the rest of the state, and waits for KVM. What is only read costs
+ * no more when it is, and not all of it is. */
+static void populate(struct vm *vm)
+{
+    if (!vm->restored || vm->restored->working.head.count == 0 || !latch_wait(&vm->mapped))
+        return;
+    restored_populate(vm->restored, WORKING_WRITTEN, vm->ram);
+    trace_step(&vm->trace, TRACE_ROOM, "working set");
+}
+
 /* With the machine thread started. */
 static int make_rest(struct vm *vm, struct err *err)
 {
     if (make_all_else(vm, err) != 0 || confine(vm, err) != 0)
         return -1;
+    populate(vm);
     return await_others(vm, err);
 }
 

@@ -130,7 +130,7 @@ int vm_receive(struct vm *vm, struct err *err)
 
 /* Beside what the keeper opens and may be open at the same time: the standard three, KVM, the VM,
  * the vCPU, the link and a loop's three; and what is open only for a moment. */
-enum { OTHERS = 3 + 3 + 1 + 3, MOMENTARY = 3, SNAPSHOT_FILES = 8 };
+enum { OTHERS = 3 + 3 + 1 + 3, MOMENTARY = 3, SNAPSHOT_FILES = 10 };
 
 unsigned vm_count_descriptors(const struct vm_config *c)
 {

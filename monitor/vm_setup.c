@@ -20,6 +20,7 @@
 #include "monitor/role_fd.h"
 #include "monitor/snapshot/dirty_log.h"
 #include "monitor/snapshot/touched.h"
+#include "monitor/snapshot/working_record.h"
 #include "monitor/warn.h"
 
 enum { PAGE = 4096, IOAPIC_PINS = 24 };
@@ -196,6 +197,15 @@ void vm_log_line(void *ctx, const char *line)
 _Static_assert(SAMARA_GUEST_CID > VSOCK_HOST_CID && SAMARA_GUEST_CID < UINT32_MAX,
                "not one of the reserved (Virtio 1.2, 5.10.4)");
 
+/* Under the device lock. */
+static void guest_spoke(void *arg)
+{
+    struct vm *vm = arg;
+
+    if (vm->restored && vm->restored->record_fd >= 0)
+        working_record(vm);
+}
+
 static int add_vsock(struct vm *vm, struct err *err)
 {
     struct vsock_config config = {
@@ -203,7 +213,9 @@ static int add_vsock(struct vm *vm, struct err *err)
         .dial = vm->config->vsock_path || vm->config->snapshot_path ? vm->dial : NULL,
         .dial_arg = vm->dial_arg,
         .stdio_failed = stdio_failed,
-        .stdio_arg = vm};
+        .stdio_arg = vm,
+        .spoke = guest_spoke,
+        .spoke_arg = vm};
     const struct virtio_host host = {
         .mem = &vm->mem, .irq = raise_vsock, .log = vm_log_line, .ctx = vm};
 

@@ -7,12 +7,13 @@
 #include <linux/kvm.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <termios.h>
 #include <unistd.h>
+
+#include "monitor/populate.h"
 
 #define CALL(name) SYS_##name, #name
 #define LOOP       (1u << ROLE_LOOP)
@@ -97,6 +98,12 @@ const struct policy_row policy[] = {
     {CALL(shutdown), BOTH, 1, {AT_MOST_1(1)}, "ends one direction of a connection"},
     {CALL(close), BOTH, 0, {{0}}, "ends connections and streams"},
     {CALL(madvise), BOTH, 1, {IS(2, MADV_DONTNEED)}, "gives back a buffer's memory"},
+    {CALL(madvise),
+     VCPU,
+     1,
+     {IS(2, MADV_POPULATE_WRITE)},
+     "takes the memory that a clone will write"},
+    {CALL(madvise), VCPU, 1, {IS(2, MADV_POPULATE_READ)}, "... and what it will read"},
 
     /* --- disks --- */
     {CALL(preadv2), BOTH, 2, {A_DISK(0), IS(5, NOWAIT)}, "reads of a disk what is in memory"},

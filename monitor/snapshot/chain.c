@@ -78,12 +78,15 @@ static int open_layer(struct chain *c, const char *path, struct err *err)
 {
     struct chain_layer *l = &c->layers[c->count];
     int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), result;
+    struct err ignored;
 
     if (dir < 0)
         return err_sys(err, "%s", path);
     *l = (struct chain_layer){
         .state_fd = -1, .memory_fd = -1, .disks = {-1, -1, -1, -1, -1, -1, -1, -1}};
     result = open_files(l, dir, c->disks, err);
+    if (c->count == 0)
+        c->working_fd = snapshot_dir_file(dir, "working-set", &ignored);
     close(dir);
     c->count++; /* and chain_close closes what is open */
     if (result != 0 || read_header(l, err) != 0)
@@ -221,6 +224,8 @@ int chain_use(const struct chain *c, struct err *err)
 
 void chain_close(struct chain *c)
 {
+    if (c->count > 0)
+        fd_close(&c->working_fd);
     for (unsigned i = 0; i < c->count; i++)
         close_layer(&c->layers[i]);
     c->count = 0;

@@ -19,6 +19,7 @@ struct chain_layer {
 struct chain {
     char path[CHAIN_PATH]; /* of the one that was asked for, absolute */
     unsigned disks;        /* whose files are looked for */
+    int working_fd;        /* that one's working set; -1: it has none. Open while count is not 0 */
     unsigned count;
     struct chain_layer layers[CHAIN_MOST];
 };

@@ -8,10 +8,14 @@
 #include "monitor/boot.h"
 #include "monitor/clock.h"
 #include "monitor/kvm.h"
+#include "monitor/populate.h"
 #include "monitor/snapshot/cpu_contract.h"
 #include "monitor/snapshot/disk_record.h"
 #include "monitor/vm.h"
 #include "monitor/vm_setup.h"
+#include "monitor/warn.h"
+
+enum { PAGE = 4096 };
 
 /* --- in the monitor: the state --- */
 
@@ -74,11 +78,24 @@ int restored_read_states(struct restored *r, struct err *err)
                          extents);
 }
 
+/* A bad one is no reason not to run. */
+static void read_working_set(struct restored *r)
+{
+    struct err line = {.text = ""};
+
+    if (r->chain.working_fd < 0 ||
+        working_set_read(&r->working, r->chain.working_fd, &r->chain.layers[0].header, &line) == 0)
+        return;
+    err_in(&line, "%s", r->chain.path);
+    warn_now(line.text);
+}
+
 int restored_read(struct restored *r, struct cpuid_table *cpuid, struct err *err)
 {
     if (restored_read_states(r, err) != 0 || take_cpuid(r, cpuid, err) != 0 ||
         take_vcpu(r, err) != 0)
         return err_in(err, "%s", r->chain.path);
+    read_working_set(r);
     return 0;
 }
 
@@ -213,6 +230,18 @@ int restored_map(const struct restored *r, uint8_t *ram, struct err *err)
         }
     }
     return 0;
+}
+
+void restored_populate(const struct restored *r, enum working_kind kind, uint8_t *ram)
+{
+    int advice = kind == WORKING_WRITTEN ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+
+    for (uint32_t i = 0; i < r->working.head.count; i++) {
+        const struct working_extent *e = &r->working.extents[i];
+
+        if (e->kind == kind)
+            madvise(ram + e->offset, (size_t)e->pages * PAGE, advice);
+    }
 }
 
 /* --- devices --- */

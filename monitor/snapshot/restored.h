@@ -14,6 +14,7 @@
 #include "monitor/cpuid.h"
 #include "monitor/snapshot/chain.h"
 #include "monitor/snapshot/records_check.h"
+#include "monitor/snapshot/working_set.h"
 #include "monitor/vcpu_saved.h"
 
 struct vm;
@@ -23,6 +24,8 @@ struct restored {
     struct snapshot_state states[CHAIN_MOST]; /* as in the chain: the first is what it grows from */
     unsigned count;                           /* of states; the chain is closed once it is mapped */
     struct vcpu_saved vcpu;
+    struct working_set working; /* as it was recorded; empty if it was not */
+    int record_fd; /* a pipe: the working set is to be recorded; -1: it is not, or has been */
 };
 
 /* Reads and checks the state of each of its layers. -1 with err. */
@@ -44,6 +47,10 @@ int restored_open_disk(struct restored *r, unsigned number, struct overlay **ove
 /* Maps what the snapshot has of memory over ram, of as many bytes, the lowest layer first. -1 with
  * err. */
 int restored_map(const struct restored *r, uint8_t *ram, struct err *err);
+
+/* Gives what the clone is going to write, or read, its memory, as far as that was recorded; only
+ * for speed. In any thread, once it is mapped. */
+void restored_populate(const struct restored *r, enum working_kind kind, uint8_t *ram);
 
 /* Which parts of RAM are mapped from files: of layer `layer`, from 0; NULL: there is none. */
 const struct saved_extent *restored_extents(const struct restored *r, unsigned layer,

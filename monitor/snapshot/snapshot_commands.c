@@ -4,12 +4,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "abi/virtio.h"
 #include "monitor/snapshot/facts.h"
 #include "monitor/snapshot/manifest.h"
 #include "monitor/snapshot/snapshot_dir.h"
 #include "monitor/snapshot/verify.h"
+#include "monitor/snapshot/working_set.h"
 #include "monitor/units.h"
 
 enum { NO_GOOD = 1 };
@@ -136,6 +138,38 @@ static void print_state(void)
     printf("state      format %d, %s, %u records\n", SNAPSHOT_VERSION, size, facts.records);
 }
 
+/* -1 with err: it has one, and that is bad. */
+static int read_working_set(struct working_set *set, struct err *err)
+{
+    struct err ignored;
+    int fd = snapshot_dir_file(dir.dir, "working-set", &ignored), result;
+
+    working_set_clear(set);
+    if (fd < 0)
+        return 0;
+    result = working_set_read(set, fd, &dir.state.header, err);
+    close(fd);
+    return result;
+}
+
+static void print_working_set(void)
+{
+    static struct working_set set;
+    char written[32], read[32];
+    uint64_t pages[3] = {0};
+    struct err err;
+
+    if (read_working_set(&set, &err) != 0)
+        print_text("first used ", err.text);
+    for (uint32_t i = 0; i < set.head.count; i++)
+        pages[set.extents[i].kind] += set.extents[i].pages;
+    if (set.head.count == 0)
+        return;
+    print_size(written, pages[WORKING_WRITTEN] * 4096);
+    print_size(read, pages[WORKING_READ] * 4096);
+    printf("first used %s written, %s read (%u extents)\n", written, read, set.head.count);
+}
+
 static void inspect_help(void)
 {
     puts("usage: samara inspect SNAPSHOT [--json]\n\n"
@@ -166,6 +200,7 @@ int inspect_command(int argc, char **argv, struct report *report)
         print_devices();
         print_disks();
         print_state();
+        print_working_set();
     }
     snapshot_dir_close(&dir);
     return 0;
@@ -178,7 +213,8 @@ static void verify_help(void)
     puts(
         "usage: samara verify SNAPSHOT\n\n"
         "Reads all of a snapshot: its state and manifest.json, memory and disks by their digests,\n"
-        "and that nothing but zeroes lies elsewhere. Of a diff, its own layer: not its parent's.\n"
+        "that nothing but zeroes lies elsewhere, and the working set, if one was recorded. Of a\n"
+        "diff, its own layer: not its parent's.\n"
         "Exit status: 0 if all is as it was written, 1 if not, with a line that says where.");
 }
 
@@ -195,6 +231,7 @@ static void print_good(const char *path)
 
 int verify_command(int argc, char **argv, struct report *report)
 {
+    static struct working_set set;
     struct words words;
     int result;
 
@@ -207,6 +244,8 @@ int verify_command(int argc, char **argv, struct report *report)
     if (open_snapshot(words.path, &report->err) != 0)
         return NO_GOOD;
     result = snapshot_verify(&dir, &facts, &report->err);
+    if (result == 0)
+        result = read_working_set(&set, &report->err);
     if (result == 0)
         print_good(words.path);
     else

@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "monitor/snapshot/checksum.h"
 
@@ -162,4 +164,27 @@ int working_set_check(const struct working_set *set, size_t size,
             return err_set(err, "working-set: extent %u is not in order, or not in memory", i);
     }
     return 0;
+}
+
+static int read_file(struct working_set *set, int fd, const struct snapshot_header *snapshot,
+                     struct err *err)
+{
+    ssize_t n = pread(fd, set, sizeof(*set), 0);
+    struct stat st;
+
+    if (n < 0 || fstat(fd, &st) != 0)
+        return err_sys(err, "working-set");
+    if (st.st_size != n)
+        return err_set(err, "working-set: %lld bytes are too many", (long long)st.st_size);
+    return working_set_check(set, (size_t)n, snapshot, err);
+}
+
+int working_set_read(struct working_set *set, int fd, const struct snapshot_header *snapshot,
+                     struct err *err)
+{
+    int result = read_file(set, fd, snapshot, err);
+
+    if (result != 0)
+        working_set_clear(set);
+    return result;
 }

@@ -66,4 +66,8 @@ void working_set_seal(struct working_set *set, const uint8_t id[SNAPSHOT_ID]);
 int working_set_check(const struct working_set *set, size_t size,
                       const struct snapshot_header *snapshot, struct err *err);
 
+/* Reads the file and checks it. -1 with err, and it is empty. */
+int working_set_read(struct working_set *set, int fd, const struct snapshot_header *snapshot,
+                     struct err *err);
+
 #endif

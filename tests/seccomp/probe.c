@@ -174,6 +174,8 @@ static unsigned fill_probes(struct probe *p)
         {"ends one direction of a connection", {(uint64_t)w.pair[0], 1}, 0, false},
         {"ends connections and streams", {(uint64_t)w.file}, 0, false},
         {"gives back a buffer's memory", {at(w.page), 4096, 0}, 0, false},
+        {"takes the memory that a clone will write", {at(w.page), 4096, 0}, 0, false},
+        {"... and what it will read", {at(w.page), 4096, 0}, 0, false},
         {"reads of a disk what is in memory", {0, at(&w.iov), 1, 0, 0, 0}, EAGAIN, false},
         {"writes one if that need not wait", {0, at(&w.iov), 1, 0, 0, 0}, EOPNOTSUPP, false},
         {"reads a disk", {0, at(&w.iov), 1, 0, 0, 0}, 0, false},

@@ -44,7 +44,8 @@ static const struct vm_test *const suites[] = {cli_tests,
                                                snapshot_state_tests,
                                                snapshot_stream_tests,
                                                snapshot_limits_tests,
-                                               snapshot_disk_tests};
+                                               snapshot_disk_tests,
+                                               snapshot_record_tests};
 
 static unsigned long from_environment(const char *name, unsigned long otherwise)
 {

@@ -80,6 +80,6 @@ extern const struct vm_test cli_tests[], stdio_tests[], program_tests[], vsock_t
     net_tests[], traffic_tests[], traffic_address_tests[], hostile_tests[], seqpacket_tests[],
     hostile_host_tests[], traffic_link_tests[], traffic_program_tests[], snapshot_tests[],
     traffic_snapshot_tests[], snapshot_state_tests[], snapshot_stream_tests[],
-    snapshot_limits_tests[], snapshot_disk_tests[];
+    snapshot_limits_tests[], snapshot_disk_tests[], snapshot_record_tests[];
 
 #endif
