@@ -184,10 +184,10 @@ static int run_vm(struct run *run, const struct run_options *options, struct rep
     struct err trouble = {.text = ""};
     int status;
 
+    if (options->park)
+        vm_park(run->vm); /* before anybody can ask it to go on */
     if (watch(run, options, err) != 0)
         return EXIT_SAMARA;
-    if (options->park)
-        vm_park(run->vm);
     vm_run(run->vm);
     status = outcome(run, options->vm.program, report);
     if (status == 0 && run->vm->output_lost)

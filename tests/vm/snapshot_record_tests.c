@@ -129,7 +129,7 @@ static void the_first_clone_notes_what_it_needed(void)
     struct outcome o;
 
     snap_begin();
-    path = take("noted.snap", NULL);
+    path = take("record-noted.snap", NULL);
     CHECK(!has_set(path));
     use(path, NULL, NULL);
     CHECK(has_set(path) && written_pages(path) >= 5 && written_pages(path) < 1000);
@@ -209,7 +209,7 @@ static void a_parked_clone_has_it_before_it_runs(void)
     const char *path;
 
     snap_begin();
-    path = take("parked.snap", NULL);
+    path = take("record-parked.snap", NULL);
     snap_restore(&clone, "first", path, (const char *[]){"--park", NULL});
     await_parked("first");
     without = own_kib(clone.pid);
@@ -227,6 +227,32 @@ static void a_parked_clone_has_it_before_it_runs(void)
     CHECK(with >= without + PAGES * 4);
 }
 
+/* While it is still being made. */
+static void a_parked_clone_may_be_resumed_at_once(void)
+{
+    enum { TIMES = 8 };
+    const char *path;
+
+    snap_begin();
+    path = take("record-early.snap", NULL);
+    for (int i = 0; i < TIMES; i++) {
+        struct running clone;
+        struct outcome o;
+        int status;
+
+        snap_restore(&clone, "early", path, (const char *[]){"--park", NULL});
+        do {
+            snap_command(&o, (const char *[]){"resume", "early", NULL});
+            status = o.status;
+            outcome_free(&o);
+        } while (status != 0); /* it has no socket yet */
+        snap_say(&clone, "count\nmemory\nexit 3\n");
+        snap_hear(&clone, "2");
+        snap_hear(&clone, good_memory);
+        snap_ends(&clone, 3);
+    }
+}
+
 /* Of whatever kind: a line, and all goes on as without. */
 static void a_bad_set_costs_nothing_but_a_line(void)
 {
@@ -235,20 +261,20 @@ static void a_bad_set_costs_nothing_but_a_line(void)
     char path[256];
 
     snap_begin();
-    snprintf(path, sizeof(path), "%s", take("one.snap", NULL));
+    snprintf(path, sizeof(path), "%s", take("record-one.snap", NULL));
     use(path, NULL, NULL);
-    use(take("other.snap", NULL), NULL, NULL);
+    use(take("record-other.snap", NULL), NULL, NULL);
     size = read_set(path, bytes);
-    other_size = read_set(scratch("other.snap"), other);
+    other_size = read_set(scratch("record-other.snap"), other);
     bytes[size - 1] ^= 1;
     write_set(path, bytes, size);
-    use(path, NULL, "/one.snap: working-set: its checksum is wrong");
-    verify(path, 1, "/one.snap: working-set: its checksum is wrong");
+    use(path, NULL, "/record-one.snap: working-set: its checksum is wrong");
+    verify(path, 1, "/record-one.snap: working-set: its checksum is wrong");
     bytes[size - 1] ^= 1;
     write_set(path, bytes, size - 1);
-    use(path, NULL, "/one.snap: working-set: ");
+    use(path, NULL, "/record-one.snap: working-set: ");
     write_set(path, other, other_size);
-    use(path, NULL, "/one.snap: working-set: it is another snapshot's");
+    use(path, NULL, "/record-one.snap: working-set: it is another snapshot's");
     use(path, "--record", NULL);
     use(path, NULL, NULL);
     verify(path, 0, NULL);
@@ -261,7 +287,7 @@ static void a_link_in_its_place_is_not_followed(void)
     const char *path;
 
     snap_begin();
-    path = take("link.snap", NULL);
+    path = take("record-link.snap", NULL);
     CHECK(symlink("/dev/zero", set_of(path)) == 0);
     use(path, NULL, NULL);
     CHECK(lstat(set_of(path), &st) == 0 && S_ISLNK(st.st_mode));
@@ -272,7 +298,7 @@ static void for_a_single_use_none_is_noted(void)
     const char *path;
 
     snap_begin();
-    path = take("single.snap", "--single-use");
+    path = take("record-single.snap", "--single-use");
     use(path, NULL, NULL);
     CHECK(!has_set(path));
 }
@@ -284,8 +310,8 @@ static void of_a_diff_it_is_noted_beside_the_diff(void)
     char base[256], diff[256];
 
     snap_begin();
-    snprintf(base, sizeof(base), "%s", take("base.snap", NULL));
-    snprintf(diff, sizeof(diff), "%s", scratch("diff.snap"));
+    snprintf(base, sizeof(base), "%s", take("record-base.snap", NULL));
+    snprintf(diff, sizeof(diff), "%s", scratch("record-diff.snap"));
     snap_restore(&clone, "between", base, snap_no_words);
     snap_say(&clone, "memory\n");
     snap_hear(&clone, good_memory);
@@ -312,6 +338,8 @@ static void of_a_diff_it_is_noted_beside_the_diff(void)
 const struct vm_test snapshot_record_tests[] = {
     {"snapshot_record/the_first_clone_notes_what_it_needed", the_first_clone_notes_what_it_needed},
     {"snapshot_record/a_parked_clone_has_it_before_it_runs", a_parked_clone_has_it_before_it_runs},
+    {"snapshot_record/a_parked_clone_may_be_resumed_at_once",
+     a_parked_clone_may_be_resumed_at_once},
     {"snapshot_record/a_bad_set_costs_nothing_but_a_line", a_bad_set_costs_nothing_but_a_line},
     {"snapshot_record/a_link_in_its_place_is_not_followed", a_link_in_its_place_is_not_followed},
     {"snapshot_record/for_a_single_use_none_is_noted", for_a_single_use_none_is_noted},
