@@ -102,7 +102,7 @@ static bool resume(struct control_ops *ops, char *answer, size_t *length)
     if (ops->vm->parked) {
         ops->waking = true;
         vm_freeze(ops->vm);
-        return false; /* on_woken */
+        return false; /* answer_resume */
     }
     vm_resume(ops->vm);
     *length = put_state(ops, answer);
@@ -140,7 +140,7 @@ static bool reset(struct control_ops *ops, const void *who, char *answer, size_t
     ops->resetting = true;
     ops->reset_ns = loop_now_ns();
     vm_freeze(ops->vm);
-    return false; /* on_reset_done */
+    return false; /* answer_reset */
 }
 
 static bool on_request(void *arg, enum control_kind kind, const void *payload, char *answer,
@@ -206,9 +206,11 @@ static void on_stands(void *arg)
     control_answer_waiting(&ops->server, CONTROL_PAUSE, answer, put_state(ops, answer));
 }
 
-static void on_reset_done(void *arg)
+/* The following in the vCPU thread, under the device lock; no request of a disk is under way. The
+ * answers, too: the loop thread may have no processor before the guest sleeps. */
+
+static void answer_reset(struct control_ops *ops)
 {
-    struct control_ops *ops = arg;
     char answer[CONTROL_PAYLOAD];
     int n;
 
@@ -223,15 +225,12 @@ static void on_reset_done(void *arg)
     control_answer_waiting(&ops->server, CONTROL_RESET, answer, (size_t)n);
 }
 
-static void on_woken(void *arg)
+static void answer_resume(struct control_ops *ops)
 {
-    struct control_ops *ops = arg;
     char answer[CONTROL_PAYLOAD];
 
     control_answer_waiting(&ops->server, CONTROL_RESUME, answer, put_state(ops, answer));
 }
-
-/* The following in the vCPU thread, under the device lock; no request of a disk is under way. */
 
 static void wake(struct control_ops *ops)
 {
@@ -241,7 +240,7 @@ static void wake(struct control_ops *ops)
     if (!ops->vm->gone && vm_wake(ops->vm, &err) != 0)
         vm_failed(ops->vm, &err);
     vm_thaw(ops->vm);
-    loop_post(&ops->vm->loop, &ops->woken);
+    answer_resume(ops);
 }
 
 static void reset_now(struct control_ops *ops)
@@ -253,7 +252,7 @@ static void reset_now(struct control_ops *ops)
     ops->resetting = false; /* the lock may have been released until here */
     ops->reset_ns = loop_now_ns() - ops->reset_ns;
     vm_thaw(ops->vm);
-    loop_post(&ops->vm->loop, &ops->reset_done);
+    answer_reset(ops);
 }
 
 static void vm_frozen(void *arg)
@@ -299,8 +298,6 @@ void control_ops_init(struct control_ops *ops)
     ops->server.fd = -1;
     ops->stands = (struct loop_task){.fn = on_stands, .arg = ops};
     ops->ends = (struct loop_task){.fn = on_ends, .arg = ops};
-    ops->reset_done = (struct loop_task){.fn = on_reset_done, .arg = ops};
-    ops->woken = (struct loop_task){.fn = on_woken, .arg = ops};
     ops->reset.vm = ops->vm;
     ops->vm->frozen_fn = vm_frozen;
     ops->vm->frozen_arg = ops;

@@ -236,13 +236,29 @@ bool vcpu_ask_pause(struct vcpu *v)
     return !standing;
 }
 
-void vcpu_ask_stands(struct vcpu *v)
+static void ask_again(struct vcpu *v)
 {
     ask(v, VCPU_PAUSE);
     pthread_mutex_lock(&v->mutex);
     v->again = v->paused;
     pthread_cond_broadcast(&v->changed);
     pthread_mutex_unlock(&v->mutex);
+}
+
+/* One that stands already is woken once, for that. */
+void vcpu_ask_stands(struct vcpu *v)
+{
+    bool standing;
+
+    pthread_mutex_lock(&v->mutex);
+    standing = v->paused && atomic_load(&v->wish) == VCPU_PAUSE;
+    if (standing) {
+        v->again = true;
+        pthread_cond_broadcast(&v->changed);
+    }
+    pthread_mutex_unlock(&v->mutex);
+    if (!standing)
+        ask_again(v);
 }
 
 void vcpu_pause(struct vcpu *v)

@@ -224,3 +224,20 @@ int vcpu_load(struct vcpu *v, const struct vcpu_saved *from, uint64_t passed, st
         return -1;
     return KVM_CALL(v->fd, KVM_SET_MP_STATE, &s.mp_state, err);
 }
+
+/* The time stamp counter, and what the local APIC's timer has made of it. */
+int vcpu_load_time(struct vcpu *v, const struct vcpu_saved *from, uint64_t passed, struct err *err)
+{
+    const struct kvm_msr_entry *tsc = find_msr(&from->msrs, MSR_TSC);
+    struct kvm_lapic_state lapic = from->lapic;
+    struct vcpu_msrs m = {.head = {.nmsrs = 1}};
+
+    if (tsc) {
+        m.entries[0] = *tsc;
+        if (set_msrs(v, &m, err) != 0)
+            return -1;
+    }
+    if (KVM_CALL(v->fd, KVM_SET_LAPIC, &lapic, err) < 0)
+        return -1;
+    return load_deadline(v, &from->msrs, passed, err);
+}

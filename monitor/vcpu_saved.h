@@ -43,6 +43,9 @@ int vcpu_save(struct vcpu *v, struct vcpu_saved *to, struct err *err);
  * APIC's (TSC deadline) is so many ticks less. -1 with err. */
 int vcpu_load(struct vcpu *v, const struct vcpu_saved *from, uint64_t passed, struct err *err);
 
+/* Of one that was loaded and has not run since: what goes on by itself is put back. -1 with err. */
+int vcpu_load_time(struct vcpu *v, const struct vcpu_saved *from, uint64_t passed, struct err *err);
+
 /* Puts the kept MSRs into `to`, or says which is none that is ever kept. -1 with err. */
 int vcpu_take_msrs(struct vcpu_msrs *to, const struct kvm_msr_entry *entries, size_t count,
                    struct err *err);

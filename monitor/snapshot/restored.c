@@ -339,24 +339,27 @@ static uint64_t ticks(uint64_t ns, uint64_t khz)
     return (uint64_t)((unsigned __int128)ns * khz / 1000000);
 }
 
-/* The guest's clock goes on from where it stood, or as if it had not; its timer likewise. */
-static int load_processor(const struct restored *r, struct vm *vm, struct err *err)
+/* The guest's clock goes on from where it stood, or as if it had not. *passed: by how many ticks.
+ */
+static int load_clock(const struct restored *r, const struct vm *vm, uint64_t *passed,
+                      struct err *err)
 {
     const struct saved_clock *s = (const void *)record(r, RECORD_CLOCK)->payload;
-    uint64_t passed = passed_ns(s, vm);
-    struct kvm_clock_data clock = {.clock = s->kvmclock_ns + passed};
+    uint64_t ns = passed_ns(s, vm);
+    struct kvm_clock_data clock = {.clock = s->kvmclock_ns + ns};
 
-    if (KVM_CALL(vm->fd, KVM_SET_CLOCK, &clock, err) < 0)
-        return -1;
-    return vcpu_load(&vm->vcpu, &r->vcpu, ticks(passed, s->tsc_khz), err);
+    *passed = ticks(ns, s->tsc_khz);
+    return KVM_CALL(vm->fd, KVM_SET_CLOCK, &clock, err);
 }
 
 /* who NULL: somebody that is made up here. */
 static int load_all(const struct restored *r, struct vm *vm, const struct control_reset *who,
                     struct err *err)
 {
-    if (load_processor(r, vm, err) != 0 || load_devices(r, vm, err) != 0 ||
-        vm_renew_platform(vm, who, err) != 0)
+    uint64_t passed;
+
+    if (load_clock(r, vm, &passed, err) != 0 || vcpu_load(&vm->vcpu, &r->vcpu, passed, err) != 0 ||
+        load_devices(r, vm, err) != 0 || vm_renew_platform(vm, who, err) != 0)
         return -1;
     go_on(r, vm);
     kvm_send_msi(vm->fd, SAMARA_VECTOR_PLATFORM); /* somebody new: see abi/platform.h */
@@ -386,7 +389,10 @@ static void interrupt_all(const struct restored *r, const struct vm *vm)
 
 int restored_wake(const struct restored *r, struct vm *vm, struct err *err)
 {
-    if (load_processor(r, vm, err) != 0)
+    uint64_t passed;
+
+    if (load_clock(r, vm, &passed, err) != 0 ||
+        vcpu_load_time(&vm->vcpu, &r->vcpu, passed, err) != 0)
         return -1;
     platform_set_wall(&vm->platform, (uint64_t)(vm->real_offset_ns + vm_clock_offset(vm)));
     interrupt_all(r, vm);
