@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "abi/platform_doorbell.h"
+
 #define SAMARA_PLATFORM_MAGIC   0x616d6173 /* "sama", little-endian */
 #define SAMARA_PLATFORM_VERSION 1
 
@@ -66,11 +68,18 @@ struct samara_platform {
     /* Written by the monitor before it ends a stdio stream: why the host could not read or write
      * it, an errno of Linux; 0 if the stream ended as streams do. */
     uint32_t stdio_error[3];
+
+    /* Written by the guest: where in its window it has a routine that reaches pages, for a monitor
+     * that wants them mapped before a clone runs; 0: it has none. The routine gets the first one's
+     * address in RDI, their number in RSI and 1 in EDX to write (what is there already), else 0; in
+     * ring 3, without a stack or interrupts; rings TOUCHED when it is done. */
+    uint64_t touch;
 };
 _Static_assert(sizeof(struct samara_platform) <= 4096, "platform page");
 _Static_assert(offsetof(struct samara_platform, exit_kind) == 96 &&
                    offsetof(struct samara_platform, panic_text) == 1136 &&
-                   offsetof(struct samara_platform, ready) == 3696,
+                   offsetof(struct samara_platform, ready) == 3696 &&
+                   offsetof(struct samara_platform, touch) == 3752,
                "fields stay where kernels of other versions look for them");
 
 enum {
@@ -89,12 +98,6 @@ enum samara_exit_kind {
     SAMARA_EXIT_SIGNAL = 2, /* the program died of signal exit_code */
     SAMARA_EXIT_NOEXEC = 3, /* the program cannot run: 126, reason in panic_text */
     SAMARA_EXIT_PANIC = 4,  /* the guest kernel failed: 125, report in panic_text */
-};
-
-/* The doorbell's registers: 32-bit, write-only, any value. */
-enum {
-    SAMARA_DOORBELL_EXIT = 0x0,     /* exit_kind and exit_code are valid; never returns */
-    SAMARA_DOORBELL_TERMINAL = 0x4, /* the terminal shall have the modes in the page */
 };
 
 /*

@@ -198,8 +198,11 @@ void vcpu_run(struct vcpu *v)
     enum vcpu_wish wish;
 
     set_running(v, true);
-    if (atomic_load(&v->wish) == VCPU_PAUSE)
+    if (atomic_load(&v->wish) == VCPU_PAUSE) {
         prepare_entry(v);
+        if (v->parks)
+            v->parks(v->arg);
+    }
     while ((wish = atomic_load(&v->wish)) != VCPU_STOP) {
         if (wish == VCPU_PAUSE)
             stand(v);

@@ -31,6 +31,7 @@ struct vcpu {
     bool again;                                    /* `stands` is to be called once more */
     void (*failed)(void *arg, const char *report); /* the guest can go no further; vCPU thread */
     void (*stands)(void *arg); /* it has been paused; vCPU thread; NULL: nobody wants to know */
+    void (*parks)(void *arg);  /* vcpu_run begins with a pause; likewise, before it stands */
     void *arg;
 };
 

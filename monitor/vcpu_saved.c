@@ -75,9 +75,8 @@ static int get_msrs(struct vcpu *v, struct vcpu_msrs *to, struct err *err)
     return 0;
 }
 
-/* The result of an access that the guest has made reaches its registers upon the next entry
- * (api.rst, 5: KVM_EXIT_MMIO). */
-static int complete_access(struct vcpu *v, struct err *err)
+/* Upon the next entry (api.rst, 5: KVM_EXIT_MMIO). */
+int vcpu_complete_access(struct vcpu *v, struct err *err)
 {
     int r;
 
@@ -105,7 +104,7 @@ int vcpu_save(struct vcpu *v, struct vcpu_saved *to, struct err *err)
     };
 
     memset(to, 0, sizeof(*to));
-    if (complete_access(v, err) != 0)
+    if (vcpu_complete_access(v, err) != 0)
         return -1;
     for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
         if (kvm_call(v->fd, calls[i].request, calls[i].to, calls[i].name, err) < 0)

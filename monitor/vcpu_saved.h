@@ -36,6 +36,9 @@ struct vcpu_part {
 };
 extern const struct vcpu_part vcpu_parts[VCPU_PARTS];
 
+/* In the vCPU thread: the result of an access that the guest has made reaches its registers. */
+int vcpu_complete_access(struct vcpu *v, struct err *err);
+
 /* In the vCPU thread, which is outside of KVM_RUN; completes an access under way. -1 with err. */
 int vcpu_save(struct vcpu *v, struct vcpu_saved *to, struct err *err);
 

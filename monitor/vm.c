@@ -95,6 +95,19 @@ static void guest_stands(void *arg)
     device_lock_release(&vm->lock);
 }
 
+/* In the vCPU thread, that can be kicked. Nobody waits yet for what is done here. */
+static void guest_parks(void *arg)
+{
+    struct vm *vm = arg;
+    struct err err = {.text = ""};
+
+    if (!vm->parked || restored_touch(vm->restored, vm, &err) == 0)
+        return;
+    device_lock_take(&vm->lock);
+    vm_failed(vm, &err);
+    device_lock_release(&vm->lock);
+}
+
 bool vm_pause(struct vm *vm)
 {
     vm->pause_wanted = true;
@@ -108,10 +121,8 @@ void vm_resume(struct vm *vm)
         vcpu_resume(&vm->vcpu);
 }
 
-/* Nobody waits yet for what is done here. */
 void vm_park(struct vm *vm)
 {
-    restored_populate(vm->restored, WORKING_READ, vm->ram);
     vm->parked = true;
     vm_pause(vm);
 }
@@ -211,6 +222,7 @@ void vm_init(struct vm *vm, const struct vm_config *config, int kvm)
     vm->vcpu.bus = &vm->bus;
     vm->vcpu.failed = guest_failed;
     vm->vcpu.stands = guest_stands;
+    vm->vcpu.parks = guest_parks;
     vm->vcpu.arg = vm;
     vm->platform.exited = guest_exited;
     vm->platform.terminal = terminal_wanted;

@@ -12,6 +12,8 @@
 #define PORT_DEBUG_EXIT 0xf4 /* QEMU's isa-debug-exit */
 #define PORT_COM1       0x3f8
 
+void touch_pages(void); /* arch/touch.S */
+
 static volatile struct samara_platform *page;
 static u64 doorbell;
 static u64 generation[2];
@@ -120,8 +122,10 @@ void platform_set_terminal(const struct samara_termios *modes, bool flush)
 
 void platform_ready(void)
 {
-    if (page)
-        page->ready = 1;
+    if (!page)
+        return;
+    page->touch = (uintptr_t)touch_pages;
+    page->ready = 1;
 }
 
 _Noreturn void platform_exit(enum samara_exit_kind kind, u32 code)

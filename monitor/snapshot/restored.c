@@ -11,11 +11,12 @@
 #include "monitor/populate.h"
 #include "monitor/snapshot/cpu_contract.h"
 #include "monitor/snapshot/disk_record.h"
+#include "monitor/vcpu_touch.h"
 #include "monitor/vm.h"
 #include "monitor/vm_setup.h"
 #include "monitor/warn.h"
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, TOUCHED_MOST = 2048 };
 
 /* --- in the monitor: the state --- */
 
@@ -364,6 +365,44 @@ static int load_all(const struct restored *r, struct vm *vm, const struct contro
     go_on(r, vm);
     kvm_send_msi(vm->fd, SAMARA_VECTOR_PLATFORM); /* somebody new: see abi/platform.h */
     return 0;
+}
+
+/* --- before it is parked --- */
+
+static uint64_t in_window(uint64_t offset)
+{
+    return SAMARA_WINDOW + (offset < SAMARA_RAM_LOW_END
+                                ? offset
+                                : offset - SAMARA_RAM_LOW_END + SAMARA_RAM_HIGH_BASE);
+}
+
+static void touch_all(const struct working_set *set, struct vm *vm, uint64_t routine)
+{
+    uint32_t left = TOUCHED_MOST;
+
+    for (uint32_t i = 0; i < set->head.count && left > 0; i++) {
+        const struct working_extent *e = &set->extents[i];
+        uint32_t pages = e->pages < left ? e->pages : left;
+
+        if (!vcpu_touch(&vm->vcpu, routine, in_window(e->offset), pages,
+                        e->kind == WORKING_WRITTEN))
+            return;
+        left -= pages;
+    }
+}
+
+int restored_touch(const struct restored *r, struct vm *vm, struct err *err)
+{
+    struct samara_platform page;
+
+    restored_populate(r, WORKING_READ, vm->ram);
+    platform_read(&vm->platform, &page);
+    if (r->working.head.count == 0 || page.touch == 0)
+        return 0;
+    if (vcpu_touch_begin(&vm->vcpu, &r->vcpu, err) != 0)
+        return -1;
+    touch_all(&r->working, vm, page.touch);
+    return vcpu_touch_end(&vm->vcpu, &r->vcpu, err);
 }
 
 int restored_reload(const struct restored *r, struct vm *vm, const struct control_reset *who,

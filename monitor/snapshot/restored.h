@@ -52,6 +52,10 @@ int restored_map(const struct restored *r, uint8_t *ram, struct err *err);
  * for speed. In any thread, once it is mapped. */
 void restored_populate(const struct restored *r, enum working_kind kind, uint8_t *ram);
 
+/* All of it, what is read too, and KVM maps it: for a clone that is parked. In the vCPU thread; the
+ * vCPU is afterwards as it was loaded. -1 with err: it is not. */
+int restored_touch(const struct restored *r, struct vm *vm, struct err *err);
+
 /* Which parts of RAM are mapped from files: of layer `layer`, from 0; NULL: there is none. */
 const struct saved_extent *restored_extents(const struct restored *r, unsigned layer,
                                             size_t *count);

@@ -227,6 +227,41 @@ static void a_parked_clone_has_it_before_it_runs(void)
     CHECK(with >= without + PAGES * 4);
 }
 
+/* What is done with the vCPU before it is parked leaves no trace in it. */
+static void every_register_of_a_parked_clone_goes_on(void)
+{
+    static const char good[] = "all as it was";
+    struct running source, clone[2];
+    char path[256];
+
+    snap_begin();
+    snap_run(&source, "source", (const char *[]){program("registers"), NULL});
+    snap_hear(&source, "up");
+    snprintf(path, sizeof(path), "%s", snap_take("source", "record-registers.snap"));
+    for (int i = 0; i < 2; i++) {
+        struct outcome o;
+
+        snap_restore(&clone[i], "clone", path, (const char *[]){i == 1 ? "--park" : NULL, NULL});
+        snap_say(&clone[i], "1\n");
+        if (i == 1) {
+            CHECK(has_set(path));
+            await_parked("clone");
+            snap_command(&o, (const char *[]){"resume", "clone", NULL});
+            STATUS(&o, 0);
+            outcome_free(&o);
+        }
+        snap_hear(&clone[i], "up");
+        snap_say(&clone[i], "2\n");
+        snap_hear(&clone[i], good);
+        snap_ends(&clone[i], 0);
+    }
+    snap_say(&source, "1\n");
+    snap_hear(&source, "up");
+    snap_say(&source, "2\n");
+    snap_hear(&source, good);
+    snap_ends(&source, 0);
+}
+
 /* While it is still being made. */
 static void a_parked_clone_may_be_resumed_at_once(void)
 {
@@ -338,6 +373,8 @@ static void of_a_diff_it_is_noted_beside_the_diff(void)
 const struct vm_test snapshot_record_tests[] = {
     {"snapshot_record/the_first_clone_notes_what_it_needed", the_first_clone_notes_what_it_needed},
     {"snapshot_record/a_parked_clone_has_it_before_it_runs", a_parked_clone_has_it_before_it_runs},
+    {"snapshot_record/every_register_of_a_parked_clone_goes_on",
+     every_register_of_a_parked_clone_goes_on},
     {"snapshot_record/a_parked_clone_may_be_resumed_at_once",
      a_parked_clone_may_be_resumed_at_once},
     {"snapshot_record/a_bad_set_costs_nothing_but_a_line", a_bad_set_costs_nothing_but_a_line},
