@@ -253,6 +253,9 @@ static void reset_now(struct control_ops *ops)
     ops->reset_ns = loop_now_ns() - ops->reset_ns;
     vm_thaw(ops->vm);
     answer_reset(ops);
+    ops->populated = (struct working_cursor){0};
+    if (!ops->vm->gone)
+        loop_post(&ops->vm->loop, &ops->populate);
 }
 
 static void vm_frozen(void *arg)
@@ -267,6 +270,15 @@ static void vm_frozen(void *arg)
         ops->reset.logs = false; /* the log is the snapshot's */
         sender_frozen(&ops->sender);
     }
+}
+
+/* After a reset, while its client has yet to think of the next request. */
+static void on_populate(void *arg)
+{
+    struct control_ops *ops = arg;
+
+    if (restored_populate_some(ops->vm->restored, &ops->populated, ops->vm->ram))
+        loop_post(&ops->vm->loop, &ops->populate);
 }
 
 static void on_ends(void *arg)
@@ -297,6 +309,7 @@ void control_ops_init(struct control_ops *ops)
     ops->started_ns = loop_now_ns();
     ops->server.fd = -1;
     ops->stands = (struct loop_task){.fn = on_stands, .arg = ops};
+    ops->populate = (struct loop_task){.fn = on_populate, .arg = ops};
     ops->ends = (struct loop_task){.fn = on_ends, .arg = ops};
     ops->reset.vm = ops->vm;
     ops->vm->frozen_fn = vm_frozen;

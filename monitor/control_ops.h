@@ -16,7 +16,8 @@ struct control_ops {
     void *arg;
     uint64_t started_ns;
     struct control_server server;
-    struct loop_task stands, ends;
+    struct loop_task stands, ends, populate;
+    struct working_cursor populated; /* since the last reset */
     struct snapshot_sender sender;
     struct reset reset;
     bool resetting, waking; /* the guest has been asked to stand for it */

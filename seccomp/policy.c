@@ -99,7 +99,7 @@ const struct policy_row policy[] = {
     {CALL(close), BOTH, 0, {{0}}, "ends connections and streams"},
     {CALL(madvise), BOTH, 1, {IS(2, MADV_DONTNEED)}, "gives back a buffer's memory"},
     {CALL(madvise),
-     VCPU,
+     BOTH,
      1,
      {IS(2, MADV_POPULATE_WRITE)},
      "takes the memory that a clone will write"},

@@ -16,7 +16,7 @@
 #include "monitor/vm_setup.h"
 #include "monitor/warn.h"
 
-enum { PAGE = 4096, TOUCHED_MOST = 2048 };
+enum { PAGE = 4096, TOUCHED_MOST = 2048, TURN_PAGES = 256 };
 
 /* --- in the monitor: the state --- */
 
@@ -243,6 +243,29 @@ void restored_populate(const struct restored *r, enum working_kind kind, uint8_t
         if (e->kind == kind)
             madvise(ram + e->offset, (size_t)e->pages * PAGE, advice);
     }
+}
+
+bool restored_populate_some(const struct restored *r, struct working_cursor *at, uint8_t *ram)
+{
+    const struct working_set *set = &r->working;
+    uint32_t left = TURN_PAGES;
+
+    while (at->extent < set->head.count && left > 0) {
+        const struct working_extent *e = &set->extents[at->extent];
+        uint32_t pages = e->pages - at->page < left ? e->pages - at->page : left;
+
+        if (e->kind == WORKING_WRITTEN) {
+            madvise(ram + e->offset + (uint64_t)at->page * PAGE, (size_t)pages * PAGE,
+                    MADV_POPULATE_WRITE);
+            left -= pages;
+        } else {
+            pages = e->pages - at->page;
+        }
+        at->page += pages;
+        if (at->page == e->pages)
+            *at = (struct working_cursor){.extent = at->extent + 1};
+    }
+    return at->extent < set->head.count;
 }
 
 /* --- devices --- */

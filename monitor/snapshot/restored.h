@@ -52,6 +52,12 @@ int restored_map(const struct restored *r, uint8_t *ram, struct err *err);
  * for speed. In any thread, once it is mapped. */
 void restored_populate(const struct restored *r, enum working_kind kind, uint8_t *ram);
 
+/* What will be written, in turns: *at begins as zero. False: that was all. */
+struct working_cursor {
+    uint32_t extent, page;
+};
+bool restored_populate_some(const struct restored *r, struct working_cursor *at, uint8_t *ram);
+
 /* All of it, what is read too, and KVM maps it: for a clone that is parked. In the vCPU thread; the
  * vCPU is afterwards as it was loaded. -1 with err: it is not. */
 int restored_touch(const struct restored *r, struct vm *vm, struct err *err);

@@ -227,6 +227,38 @@ static void a_parked_clone_has_it_before_it_runs(void)
     CHECK(with >= without + PAGES * 4);
 }
 
+static void a_clone_that_was_reset_has_it_again(void)
+{
+    enum { PAGES = 2000, TRIES = 10000 };
+    struct running clone;
+    struct outcome o;
+    const char *path;
+    int tries = 0;
+
+    snap_begin();
+    path = take("record-reset.snap", NULL);
+    snap_restore(&clone, "large", path, snap_no_words);
+    snap_say(&clone, "memory\nexit 0\n");
+    snap_hear(&clone, good_memory);
+    snap_ends(&clone, 0);
+    CHECK(written_pages(path) >= PAGES);
+    snap_restore(&clone, "again", path, snap_no_words);
+    for (int i = 0; i < 2; i++) {
+        snap_say(&clone, "count\nmemory\n");
+        snap_hear(&clone, "2");
+        snap_hear(&clone, good_memory);
+        snap_command(&o, (const char *[]){"reset", "again", NULL});
+        STATUS(&o, 0);
+        outcome_free(&o);
+        while (own_kib(clone.pid) < PAGES * 4) {
+            CHECK(tries++ < TRIES);
+            usleep(1000);
+        }
+    }
+    snap_say(&clone, "exit 3\n");
+    snap_ends(&clone, 3);
+}
+
 /* What is done with the vCPU before it is parked leaves no trace in it. */
 static void every_register_of_a_parked_clone_goes_on(void)
 {
@@ -373,6 +405,7 @@ static void of_a_diff_it_is_noted_beside_the_diff(void)
 const struct vm_test snapshot_record_tests[] = {
     {"snapshot_record/the_first_clone_notes_what_it_needed", the_first_clone_notes_what_it_needed},
     {"snapshot_record/a_parked_clone_has_it_before_it_runs", a_parked_clone_has_it_before_it_runs},
+    {"snapshot_record/a_clone_that_was_reset_has_it_again", a_clone_that_was_reset_has_it_again},
     {"snapshot_record/every_register_of_a_parked_clone_goes_on",
      every_register_of_a_parked_clone_goes_on},
     {"snapshot_record/a_parked_clone_may_be_resumed_at_once",
