@@ -313,8 +313,14 @@ static void listen_event(void *arg, uint32_t events)
 void control_start(struct control_server *server, struct event_loop *loop, int fd, unsigned owner,
                    control_fn fn, control_take_fn take, void *arg)
 {
-    *server = (struct control_server){
-        .loop = loop, .owner = owner, .fn = fn, .take = take, .arg = arg, .fd = fd};
+    server->loop = loop; /* singly: the clients' buffers take no memory before they are used */
+    server->owner = owner;
+    server->fn = fn;
+    server->take = take;
+    server->arg = arg;
+    server->fd = fd;
+    server->births = server->turns = 0;
+    server->starved = false;
     server->patience = (struct loop_timer){.fn = patience_ends, .arg = server};
     server->pace = (struct loop_timer){.fn = next_pace, .arg = server};
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)

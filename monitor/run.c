@@ -334,8 +334,8 @@ static int open_snapshot(struct run_options *options, struct restored *r, struct
 
 static int run_vm_of(struct run_options *options, struct report *report)
 {
-    static struct restored restored = {.record_fd = -1};
-    static struct working_keep keep = WORKING_KEEP_NONE;
+    static struct restored restored; /* large, so no initialiser: it would be in the file */
+    static struct working_keep keep;
     struct inherited inherited = {.count = 0};
     static struct vm vm;
     static char name[VM_NAME_MAX + 1];
@@ -343,6 +343,7 @@ static int run_vm_of(struct run_options *options, struct report *report)
     bool named = options->vm.name != NULL;
     int status = EXIT_SAMARA, kvm = -1, role = -1;
 
+    restored.record_fd = keep.fd = -1;
     if (vm_config_check(&options->vm, &report->err) != 0 ||
         keep_named(&inherited, &options->vm, &report->err) != 0)
         return EXIT_SAMARA;

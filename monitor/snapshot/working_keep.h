@@ -19,11 +19,6 @@ struct working_keep {
     size_t got;
 };
 
-#define WORKING_KEEP_NONE                                                                          \
-    {                                                                                              \
-        .fd = -1                                                                                   \
-    }
-
 /* Is there to be a recording of this chain? asked: in any case. Else if it has none yet, is for
  * more than one use, and may be written to. *end becomes the monitor's end of the pipe, or -1. -1
  * with err if it was asked for and cannot be. */

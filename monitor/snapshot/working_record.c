@@ -53,7 +53,6 @@ void working_record(struct vm *vm)
 
         add_pages(vm, first, left < TOUCHED_PAGES ? (unsigned)left : TOUCHED_PAGES);
     }
-    working_set_bridge(&set);
     working_set_seal(&set, r->chain.layers[0].header.id);
     iov.iov_len = working_set_size(&set);
     do

@@ -8,7 +8,7 @@
 
 #include "monitor/snapshot/checksum.h"
 
-enum { PAGE = 4096, BRIDGE_PAGES = 4 };
+enum { PAGE = 4096 };
 
 static const char magic[8] = {'s', 'a', 'm', 'a', 'r', 'a', 'w', 's'};
 
@@ -46,41 +46,6 @@ void working_set_add(struct working_set *set, uint64_t page, enum working_kind k
     }
     if (set->head.count < WORKING_EXTENTS_MOST)
         set->extents[set->head.count++] = e;
-}
-
-/* Puts e behind all others, or makes the last one longer. */
-static void append(struct working_set *set, const struct working_extent *e)
-{
-    struct working_extent *last = set->head.count > 0 ? &set->extents[set->head.count - 1] : NULL;
-
-    if (last && last->kind == e->kind && follows(last, e))
-        last->pages += e->pages;
-    else
-        set->extents[set->head.count++] = *e;
-}
-
-static bool is_bridge(const struct working_extent e[3])
-{
-    return e[1].kind == WORKING_READ && e[1].pages <= BRIDGE_PAGES &&
-           e[0].kind == WORKING_WRITTEN && e[2].kind == WORKING_WRITTEN && follows(&e[0], &e[1]) &&
-           follows(&e[1], &e[2]);
-}
-
-/* Only ever shorter: what is read lies behind what is written. */
-void working_set_bridge(struct working_set *set)
-{
-    const uint32_t count = set->head.count;
-
-    for (uint32_t i = 1; i + 1 < count; i++) {
-        if (is_bridge(&set->extents[i - 1]))
-            set->extents[i].kind = WORKING_WRITTEN;
-    }
-    set->head.count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct working_extent e = set->extents[i];
-
-        append(set, &e);
-    }
 }
 
 static void cut(struct working_set *set)

@@ -54,10 +54,6 @@ void working_set_clear(struct working_set *set);
 /* Adds a page behind all others. What is too much is left out. */
 void working_set_add(struct working_set *set, uint64_t page, enum working_kind kind);
 
-/* Pages that were read, few and between such as were written, become written ones, too: KVM maps
- * neighbours together as long as each is the clone's own. */
-void working_set_bridge(struct working_set *set);
-
 /* Cuts off what is beyond the limits and makes the head right: it is that snapshot's. */
 void working_set_seal(struct working_set *set, const uint8_t id[SNAPSHOT_ID]);
 

@@ -74,19 +74,6 @@ Test(working_set, is_runs_of_pages)
     cr_assert_eq(working_set_check(&set, working_set_size(&set), &snapshot, &err), 0);
 }
 
-Test(working_set, bridges_what_was_read_between_what_was_written)
-{
-    make("WRRRRW.WRRRRRW.RWR.W.R");
-    working_set_bridge(&set);
-    cr_assert_str_eq(text(), "W0+6 W7+1 R8+5 W13+1 R15+1 W16+1 R17+1 W19+1 R21+1 ");
-    make("WRWRW");
-    working_set_bridge(&set);
-    cr_assert_str_eq(text(), "W0+5 ");
-    make("");
-    working_set_bridge(&set);
-    cr_assert_str_eq(text(), "");
-}
-
 Test(working_set, leaves_out_what_is_too_much)
 {
     struct err err;
