@@ -302,7 +302,10 @@ static void listen_event(void *arg, uint32_t events)
         return;
     }
     client = place_for_one(server);
-    *client = (struct control_client){.server = server, .fd = fd, .born = server->births++};
+    *client = (struct control_client){.server = server,
+                                      .fd = fd,
+                                      .born = server->births++,
+                                      .out = server->outs[client - server->clients]};
     client->watch = loop_add(server->loop, fd, CLIENT_WATCH, client_event, client);
     if (client->watch < 0)
         drop(client);

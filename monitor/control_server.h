@@ -35,7 +35,7 @@ struct control_client {
     size_t got;
     enum control_kind waiting; /* for an answer that comes later; 0: not */
     bool closing;              /* after the answer */
-    uint8_t out[CONTROL_HEADER + CONTROL_PAYLOAD];
+    uint8_t *out;              /* its place in the server's outs */
     size_t length, sent;
 };
 
@@ -51,6 +51,8 @@ struct control_server {
     unsigned turns; /* taken in this millisecond */
     bool starved;   /* somebody waits for the next */
     struct control_client clients[CONTROL_CLIENTS];
+    /* Answers; apart, so that places nobody has taken yet need no memory. */
+    uint8_t outs[CONTROL_CLIENTS][CONTROL_HEADER + CONTROL_PAYLOAD];
 };
 
 /* Accepts clients of fd, a listening socket that does not block and is handed over, from now on.
