@@ -114,6 +114,11 @@ int reset_command(int argc, char **argv, struct report *report)
     return command(argc, argv, "reset", CONTROL_RESET, report);
 }
 
+int record_command(int argc, char **argv, struct report *report)
+{
+    return command(argc, argv, "record", CONTROL_RECORD, report);
+}
+
 /* --- all of them --- */
 
 static int is_socket_name(const struct dirent *entry)

@@ -1,4 +1,4 @@
-/* `samara ps`, `status`, `pause`, `resume`, `shutdown`, `kill`, `reset`. */
+/* `samara ps`, `status`, `pause`, `resume`, `shutdown`, `kill`, `reset`, `record`. */
 #ifndef SAMARA_MONITOR_CONTROL_COMMANDS_H
 #define SAMARA_MONITOR_CONTROL_COMMANDS_H
 
@@ -12,5 +12,6 @@ int resume_command(int argc, char **argv, struct report *report);
 int shutdown_command(int argc, char **argv, struct report *report);
 int kill_command(int argc, char **argv, struct report *report);
 int reset_command(int argc, char **argv, struct report *report);
+int record_command(int argc, char **argv, struct report *report);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "monitor/json.h"
 #include "monitor/printable.h"
+#include "monitor/snapshot/working_record.h"
 
 static const char *state_of(const struct vm *vm)
 {
@@ -143,6 +144,21 @@ static bool reset(struct control_ops *ops, const void *who, char *answer, size_t
     return false; /* answer_reset */
 }
 
+/* Once: there is a keeper at the other end as long as nothing has been recorded. */
+static size_t record(const struct control_ops *ops, char *answer)
+{
+    struct vm *vm = ops->vm;
+
+    if (!vm->restored)
+        return put_error(answer, "it was not grown from a snapshot");
+    if (vm->parked)
+        return put_error(answer, "it has not run yet");
+    if (vm->restored->record_fd < 0)
+        return put_error(answer, "its working set has been recorded: samara restore --record");
+    working_record(vm);
+    return put_state(ops, answer);
+}
+
 static bool on_request(void *arg, enum control_kind kind, const void *payload, char *answer,
                        size_t *length)
 {
@@ -169,6 +185,9 @@ static bool on_request(void *arg, enum control_kind kind, const void *payload, c
         return true;
     case CONTROL_RESET:
         return reset(ops, payload, answer, length);
+    case CONTROL_RECORD:
+        *length = record(ops, answer);
+        return true;
     case CONTROL_LIST:
         *length = put_line(ops, answer);
         return true;

@@ -32,7 +32,8 @@ enum control_kind {
     CONTROL_LIST,     /* answered with a line of text for `samara ps`, not JSON */
     CONTROL_SNAPSHOT, /* struct control_snapshot */
     CONTROL_SNAPSHOT_DONE,
-    CONTROL_RESET, /* struct control_reset; answered when the guest is about to go on */
+    CONTROL_RESET,  /* struct control_reset; answered when the guest is about to go on */
+    CONTROL_RECORD, /* what it has used by now is its working set */
     CONTROL_KINDS,
 };
 

@@ -34,6 +34,7 @@ static const struct command commands[] = {
     {"restore", "grow a virtual machine from such a directory", restore_command},
     {"clone", "grow several", clone_command},
     {"reset", "put one that was grown back to where its snapshot stood", reset_command},
+    {"record", "note what one has used by now as what its clones need first", record_command},
     {"inspect", "say what a snapshot is", inspect_command},
     {"verify", "check a snapshot to the last byte", verify_command},
     {"flatten", "make one snapshot of a diff and all beneath it", flatten_command},

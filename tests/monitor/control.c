@@ -38,7 +38,7 @@ Test(control_proto, other_versions_and_kinds_are_unknown_and_lengths_bad)
         enum control_verdict verdict;
     } cases[] = {
         {{0, 0, 0, 0, 2, 0, 1, 0}, CONTROL_UNKNOWN}, {{0, 0, 0, 0, 0, 0, 1, 0}, CONTROL_UNKNOWN},
-        {{0, 0, 0, 0, 1, 0, 0, 0}, CONTROL_UNKNOWN}, {{0, 0, 0, 0, 1, 0, 10, 0}, CONTROL_UNKNOWN},
+        {{0, 0, 0, 0, 1, 0, 0, 0}, CONTROL_UNKNOWN}, {{0, 0, 0, 0, 1, 0, 11, 0}, CONTROL_UNKNOWN},
         {{0, 0, 0, 0, 1, 0, 9, 0}, CONTROL_BAD},     {{0, 0, 0, 0, 1, 0, 7, 0}, CONTROL_BAD},
         {{9, 0, 0, 0, 1, 0, 7, 0}, CONTROL_BAD},     {{8, 0, 0, 0, 1, 0, 7, 0}, CONTROL_MORE},
         {{8, 0, 0, 0, 1, 0, 8, 0}, CONTROL_BAD},     {{1, 0, 0, 0, 1, 0, 1, 0}, CONTROL_BAD},

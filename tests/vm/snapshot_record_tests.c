@@ -227,6 +227,47 @@ static void a_parked_clone_has_it_before_it_runs(void)
     CHECK(with >= without + PAGES * 4);
 }
 
+static void record(const char *name, int status, const char *why)
+{
+    struct outcome o;
+
+    snap_command(&o, (const char *[]){"record", name, NULL});
+    STATUS(&o, status);
+    if (why)
+        CHECK(memmem(o.out, o.out_len, why, strlen(why)) != NULL);
+    outcome_free(&o);
+}
+
+/* A program that says nothing over vsock has it noted when somebody asks. */
+static void it_is_noted_when_that_is_asked_for(void)
+{
+    struct running source, clone;
+    char path[256];
+
+    snap_begin();
+    snprintf(path, sizeof(path), "%s", take("record-asked.snap", NULL));
+    snap_run(&source, "source", (const char *[]){program("instant"), NULL});
+    snap_hear(&source, "up");
+    record("source", 1, "it was not grown from a snapshot");
+    snap_say(&source, "exit 0\n");
+    snap_ends(&source, 0);
+    snap_restore(&clone, "asked", path, (const char *[]){"--park", NULL});
+    await_parked("asked");
+    record("asked", 1, "it has not run yet");
+    snap_command(&(struct outcome){0}, (const char *[]){"resume", "asked", NULL});
+    record("asked", 0, NULL);
+    for (int tries = 0; !has_set(path); tries++) {
+        CHECK(tries < 10000);
+        usleep(1000);
+    }
+    record("asked", 1, "its working set has been recorded");
+    snap_say(&clone, "count\nmemory\nexit 3\n");
+    snap_hear(&clone, "2");
+    snap_hear(&clone, good_memory);
+    snap_ends(&clone, 3);
+    use(path, NULL, NULL);
+}
+
 static void a_clone_that_was_reset_has_it_again(void)
 {
     enum { PAGES = 2000, TRIES = 10000 };
@@ -405,6 +446,7 @@ static void of_a_diff_it_is_noted_beside_the_diff(void)
 const struct vm_test snapshot_record_tests[] = {
     {"snapshot_record/the_first_clone_notes_what_it_needed", the_first_clone_notes_what_it_needed},
     {"snapshot_record/a_parked_clone_has_it_before_it_runs", a_parked_clone_has_it_before_it_runs},
+    {"snapshot_record/it_is_noted_when_that_is_asked_for", it_is_noted_when_that_is_asked_for},
     {"snapshot_record/a_clone_that_was_reset_has_it_again", a_clone_that_was_reset_has_it_again},
     {"snapshot_record/every_register_of_a_parked_clone_goes_on",
      every_register_of_a_parked_clone_goes_on},
