@@ -13,6 +13,8 @@
 
 /* A guest kernel takes a signal in microseconds, unless its processor is not given any time. */
 #define PATIENCE_NS 1000000000ull
+/* Thousands of pages take some milliseconds. */
+#define TOUCHING_NS 100000000ull
 
 /* --- how it ends --- */
 
@@ -95,16 +97,32 @@ static void guest_stands(void *arg)
     device_lock_release(&vm->lock);
 }
 
-/* In the vCPU thread, that can be kicked. Nobody waits yet for what is done here. */
+static void touching_takes_long(void *arg)
+{
+    struct vm *vm = arg;
+
+    vcpu_ask_pause(&vm->vcpu);
+}
+
+/* In the vCPU thread, which can be kicked. Nobody waits yet for what is done here; but it is the
+ * guest's code, and may have no end. */
 static void guest_parks(void *arg)
 {
     struct vm *vm = arg;
     struct err err = {.text = ""};
+    bool good;
 
-    if (!vm->parked || restored_touch(vm->restored, vm, &err) == 0)
+    if (!vm->parked)
         return;
     device_lock_take(&vm->lock);
-    vm_failed(vm, &err);
+    vm->touching = (struct loop_timer){.fn = touching_takes_long, .arg = vm};
+    loop_timer_set(&vm->loop, &vm->touching, loop_now_ns() + TOUCHING_NS);
+    device_lock_release(&vm->lock);
+    good = restored_touch(vm->restored, vm, &err) == 0;
+    device_lock_take(&vm->lock);
+    loop_timer_cancel(&vm->loop, &vm->touching);
+    if (!good)
+        vm_failed(vm, &err);
     device_lock_release(&vm->lock);
 }
 

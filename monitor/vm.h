@@ -126,7 +126,8 @@ struct vm {
     int program_status; /* what program_open or program_check said */
     enum vm_end end;
     bool pause_wanted;
-    bool parked; /* grown, and not yet awake: paused, and its clock stands */
+    bool parked;                /* grown, and not yet awake: paused, and its clock stands */
+    struct loop_timer touching; /* before it is parked */
     void (*stands_fn)(
         void *arg); /* the guest has been paused; vCPU thread, under the device lock */
     void *stands_arg;

@@ -143,10 +143,9 @@ static void the_first_clone_notes_what_it_needed(void)
     outcome_free(&o);
 }
 
-static unsigned long own_kib(pid_t keeper)
+static int monitor_of(pid_t keeper)
 {
-    char path[64], line[256];
-    unsigned long kib = 0;
+    char path[64];
     int monitor = 0;
     FILE *f;
 
@@ -154,7 +153,29 @@ static unsigned long own_kib(pid_t keeper)
     f = fopen(path, "r");
     CHECK(f && fscanf(f, "%d", &monitor) == 1);
     fclose(f);
-    snprintf(path, sizeof(path), "/proc/%d/status", monitor);
+    return monitor;
+}
+
+/* Of the vCPU thread, which is the monitor's first. */
+static bool sleeps(pid_t keeper)
+{
+    char path[64], state = 0;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", monitor_of(keeper));
+    f = fopen(path, "r");
+    CHECK(f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1);
+    fclose(f);
+    return state == 'S';
+}
+
+static unsigned long own_kib(pid_t keeper)
+{
+    char path[64], line[256];
+    unsigned long kib = 0;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", monitor_of(keeper));
     f = fopen(path, "r");
     CHECK(f != NULL);
     while (fgets(line, sizeof(line), f))
@@ -335,6 +356,37 @@ static void every_register_of_a_parked_clone_goes_on(void)
     snap_ends(&source, 0);
 }
 
+/* The guest says where the routine is that is run before it is parked. */
+static void a_routine_without_end_is_ended(void)
+{
+    struct running vm;
+    struct outcome o;
+    char path[256];
+
+    snap_begin();
+    snap_run(&vm, "source", (const char *[]){program("endless_touch"), NULL});
+    snap_hear(&vm, "up");
+    snprintf(path, sizeof(path), "%s", snap_take("source", "record-endless.snap"));
+    for (int i = 0; i < 2; i++) {
+        snap_say(&vm, "\n");
+        snap_hear(&vm, "runs 0");
+        snap_ends(&vm, 0);
+        CHECK(has_set(path) == (i == 1));
+        snap_restore(&vm, "clone", path, (const char *[]){i == 1 ? "--park" : NULL, NULL});
+    }
+    await_parked("clone");
+    for (int tries = 0; !sleeps(vm.pid); tries++) { /* nobody has told it to end */
+        CHECK(tries < 10000);
+        usleep(1000);
+    }
+    snap_command(&o, (const char *[]){"resume", "clone", NULL});
+    STATUS(&o, 0);
+    outcome_free(&o);
+    snap_say(&vm, "\n");
+    snap_hear(&vm, "runs 1"); /* it has run, and is over */
+    snap_ends(&vm, 0);
+}
+
 /* While it is still being made. */
 static void a_parked_clone_may_be_resumed_at_once(void)
 {
@@ -450,6 +502,7 @@ const struct vm_test snapshot_record_tests[] = {
     {"snapshot_record/a_clone_that_was_reset_has_it_again", a_clone_that_was_reset_has_it_again},
     {"snapshot_record/every_register_of_a_parked_clone_goes_on",
      every_register_of_a_parked_clone_goes_on},
+    {"snapshot_record/a_routine_without_end_is_ended", a_routine_without_end_is_ended},
     {"snapshot_record/a_parked_clone_may_be_resumed_at_once",
      a_parked_clone_may_be_resumed_at_once},
     {"snapshot_record/a_bad_set_costs_nothing_but_a_line", a_bad_set_costs_nothing_but_a_line},
