@@ -77,5 +77,5 @@ bool vcpu_touch(struct vcpu *v, uint64_t routine, uint64_t address, uint64_t pag
 
 int vcpu_touch_end(struct vcpu *v, const struct vcpu_saved *saved, struct err *err)
 {
-    return vcpu_complete_access(v, err) != 0 ? -1 : vcpu_load(v, saved, err);
+    return vcpu_complete_access(v, err) != 0 ? -1 : vcpu_load(v, saved, 0, err);
 }

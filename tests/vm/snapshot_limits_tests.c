@@ -28,9 +28,13 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+/* Its first clone may be putting a working set there meanwhile. */
 static void remove_tree(const char *path)
 {
-    CHECK(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
+    int tries = 0;
+
+    while (nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0)
+        CHECK(tries++ < 100);
 }
 
 static void ask(const struct running *r, const char *question, char to[SNAP_LINE])
