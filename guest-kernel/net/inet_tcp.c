@@ -346,7 +346,7 @@ static long receive_bytes(struct socket *s, void *to, size_t len, struct socket_
     if (!t->conn || t->conn->phase == TCP_BOUND)
         return -ENOTCONN;
     n = tcp_conn_receive(t->conn, to, len, m);
-    return n == 0 ? socket_take_error(s) : n;
+    return n == 0 || (n == -EAGAIN && s->error) ? socket_take_error(s) : n;
 }
 
 static u32 poll_events(struct socket *s)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static void say(const char *what, long result)
@@ -264,11 +265,51 @@ static int fragments(const char *v4, const char *v6)
     return 0;
 }
 
+/* --- what may pass, to who asks for all errors (IP_RECVERR) and who does not --- */
+
+static int asks(int type, const char *address, int all)
+{
+    struct timeval patience = {.tv_sec = all ? 20 : 0, .tv_usec = 300000};
+    int fd = socket(AF_INET, type, 0);
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(fd, IPPROTO_IP, IP_RECVERR, &all, sizeof(all));
+    say("connect", connect_to(fd, address, 5000));
+    return fd;
+}
+
+static void hears(const char *what, int fd)
+{
+    char byte;
+
+    say("send", send(fd, "x", 1, 0));
+    say(what, recv(fd, &byte, 1, 0));
+    close(fd);
+}
+
+/* The way to `lost` ends when a line is read. */
+static int errors(const char *nowhere, const char *lost)
+{
+    int deaf, keen;
+
+    hears("deaf", asks(SOCK_DGRAM, nowhere, 0));
+    hears("keen", asks(SOCK_DGRAM, nowhere, 1));
+    deaf = asks(SOCK_STREAM, lost, 0);
+    keen = asks(SOCK_STREAM, lost, 1);
+    puts("connected");
+    getchar();
+    hears("deaf", deaf);
+    hears("keen", keen);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc == 4 && strcmp(argv[1], "fragments") == 0)
         return fragments(argv[2], argv[3]);
+    if (argc == 4 && strcmp(argv[1], "errors") == 0)
+        return errors(argv[2], argv[3]);
     signal(SIGPIPE, SIG_IGN);
     loopback_streams("127.0.0.5", NULL);
     loopback_streams("127.255.255.254", "127.1.2.3");

@@ -209,6 +209,34 @@ static void somebody_who_is_not_there(void)
     cannot_reach(LAN_FIXED, "fd77::99", "No route to host\n");
 }
 
+/* Only who asks for all errors (IP_RECVERR) hears of what may pass. */
+static void who_asks_for_all_errors_has_them(void)
+{
+    struct job job = {.argv = {samara(), "run", "--net", LAN_FIXED, program("inet_corners"),
+                               "errors", "192.0.2.1", "192.0.2.2"},
+                      .keep_input_open = true};
+    struct running r;
+    struct outcome o;
+    int listener;
+
+    lan_make();
+    lan_sysctl("ipv4/ip_forward", "1");
+    lan_sysctl("ipv4/ip_early_demux", "0"); /* it finds the connection without the address */
+    lan_sysctl("ipv4/icmp_ratelimit", "0");
+    lan_address("lo", "192.0.2.2", 32);
+    listener = lan_bound(SOCK_STREAM, "192.0.2.2", 5000);
+    job_start(&job, &r);
+    CHECK(job_await(&r, "connected\n"));
+    lan_address("lo", "127.0.0.1", 8); /* instead */
+    CHECK(write(r.in, "\n", 1) == 1);
+    job_finish(&r, &o);
+    STATUS(&o, 0);
+    close(listener);
+    CHECK(strstr(o.out, "deaf: -1 Resource temporarily unavailable\n"
+                        "send: 1\nkeen: -1 Network is unreachable\n"));
+    outcome_free(&o);
+}
+
 /* Then the way to somebody is what is missing, and no program waits for ever. */
 static void from_nobody(void)
 {
@@ -224,4 +252,5 @@ const struct vm_test traffic_address_tests[] = {
     {"traffic_address/a_way_beyond_the_link", a_way_beyond_the_link},
     {"traffic_address/from_nobody", from_nobody},
     {"traffic_address/somebody_who_is_not_there", somebody_who_is_not_there},
+    {"traffic_address/who_asks_for_all_errors_has_them", who_asks_for_all_errors_has_them},
     {NULL, NULL}};
