@@ -74,8 +74,8 @@ enum overlay_set { OVERLAY_OWN, OVERLAY_ALL, OVERLAY_WRITTEN };
 
 uint64_t overlay_word(const struct overlay *overlay, enum overlay_set set, uint64_t word);
 
-/* Of a page of a bitmap, 512 words: what is empty need not be looked at. Not OVERLAY_WRITTEN; where
- * blocks may be added at the moment, in the disk's thread. */
+/* Of a page of a bitmap, 512 words: what is empty need not be looked at. Where blocks may be added
+ * at the moment, in the disk's thread. */
 bool overlay_page_is_empty(const struct overlay *overlay, enum overlay_set set, uint64_t page);
 
 /* The next run of blocks of the set, from *first on, which becomes where it begins; how many they

@@ -32,6 +32,8 @@ uint64_t overlay_word(const struct overlay *o, enum overlay_set set, uint64_t wo
 
 bool overlay_page_is_empty(const struct overlay *o, enum overlay_set set, uint64_t page)
 {
+    if (set == OVERLAY_WRITTEN)
+        return !atomic_load(&o->noted[page]);
     for (; o; o = set == OVERLAY_ALL ? o->lower : NULL) {
         if (o->changed[page] != EMPTY)
             return false;
@@ -52,8 +54,7 @@ uint64_t overlay_next(const struct overlay *o, enum overlay_set set, uint64_t *f
     while (block < end) {
         uint64_t bits;
 
-        if (block % PAGE_BLOCKS == 0 && set != OVERLAY_WRITTEN &&
-            overlay_page_is_empty(o, set, block / PAGE_BLOCKS)) {
+        if (block % PAGE_BLOCKS == 0 && overlay_page_is_empty(o, set, block / PAGE_BLOCKS)) {
             block += PAGE_BLOCKS;
             continue;
         }
@@ -115,6 +116,7 @@ void overlay_note(struct overlay *o, uint64_t at, uint64_t len)
 
         if (!(atomic_fetch_or(&o->written[block / WORD_BLOCKS], bit) & bit))
             atomic_fetch_add(&o->written_count, 1);
+        atomic_store(&o->noted[block / PAGE_BLOCKS], 1);
     }
 }
 
@@ -122,6 +124,8 @@ void overlay_note(struct overlay *o, uint64_t at, uint64_t len)
 static void forget_all(struct overlay *o)
 {
     atomic_store(&o->written_count, 0);
+    for (size_t page = 0; page < o->pages; page++)
+        atomic_store_explicit(&o->noted[page], 0, memory_order_relaxed);
     madvise((void *)(uintptr_t)o->written, o->pages * OVERLAY_PAGE, MADV_DONTNEED);
 }
 

@@ -171,8 +171,9 @@ struct overlay *overlay_load(int fd, int base_fd, const struct overlay_base *bas
     o->bitmap = untouched(o->pages * OVERLAY_PAGE);
     o->written = untouched(o->pages * OVERLAY_PAGE);
     o->changed = calloc(1, o->pages);
+    o->noted = calloc(1, o->pages);
     errno = ENOMEM;
-    if (o->bitmap && o->written && o->changed) {
+    if (o->bitmap && o->written && o->changed && o->noted) {
         result = read_bitmap(o);
         if (result == 0)
             return o;
@@ -202,6 +203,7 @@ void overlay_free(struct overlay *o)
         unmap(o, o->bitmap);
         unmap(o, o->written);
         free(o->changed);
+        free((void *)(uintptr_t)o->noted);
         free(o);
         o = lower;
         if (o)

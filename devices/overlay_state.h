@@ -31,6 +31,7 @@ struct overlay {
                */
     _Atomic bool tracks;
     _Atomic uint64_t *written; /* while it tracks: blocks that were written, by anybody; a bitmap */
+    _Atomic uint8_t *noted;    /* of each of its pages whether there may be any */
     _Atomic uint64_t written_count;
     uint8_t block[OVERLAY_BLOCK]; /* of the disk's thread */
 };

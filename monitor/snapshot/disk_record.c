@@ -140,16 +140,16 @@ static int check_data(const struct saved_disk *d, const struct overlay *o, struc
 {
     const uint8_t *want = disk_digests(d);
     uint8_t have[DIGEST_SIZE];
-    uint64_t next = 0, count = 0;
+    uint64_t next = 0, count = 0, at;
     int more;
 
     for (; (more = next_digest(o, d->chunk, &next, have, err)) > 0; count++, want += DIGEST_SIZE) {
+        at = (next - 1) * OVERLAY_BLOCK / d->chunk * d->chunk;
         if (count == d->count || memcmp(have, want, sizeof(have)) != 0)
             return err_set(err,
                            "the chunk of %llu bytes at byte %llu is not what its digest "
                            "says",
-                           (unsigned long long)d->chunk,
-                           (unsigned long long)((next - 1) * OVERLAY_BLOCK / d->chunk * d->chunk));
+                           (unsigned long long)d->chunk, (unsigned long long)at);
     }
     if (more == 0 && count < d->count)
         return err_set(err, "%llu chunks have blocks, not %llu", (unsigned long long)count,

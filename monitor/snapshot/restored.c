@@ -112,6 +112,10 @@ void restored_program(const struct restored *r, char *to, size_t size)
 
 /* --- disks --- */
 
+_Static_assert((int)SNAPSHOT_DISKS_MOST == (int)VM_DISKS &&
+                   (int)SNAPSHOT_DISK_SLOT == (int)BOOT_DISK_SLOT,
+               "what is in a snapshot is a machine's");
+
 /* The overlay that one layer has. Its descriptor becomes the overlay's. */
 static struct overlay *open_layer(struct restored *r, unsigned layer, unsigned number, int base_fd,
                                   const struct overlay_base *base, struct err *err)
