@@ -107,6 +107,7 @@ struct vm {
     uint8_t *ram; /* one host mapping, at the device hole continued from SAMARA_RAM_HIGH_BASE */
     uint64_t ram_size;
     bool can_log;           /* dirty_log_offered */
+    bool shadows;           /* KVM has tables of its own for the guest's, or does not say */
     int64_t real_offset_ns; /* CLOCK_REALTIME less CLOCK_MONOTONIC */
     int pagemap;            /* /proc/self/pagemap; -1: there is none */
     struct copies copies;   /* for snapshots */

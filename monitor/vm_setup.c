@@ -25,6 +25,9 @@
 
 enum { PAGE = 4096, IOAPIC_PINS = 24 };
 
+/* KVM_CAP_PRE_FAULT_MEMORY (Linux 6.11): only where the processor walks two sets of tables. */
+enum { MAPS_BEFOREHAND = 236 };
+
 /* --- memory --- */
 
 static int map_ram(struct vm *vm, uint64_t size, struct err *err)
@@ -88,6 +91,7 @@ int vm_make_machine(struct vm *vm, struct err *err)
     if (add_memslots(vm, err) != 0)
         return -1;
     vm->can_log = dirty_log_offered(vm);
+    vm->shadows = KVM_CALL_VALUE(vm->kvm, KVM_CHECK_EXTENSION, MAPS_BEFOREHAND, NULL) <= 0;
     trace_step(&vm->trace, TRACE_MACHINE, "memslots");
     if (KVM_CALL(vm->fd, KVM_ENABLE_CAP, &split, err) < 0)
         return -1;

@@ -40,6 +40,24 @@ int dirty_log_start(struct vm *vm, uint64_t *written, struct err *err)
     return 0;
 }
 
+/* Of no size it is deleted, and KVM forgets all that it has mapped of it. */
+static int remove_slot(const struct vm *vm, unsigned slot, struct err *err)
+{
+    struct kvm_userspace_memory_region none = {.slot = slot};
+
+    return KVM_CALL(vm->fd, KVM_SET_USER_MEMORY_REGION, &none, err);
+}
+
+int dirty_log_renew(struct vm *vm, struct err *err)
+{
+    for (unsigned i = 0; i < vm->mem.count; i++) {
+        if (remove_slot(vm, i, err) < 0 ||
+            set_logging(vm, i, vm->mem.written ? KVM_MEM_LOG_DIRTY_PAGES : 0, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 void dirty_log_stop(struct vm *vm)
 {
     for (unsigned i = 0; i < vm->mem.count; i++)

@@ -23,6 +23,11 @@ bool dirty_log_offered(const struct vm *vm);
 
 /* All below want the device lock; `written` is for the monitor's own writes. -1 with err. */
 int dirty_log_start(struct vm *vm, uint64_t *written, struct err *err);
+
+/* KVM forgets which pages it has mapped, and what it knows of the guest's page tables. If there is
+ * a log, all pages count as changed. The guest does not run. */
+int dirty_log_renew(struct vm *vm, struct err *err);
+
 void dirty_log_stop(struct vm *vm);
 
 /* Sets in `bits` what has changed since it was cleared; the rest becomes 0. */

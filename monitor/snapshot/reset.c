@@ -38,20 +38,24 @@ static int find_changed(struct reset *r, struct err *err)
     return 0;
 }
 
-/* From here on the log has what changes. */
+/* From here on the log has what changes. A KVM that shadows the guest's page tables has not seen
+ * that they are others now: what the guest has mapped since, it would find still mapped. */
 static int begin_again(struct reset *r, struct err *err)
 {
     struct vm *vm = r->vm;
     const uint64_t low = ram_below_hole(vm->ram_size) / PAGE;
 
-    if (!r->logs) {
-        if (!vm->can_log)
-            return 0;
-        if (dirty_log_start(vm, vm->copies.written, err) != 0)
-            return -1;
+    bool begins = !r->logs && vm->can_log;
+
+    if (vm->shadows && dirty_log_renew(vm, err) != 0)
+        return -1;
+    if (begins && dirty_log_start(vm, vm->copies.written, err) != 0)
+        return -1;
+    if (!vm->can_log)
+        return 0;
+    if (begins || vm->shadows)
         memset(vm->copies.bits, 0xff, (page_count(vm) + 63) / 64 * 8);
-        r->logs = true;
-    }
+    r->logs = true;
     dirty_log_clear_written(vm);
     if (dirty_log_clear(vm, 0, low, vm->copies.bits, err) < 0)
         return -1;

@@ -294,6 +294,36 @@ static void it_is_noted_when_that_is_asked_for(void)
     use(path, NULL, NULL);
 }
 
+/* As new memory at the same place shows, in the next life. */
+static void a_reset_undoes_what_was_mapped(void)
+{
+    struct running source, clone;
+    struct outcome o;
+    char path[256];
+
+    snap_begin();
+    snap_run(&source, "source", (const char *[]){program("map_again"), NULL});
+    snap_hear(&source, "up");
+    snprintf(path, sizeof(path), "%s", snap_take("source", "record-mapped.snap"));
+    snap_say(&source, "file\n");
+    snap_hear(&source, "x x x x");
+    job_stop(&source);
+    snap_restore(&clone, "mapped", path, snap_no_words);
+    for (int i = 0; i < 2; i++) {
+        snap_say(&clone, "file\n");
+        snap_hear(&clone, "x x x x");
+        snap_command(&o, (const char *[]){"reset", "mapped", NULL});
+        STATUS(&o, 0);
+        outcome_free(&o);
+        snap_say(&clone, "zeroes\n");
+        snap_hear(&clone, "0 0 0 0");
+        snap_command(&o, (const char *[]){"reset", "mapped", NULL});
+        STATUS(&o, 0);
+        outcome_free(&o);
+    }
+    job_stop(&clone);
+}
+
 static void a_clone_that_was_reset_has_it_again(void)
 {
     enum { PAGES = 2000, TRIES = 10000 };
@@ -554,6 +584,7 @@ const struct vm_test snapshot_record_tests[] = {
     {"snapshot_record/the_first_clone_notes_what_it_needed", the_first_clone_notes_what_it_needed},
     {"snapshot_record/a_parked_clone_has_it_before_it_runs", a_parked_clone_has_it_before_it_runs},
     {"snapshot_record/it_is_noted_when_that_is_asked_for", it_is_noted_when_that_is_asked_for},
+    {"snapshot_record/a_reset_undoes_what_was_mapped", a_reset_undoes_what_was_mapped},
     {"snapshot_record/a_clone_that_was_reset_has_it_again", a_clone_that_was_reset_has_it_again},
     {"snapshot_record/every_register_of_a_parked_clone_goes_on",
      every_register_of_a_parked_clone_goes_on},
