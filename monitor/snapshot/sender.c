@@ -175,8 +175,14 @@ static bool say_why(struct snapshot_sender *s)
     return true;
 }
 
+/* Unless it has gone, and will never stand. */
 static void freeze(struct snapshot_sender *s)
 {
+    if (s->vm->gone) {
+        program_has_ended(&s->err);
+        s->phase = SENDER_SENDING; /* which is to say why */
+        return;
+    }
     s->phase = SENDER_STOPPING;
     s->asked_ns = loop_now_ns();
     vm_freeze(s->vm);
@@ -184,10 +190,6 @@ static void freeze(struct snapshot_sender *s)
 
 static void stop_guest(struct snapshot_sender *s)
 {
-    if (s->vm->gone) { /* it will never stand */
-        program_has_ended(&s->err);
-        return;
-    }
     memset(s->records.bytes, 0, RECORDS_USUAL); /* takes the memory for them now */
     s->phase = SENDER_SETTLING;
     if (disk_rounds_settle(&s->disks))
