@@ -429,6 +429,8 @@ static int ask_worker(struct block *b, void (*work)(struct worker_job *job))
 
 int block_finish(struct block *b)
 {
+    if (b->disk.temporary)
+        return 0; /* nobody will find it again */
     return ask_worker(b, flush_at_end);
 }
 
