@@ -145,15 +145,14 @@ static void the_first_clone_notes_what_it_needed(void)
 
 static int monitor_of(pid_t keeper)
 {
-    char path[64];
-    int monitor = 0;
+    char path[64], line[64];
     FILE *f;
 
     snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)keeper, (int)keeper);
     f = fopen(path, "r");
-    CHECK(f && fscanf(f, "%d", &monitor) == 1);
+    CHECK(f && fgets(line, sizeof(line), f));
     fclose(f);
-    return monitor;
+    return (int)strtol(line, NULL, 10);
 }
 
 /* Of the vCPU thread, which is the monitor's first. */
@@ -178,8 +177,10 @@ static unsigned long own_kib(pid_t keeper)
     snprintf(path, sizeof(path), "/proc/%d/status", monitor_of(keeper));
     f = fopen(path, "r");
     CHECK(f != NULL);
-    while (fgets(line, sizeof(line), f))
-        sscanf(line, "RssAnon: %lu", &kib);
+    while (fgets(line, sizeof(line), f)) {
+        if (strncmp(line, "RssAnon:", 8) == 0)
+            kib = strtoul(line + 8, NULL, 10);
+    }
     fclose(f);
     CHECK(kib > 0);
     return kib;
