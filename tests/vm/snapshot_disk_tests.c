@@ -56,16 +56,6 @@ static void end(struct running *r)
     snap_ends(r, 0);
 }
 
-static void succeed(const char *const words[])
-{
-    struct outcome o;
-
-    snap_command(&o, words);
-    STATUS(&o, 0);
-    CHECK(o.err_len == 0);
-    outcome_free(&o);
-}
-
 static void expect_refusal(const char *const words[], int status, const char *why)
 {
     struct outcome o;
@@ -108,7 +98,7 @@ static void every_clone_is_of_one_instant(void)
 
         snprintf(name, sizeof(name), "instant-%d", i);
         path = snap_take("source", name);
-        succeed((const char *[]){"verify", path, NULL});
+        snap_succeed((const char *[]){"verify", path, NULL});
         for (int c = 0; c < 2; c++)
             start_clone(&clones[c], c ? "second" : "first", path);
         for (int c = 0; c < 2; c++)
@@ -167,7 +157,7 @@ static void disks_are_told_apart(void)
     ask(&source, "mark b", "marked");
     path = snap_take("source", "apart.snap");
     end(&source);
-    succeed((const char *[]){"verify", path, NULL});
+    snap_succeed((const char *[]){"verify", path, NULL});
     snap_command(&o, (const char *[]){"inspect", path, NULL});
     CHECK(!strstr(o.out, "disk 0 ") && strstr(o.out, "disk 1 ") &&
           strstr(o.out, "disk 2     9.0 MiB, of which 0 bytes were written"));
@@ -232,7 +222,7 @@ static void what_one_writes_no_other_sees(void)
     end(&a);
     expect_refusal((const char *[]){"restore", "--disk", overlay, path, NULL}, 125,
                    "its overlay has something in it already");
-    succeed((const char *[]){"verify", path, NULL});
+    snap_succeed((const char *[]){"verify", path, NULL});
     CHECK(stat(base, &after) == 0 && after.st_mtim.tv_sec == before.st_mtim.tv_sec &&
           after.st_mtim.tv_nsec == before.st_mtim.tv_nsec);
 }
@@ -274,7 +264,7 @@ static void layers_are_one_disk(void)
     start_source(&r, "churn");
     ask(&r, "mark layer 0", "marked");
     usleep(100000);
-    succeed((const char *[]){"snapshot", "--no-sync", "source", path[0], NULL});
+    snap_succeed((const char *[]){"snapshot", "--no-sync", "source", path[0], NULL});
     end(&r);
     for (int i = 1; i <= DIFFS; i++) {
         char mark[32], was[32];
@@ -285,18 +275,18 @@ static void layers_are_one_disk(void)
         ask(&r, "mark?", was);
         ask(&r, "check", "sound");
         ask(&r, mark, "marked");
-        succeed((const char *[]){"snapshot", "--no-sync", "--diff", "layer", path[i], NULL});
+        snap_succeed((const char *[]){"snapshot", "--no-sync", "--diff", "layer", path[i], NULL});
         ask(&r, "check", "sound");
         end(&r);
-        succeed((const char *[]){"verify", path[i], NULL});
+        snap_succeed((const char *[]){"verify", path[i], NULL});
     }
     start_clone(&r, "top", path[DIFFS]);
     ask(&r, "mark?", "mark layer 3");
     ask(&r, "check", "sound");
     end(&r);
-    succeed((const char *[]){"flatten", path[DIFFS], scratch("disk-flat.snap"), NULL});
-    succeed((const char *[]){"verify", scratch("disk-flat.snap"), NULL});
-    succeed((const char *[]){"diff", path[DIFFS], scratch("disk-flat.snap"), NULL});
+    snap_succeed((const char *[]){"flatten", path[DIFFS], scratch("disk-flat.snap"), NULL});
+    snap_succeed((const char *[]){"verify", scratch("disk-flat.snap"), NULL});
+    snap_succeed((const char *[]){"diff", path[DIFFS], scratch("disk-flat.snap"), NULL});
     snap_command(&o, (const char *[]){"diff", path[DIFFS - 1], scratch("disk-flat.snap"), NULL});
     STATUS(&o, 1);
     CHECK(strstr(o.out, "disk 0 0x800000 to 0x801000: 1 blocks\n"));
@@ -446,7 +436,7 @@ static void a_client_that_stops_holds_up_no_disk(void)
             snprintf(path, sizeof(path), "%s.again", scratch(name));
             take_after(path);
         }
-        succeed((const char *[]){"verify", path, NULL});
+        snap_succeed((const char *[]){"verify", path, NULL});
         start_clone(&clone, "clone", path);
         ask(&clone, "check", "sound");
         end(&clone);
@@ -507,7 +497,7 @@ static void what_does_not_belong_is_refused(void)
     flip(path, 8192 + (8 << 20));
     expect_refusal((const char *[]){"verify", path, NULL}, 1, "disk-0: the chunk of ");
     flip(path, 8192 + (8 << 20));
-    succeed((const char *[]){"verify", path, NULL});
+    snap_succeed((const char *[]){"verify", path, NULL});
 
     snprintf(file, sizeof(file), "%s/disk-0", path);
     CHECK(truncate(file, 1 << 20) == 0);

@@ -50,16 +50,6 @@ static void end(struct running *r)
     snap_ends(r, 0);
 }
 
-static void succeed(const char *const words[])
-{
-    struct outcome o;
-
-    snap_command(&o, words);
-    STATUS(&o, 0);
-    CHECK(o.err_len == 0);
-    outcome_free(&o);
-}
-
 static void run_instant(struct running *r, const char *name)
 {
     snap_begin();
@@ -120,7 +110,7 @@ static void add_layer(int number, char memory[SNAP_LINE])
     layer_path(path, number);
     snap_restore(&r, "layer", below, snap_no_words);
     ask(&r, "memory\n", memory);
-    succeed((const char *[]){"snapshot", "--diff", "--no-sync", "layer", path, NULL});
+    snap_succeed((const char *[]){"snapshot", "--diff", "--no-sync", "layer", path, NULL});
     ask(&r, "memory\n", memory);
     end(&r);
 }
@@ -135,7 +125,7 @@ static void sixty_four_layers_are_one(void)
     run_instant(&r, "source");
     CHECK(mkdir(scratch("layers"), 0700) == 0);
     layer_path(path, 1);
-    succeed((const char *[]){"snapshot", "--no-sync", "source", path, NULL});
+    snap_succeed((const char *[]){"snapshot", "--no-sync", "source", path, NULL});
     end(&r);
     for (int i = 2; i <= most; i++)
         add_layer(i, memory);
@@ -151,8 +141,8 @@ static void sixty_four_layers_are_one(void)
         outcome_free(&o);
     }
     end(&r);
-    succeed((const char *[]){"flatten", path, scratch("flat"), NULL});
-    succeed((const char *[]){"diff", path, scratch("flat"), NULL});
+    snap_succeed((const char *[]){"flatten", path, scratch("flat"), NULL});
+    snap_succeed((const char *[]){"diff", path, scratch("flat"), NULL});
     remove_tree(scratch("layers"));
     remove_tree(scratch("flat"));
 }
@@ -171,16 +161,16 @@ static void a_first_diff_is_what_a_whole_one_is(void)
     end(&source);
     snap_restore(&clone, "clone", path, snap_no_words);
     ask(&clone, "memory\n", line);
-    succeed((const char *[]){"pause", "clone", NULL});
+    snap_succeed((const char *[]){"pause", "clone", NULL});
     snprintf(whole, sizeof(whole), "%s", scratch("first.whole"));
     snprintf(diff, sizeof(diff), "%s", scratch("first.diff"));
-    succeed((const char *[]){"snapshot", "--no-sync", "clone", whole, NULL});
-    succeed((const char *[]){"snapshot", "--no-sync", "--diff", "clone", diff, NULL});
+    snap_succeed((const char *[]){"snapshot", "--no-sync", "clone", whole, NULL});
+    snap_succeed((const char *[]){"snapshot", "--no-sync", "--diff", "clone", diff, NULL});
     snap_command(&o, (const char *[]){"diff", whole, diff, NULL});
     STATUS(&o, 1);
     OUTPUT(&o, "MSRS 0\nCLOCK 0\n");
     outcome_free(&o);
-    succeed((const char *[]){"resume", "clone", NULL});
+    snap_succeed((const char *[]){"resume", "clone", NULL});
     end(&clone);
 }
 
@@ -233,7 +223,7 @@ static void a_full_disk_costs_the_snapshot_alone(void)
         }
     }
     path = snap_take("source", "roomy.snap");
-    succeed((const char *[]){"verify", path, NULL});
+    snap_succeed((const char *[]){"verify", path, NULL});
     ask(&source, "memory\n", memory[0]);
     snap_restore(&clone, "clone", path, snap_no_words);
     ask(&clone, "memory\n", memory[1]);

@@ -56,6 +56,16 @@ void snap_command(struct outcome *o, const char *const words[])
     job_run(&job, o);
 }
 
+void snap_succeed(const char *const words[])
+{
+    struct outcome o;
+
+    snap_command(&o, words);
+    STATUS(&o, 0);
+    CHECK(o.err_len == 0);
+    outcome_free(&o);
+}
+
 const char *snap_take(const char *name, const char *out)
 {
     static char path[256];

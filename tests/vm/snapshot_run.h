@@ -22,6 +22,8 @@ const char *snap_take(const char *name, const char *out);
 
 /* Runs samara with these words. */
 void snap_command(struct outcome *o, const char *const words[]);
+/* ... which must succeed and complain of nothing. */
+void snap_succeed(const char *const words[]);
 
 void snap_say(const struct running *r, const char *line);
 /* The next line that it says has to be this one. */

@@ -179,16 +179,6 @@ static void clones_of_clones_go_on(void)
     end(&r[0], 0);
 }
 
-static void succeed(const char *const words[])
-{
-    struct outcome o;
-
-    command(&o, words);
-    STATUS(&o, 0);
-    CHECK(o.err_len == 0);
-    outcome_free(&o);
-}
-
 /* Of a clone of `from` that has gone on a little: what its memory is then. */
 static void take_diff(const char *from, const char *to, char memory[LINE])
 {
@@ -197,7 +187,7 @@ static void take_diff(const char *from, const char *to, char memory[LINE])
     start_clone(&r, "layer", from);
     ask(&r, "memory\n", memory);
     ask(&r, "memory\n", memory);
-    succeed((const char *[]){"snapshot", "--diff", "layer", to, NULL});
+    snap_succeed((const char *[]){"snapshot", "--diff", "layer", to, NULL});
     ask(&r, "memory\n", memory);
     end(&r, 0);
 }
@@ -235,13 +225,13 @@ static void diffs_are_restored_from_all_their_layers(void)
     for (int i = 0; i <= DIFFS + 1; i++)
         snprintf(path[i], sizeof(path[i]), "%s/%d", scratch("chain"), i);
     start_source(&source, "source");
-    succeed((const char *[]){"snapshot", "source", path[0], NULL});
+    snap_succeed((const char *[]){"snapshot", "source", path[0], NULL});
     expect_no(&(struct outcome){0}, (const char *[]){"snapshot", "--diff", "source", path[1], NULL},
               "it was not grown from a snapshot");
     end(&source, 0);
     for (int i = 1; i <= DIFFS; i++) {
         take_diff(path[i - 1], path[i], memory[i]);
-        succeed((const char *[]){"verify", path[i], NULL});
+        snap_succeed((const char *[]){"verify", path[i], NULL});
     }
     for (int i = 1; i <= DIFFS; i++)
         expect_memory(path[i], memory[i]);
@@ -253,9 +243,9 @@ static void diffs_are_restored_from_all_their_layers(void)
     CHECK(rename(scratch("chain"), moved) == 0);
     snprintf(line, sizeof(line), "%s/%d", moved, DIFFS);
     expect_memory(line, memory[DIFFS]);
-    succeed((const char *[]){"flatten", line, scratch("flat.snap"), NULL});
-    succeed((const char *[]){"verify", scratch("flat.snap"), NULL});
-    succeed((const char *[]){"diff", line, scratch("flat.snap"), NULL});
+    snap_succeed((const char *[]){"flatten", line, scratch("flat.snap"), NULL});
+    snap_succeed((const char *[]){"verify", scratch("flat.snap"), NULL});
+    snap_succeed((const char *[]){"diff", line, scratch("flat.snap"), NULL});
     snprintf(path[0], sizeof(path[0]), "%s/0", moved);
     expect_difference(path[0], line);
     snprintf(path[1], sizeof(path[1]), "%s/1", moved);
@@ -294,7 +284,7 @@ static void a_disk_is_given_again(void)
     CHECK(job_await(&r, "up\n"));
     ask(&r, "/dev/vda\n", line);
     CHECK(strcmp(line, "first") == 0);
-    succeed((const char *[]){"snapshot", "--stop", "disk", path, NULL});
+    snap_succeed((const char *[]){"snapshot", "--stop", "disk", path, NULL});
     job_finish(&r, &(struct outcome){0});
     expect_refusal((const char *[]){"restore", path, NULL}, 125, "(--disk)");
     expect_refusal((const char *[]){"restore", "--disk", other, path, NULL}, 125,
@@ -370,7 +360,7 @@ static void many_are_grown_at_once(void)
     say(&source, "when it wakes\n");
     CHECK(job_await(&source, "asleep\n"));
     path = take("source", "many.snap");
-    succeed((const char *[]){"kill", "source", NULL});
+    snap_succeed((const char *[]){"kill", "source", NULL});
     job_finish(&source, &o);
     outcome_free(&o);
     command(&o, (const char *[]){"clone", "-n", "12", "--timeout", "60s", path, NULL});
@@ -489,13 +479,13 @@ static void a_single_use_is_one(void)
     struct running source, clone;
 
     start_source(&source, "source");
-    succeed((const char *[]){"snapshot", "--single-use", "source", path, NULL});
+    snap_succeed((const char *[]){"snapshot", "--single-use", "source", path, NULL});
     end(&source, 0);
     start_clone(&clone, "clone", path);
     CHECK(number(&clone, "count\n") == 1);
     end(&clone, 0);
     expect_refusal((const char *[]){"restore", path, NULL}, 125, "was used before");
-    succeed((const char *[]){"verify", path, NULL});
+    snap_succeed((const char *[]){"verify", path, NULL});
 }
 
 static void stop_ends_the_source(void)
