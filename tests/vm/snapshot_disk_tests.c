@@ -354,7 +354,7 @@ static void a_reset_leaves_nothing_on_disks(void)
         snprintf(file, sizeof(file), "%s.own", base);
         snprintf(overlay, sizeof(overlay), named ? "%s,overlay=%s" : "%s", base, file);
         snap_restore(&r, "clone", path, (const char *[]){"--disk", overlay, NULL});
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 2; i++) {
             snprintf(line, sizeof(line), "mark s%dcret-on-disk", 3);
             secret = line + 5;
             ask(&r, line, "marked");
