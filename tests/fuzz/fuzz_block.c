@@ -35,8 +35,8 @@ static struct event_loop loop;
 static struct block *block;
 static uint8_t model[SIZE], got[SIZE];
 static bool unknown[SIZE]; /* discarded: may read as anything */
-static int file = -1, overlay = -1;
-static bool with_overlay;
+static int file = -1, overlay = -1, lower = -1;
+static bool with_overlay, with_lower; /* one that is only read lies beneath it */
 
 static void __attribute__((noinline)) must(bool fact)
 {
@@ -261,6 +261,37 @@ static void act(const struct record *record)
     must(!fake_needs_reset(&guest));
 }
 
+/* It has the second block and the last. */
+static void make_lower(const struct overlay_base *base)
+{
+    const uint64_t last = (SIZE - 1) / OVERLAY_BLOCK, places[] = {1, last};
+    uint8_t bits[SIZE / OVERLAY_BLOCK / 8 + 1] = {0};
+    const size_t end = SIZE - last * OVERLAY_BLOCK;
+
+    memset(model + OVERLAY_BLOCK, 'l', OVERLAY_BLOCK);
+    memset(model + last * OVERLAY_BLOCK, 'l', end);
+    if (lower >= 0)
+        return;
+    lower = memfd_create("lower", 0);
+    must(overlay_create(lower, base, 0, NULL) == 0);
+    for (unsigned i = 0; i < 2; i++) {
+        const uint64_t at = places[i] * OVERLAY_BLOCK;
+        const size_t len = places[i] == last ? end : OVERLAY_BLOCK;
+
+        bits[places[i] / 8] |= (uint8_t)(1u << (places[i] % 8));
+        must(file_put(lower, model + at, overlay_data_offset(SIZE) + at, len) == 0);
+    }
+    must(file_put(lower, bits, OVERLAY_BITMAP, sizeof(bits)) == 0);
+}
+
+static void put_lower_beneath(const struct disk *disk)
+{
+    struct overlay *o = overlay_load(dup(lower), disk->fd, &disk->base, NULL);
+
+    must(o != NULL);
+    overlay_put_upon(disk->overlay, o);
+}
+
 static void make_files(void)
 {
     const struct overlay_base base = {.size = SIZE, .changed_ns = 7};
@@ -277,6 +308,8 @@ static void make_files(void)
         return;
     memset(model, 'b', sizeof(model));
     must(pwrite(file, model, SIZE, 0) == SIZE);
+    if (with_lower)
+        make_lower(&base);
     must(ftruncate(overlay, 0) == 0 && overlay_create(overlay, &base, OVERLAY_RESERVES, NULL) == 0);
 }
 
@@ -289,6 +322,8 @@ static void open_disk(void)
     struct virtio_host host = fake_host(&guest);
 
     must(disk_start(&config.disk, NULL) == 0);
+    if (with_lower)
+        put_lower_beneath(&config.disk);
     worker_init(&worker, &lock);
     block = block_new(&config, &host, &worker, &loop, NULL);
     must(block != NULL);
@@ -329,6 +364,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     with_overlay = data[0] & 1;
+    with_lower = with_overlay && data[0] & 2;
     data++;
     size--;
     device_lock_take(&lock);
