@@ -358,12 +358,33 @@ static bool run_one(const struct vm_test *test)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* Where the suite's time goes. */
+static void print_verdict(bool good, const char *name, time_t seconds)
+{
+    enum { LONG = 5 };
+
+    printf("%s %s", good ? "ok    " : "FAILED", name);
+    if (seconds >= LONG)
+        printf(" (%ld s)", (long)seconds);
+    putchar('\n');
+    fflush(stdout);
+}
+
+static time_t now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
 static unsigned run_all(char *const *names, bool list, unsigned *passed)
 {
     unsigned failed = 0;
 
     for (size_t s = 0; s < sizeof(suites) / sizeof(suites[0]); s++) {
         for (const struct vm_test *t = suites[s]; t->name; t++) {
+            time_t began = now();
             bool good;
 
             if (!wanted(t->name, names))
@@ -373,8 +394,7 @@ static unsigned run_all(char *const *names, bool list, unsigned *passed)
                 continue;
             }
             good = run_one(t);
-            printf("%s %s\n", good ? "ok    " : "FAILED", t->name);
-            fflush(stdout);
+            print_verdict(good, t->name, now() - began);
             *(good ? passed : &failed) += 1;
         }
     }

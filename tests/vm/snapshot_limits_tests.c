@@ -53,7 +53,7 @@ static void end(struct running *r)
 static void run_instant(struct running *r, const char *name)
 {
     snap_begin();
-    snap_run(r, name, (const char *[]){program("instant"), NULL});
+    snap_run(r, name, (const char *[]){program("instant"), "small", NULL});
     snap_hear(r, "up");
 }
 
@@ -204,8 +204,8 @@ static int snapshot_into(long bytes, const char *at)
 /* Wherever it ends, the source goes on, and the next snapshot is whole. */
 static void a_full_disk_costs_the_snapshot_alone(void)
 {
-    static const long sizes[] = {4096,    8192,    12288,   65536,   1 << 20,
-                                 2 << 20, 4 << 20, 6 << 20, 8 << 20, 64 << 20};
+    static const long sizes[] = {4096,    8192,    12288,   65536,   1 << 17,
+                                 1 << 18, 1 << 19, 3 << 18, 1 << 20, 64 << 20};
     enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
     struct running source, clone;
     char at[300], memory[2][SNAP_LINE];
