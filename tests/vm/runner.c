@@ -2,6 +2,7 @@
 #include "tests/vm/runner.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,7 +20,7 @@ enum { TEST_JOBS = 4 }; /* a test's time, in times of one job */
 
 static const char *samara_path = "build/samara";
 static const char *programs_path = "build/tests/programs";
-static char scratch_path[] = "/tmp/samara-vm-tests.XXXXXX";
+static char scratch_path[40];
 
 static const struct vm_test *const suites[] = {cli_tests,
                                                stdio_tests,
@@ -338,6 +339,32 @@ static void end_orphans(void)
     } while (wait(NULL) > 0 || errno == EINTR);
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+void remove_tree(const char *path)
+{
+    int tries = 0;
+
+    while (nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0) {
+        if (tries++ == 100)
+            fail_at(__FILE__, __LINE__, "remove %s: %s", path, strerror(errno));
+    }
+}
+
+/* Each test its own: what all leave together is more than an emulated machine has memory for. */
+static void make_scratch(void)
+{
+    snprintf(scratch_path, sizeof(scratch_path), "/tmp/samara-vm-tests.XXXXXX");
+    if (!mkdtemp(scratch_path))
+        fail_at(__FILE__, __LINE__, "mkdtemp: %s", strerror(errno));
+}
+
 static bool run_one(const struct vm_test *test)
 {
     int status = 0;
@@ -393,7 +420,9 @@ static unsigned run_all(char *const *names, bool list, unsigned *passed)
                 puts(t->name);
                 continue;
             }
+            make_scratch();
             good = run_one(t);
+            remove_tree(scratch_path);
             print_verdict(good, t->name, now() - began);
             *(good ? passed : &failed) += 1;
         }
@@ -406,7 +435,6 @@ int main(int argc, char **argv)
     unsigned passed = 0;
     unsigned failed;
     bool list = false;
-    char command[64];
 
     for (argv++, argc--; argc > 0 && strncmp(*argv, "--", 2) == 0; argv++, argc--) {
         if (strcmp(*argv, "--list") == 0) {
@@ -421,13 +449,8 @@ int main(int argc, char **argv)
             fail_at(__FILE__, __LINE__, "unknown option %s", *argv);
         argv++, argc--;
     }
-    if (!mkdtemp(scratch_path))
-        fail_at(__FILE__, __LINE__, "mkdtemp: %s", strerror(errno));
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     failed = run_all(argv, list, &passed);
-    snprintf(command, sizeof(command), "rm -rf %s", scratch_path);
-    if (system(command) != 0)
-        fprintf(stderr, "could not remove %s\n", scratch_path);
     if (list)
         return 0;
     printf("%u passed, %u failed\n", passed, failed);

@@ -48,7 +48,10 @@ bool job_await(struct running *r, const char *text);
 /* Paths: samara itself; a test program (static buffer, several calls may be pending). */
 const char *samara(void);
 const char *program(const char *name);
-const char *scratch(const char *name); /* a file in this run's own directory */
+const char *scratch(const char *name); /* a file in this test's own directory */
+
+/* Also if somebody puts something there meanwhile. */
+void remove_tree(const char *path);
 
 unsigned long bulk_mib(void); /* how much data bulk tests move */
 

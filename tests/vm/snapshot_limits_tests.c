@@ -1,5 +1,4 @@
 /* Snapshots, much and often: generations, layers, clones, disks that are full. */
-#include <ftw.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,23 +17,6 @@ static int times(int here, int slow)
         return here;
     fprintf(stderr, "    !!! %d instead of %d on a slow machine\n", slow, here);
     return slow;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-/* Its first clone may be putting a working set there meanwhile. */
-static void remove_tree(const char *path)
-{
-    int tries = 0;
-
-    while (nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0)
-        CHECK(tries++ < 100);
 }
 
 static void ask(const struct running *r, const char *question, char to[SNAP_LINE])
