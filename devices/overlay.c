@@ -68,7 +68,7 @@ static int get_block(struct overlay *o, uint64_t block)
     size_t len = left < OVERLAY_BLOCK ? (size_t)left : OVERLAY_BLOCK;
     const struct overlay *in = overlay_owner(o, block);
 
-    memset(o->block, 0, sizeof(o->block));
+    memset(o->block + len, 0, OVERLAY_BLOCK - len); /* beyond the end */
     return in ? file_get(in->fd, o->block, in->data + at, len)
               : file_get(o->base_fd, o->block, at, len);
 }
