@@ -272,7 +272,9 @@ static int list(void)
 int main(int argc, char **argv)
 {
     struct ready ready = READY_NONE;
-    const struct keeper_services services = {.ready = &ready, .later = nothing};
+    static struct working_keep working = {.fd = -1};
+    const struct keeper_services services = {
+        .ready = &ready, .working = &working, .later = nothing};
     struct vm_config config = {
         .memory = 16 << 20, .disks = {{.id = "", .read_only = true}}, .disk_count = 1};
     struct err err = {.text = ""};
