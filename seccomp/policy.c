@@ -220,11 +220,14 @@ const struct policy_row *policy_nearest(enum seccomp_role role, int nr, const ui
 
     for (unsigned i = 0; i < policy_rows; i++) {
         const struct policy_row *row = &policy[i];
-        unsigned score;
+        unsigned score, missed;
 
         if (row->nr != nr)
             continue;
-        score = 1 + POLICY_RULES - (row->rule_count - rules_that_hold(row, args));
+        missed = row->rule_count - rules_that_hold(row, args);
+        score = 1 + POLICY_RULES - missed;
+        if (missed == 0) /* then it is the thread that is wrong */
+            score += 2 * (POLICY_RULES + 1);
         if (row->roles & (1u << role))
             score += POLICY_RULES + 1;
         if (score > best_score) {
