@@ -191,6 +191,9 @@ static bool on_request(void *arg, enum control_kind kind, const void *payload, c
     case CONTROL_LIST:
         *length = put_line(ops, answer);
         return true;
+    case CONTROL_SNAPSHOT_DONE:
+        *length = put_error(answer, "no snapshot was asked for on this connection");
+        return true;
     default:
         *length = put_status(ops, answer);
         return true;

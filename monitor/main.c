@@ -104,6 +104,7 @@ static void print_lines(const char *prefix, const char *text)
 int main(int argc, char **argv)
 {
     static struct report report;
+    static char line[PRINTABLE_ROOM(ERR_TEXT)]; /* names of files may hold anything */
     const struct command *command = argc > 1 ? find(argv[1]) : NULL;
     int status = EXIT_SAMARA;
 
@@ -119,6 +120,7 @@ int main(int argc, char **argv)
         status = EXIT_SAMARA;
     }
     print_lines("guest kernel: ", report.guest);
-    print_lines("", report.err.text);
+    printable_copy(line, sizeof(line), report.err.text, strlen(report.err.text));
+    print_lines("", line);
     return status;
 }
