@@ -427,8 +427,8 @@ static bool run_alone(const struct vm_test *test)
     return good;
 }
 
-/* On the emulated machine, beside other work, some snapshot test waits for ever once in some whole
- * runs, never by itself. What waited has been shown. */
+/* On the emulated machine, beside other work, some snapshot test waits for ever in some whole
+ * runs; by itself it was not seen to, in few runs. What waited has been shown. */
 static bool has_hung(time_t seconds)
 {
     return getenv("VM_EMULATED") && seconds >= job_seconds();
