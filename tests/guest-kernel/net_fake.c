@@ -251,3 +251,22 @@ void virtio_kick(struct virtio_device *device, u16 index, struct vq *vq)
     (void)index;
     fake_kicks += vq_kick_due(vq);
 }
+
+void fake_answer_arp(void)
+{
+    static const u8 frame[42] = {2, 0, 0, 0, 0, 1, 2, 0,  0, 0, 0, 9, 8, 6, 0, 1, 8, 0,  6, 4, 0,
+                                 2, 2, 0, 0, 0, 0, 9, 10, 0, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 2};
+
+    fake_arrive(frame, sizeof(frame));
+}
+
+u32 fake_get32(const u8 *at)
+{
+    return (u32)at[0] << 24 | (u32)at[1] << 16 | (u32)at[2] << 8 | at[3];
+}
+
+void fake_put32(u8 *at, u32 value)
+{
+    for (unsigned i = 0; i < 4; i++)
+        at[i] = (u8)(value >> (24 - 8 * i));
+}

@@ -32,6 +32,12 @@ extern size_t fake_last_size;
 
 /* A frame arrives. */
 void fake_arrive(const void *frame, size_t size);
+/* 10.0.0.1 says that it has the address 02:00:00:00:00:09. */
+void fake_answer_arp(void);
+
+/* Numbers in frames, big-endian. */
+u32 fake_get32(const u8 *at);
+void fake_put32(u8 *at, u32 value);
 
 /* Lays a queue out, and the device's next answer in it: the chain at `head` was used. */
 void fake_queue(struct vq *vq, u16 size);

@@ -14,26 +14,6 @@ static const u8 ours[4] = {10, 0, 0, 2}, theirs[4] = {10, 0, 0, 1};
 static struct tcp_pcb *pcb;
 static u32 our_sequence;
 
-static u32 get32(const u8 *at)
-{
-    return (u32)at[0] << 24 | (u32)at[1] << 16 | (u32)at[2] << 8 | at[3];
-}
-
-static void put32(u8 *at, u32 value)
-{
-    for (unsigned i = 0; i < 4; i++)
-        at[i] = (u8)(value >> (24 - 8 * i));
-}
-
-/* 10.0.0.1 has the address 02:00:00:00:00:09. */
-static void answer_arp(void)
-{
-    static const u8 frame[42] = {2, 0, 0, 0, 0, 1, 2, 0,  0, 0, 0, 9, 8, 6, 0, 1, 8, 0,  6, 4, 0,
-                                 2, 2, 0, 0, 0, 0, 9, 10, 0, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 2};
-
-    fake_arrive(frame, sizeof(frame));
-}
-
 static err_t on_connected(void *arg, struct tcp_pcb *connected, err_t err)
 {
     (void)arg;
@@ -50,9 +30,9 @@ static void setup(void)
     pcb = tcp_new();
     cr_assert_eq(tcp_bind(pcb, IP4_ADDR_ANY, OUR_PORT), ERR_OK);
     cr_assert_eq(tcp_connect(pcb, &to, THEIR_PORT, on_connected), ERR_OK);
-    answer_arp();
+    fake_answer_arp();
     cr_assert_eq(fake_last[TCP + 13], SYN);
-    our_sequence = get32(fake_last + TCP + 4);
+    our_sequence = fake_get32(fake_last + TCP + 4);
 }
 
 TestSuite(net_tcp_open, .init = setup);
@@ -97,10 +77,10 @@ static void arrive_at(u32 ports, u8 flags, u32 sequence, u32 acknowledged)
     memcpy(frame + IP4 + 16, ours, 4);
     sum = inet_chksum(frame + IP4, 20);
     memcpy(frame + IP4 + 10, &sum, 2);
-    put32(frame + TCP, ports);
-    put32(frame + TCP + 4, sequence);
-    put32(frame + TCP + 8, acknowledged);
-    put32(frame + TCP + 12, 5u << 28 | (u32)flags << 16 | 1000);
+    fake_put32(frame + TCP, ports);
+    fake_put32(frame + TCP + 4, sequence);
+    fake_put32(frame + TCP + 8, acknowledged);
+    fake_put32(frame + TCP + 12, 5u << 28 | (u32)flags << 16 | 1000);
     sum = tcp_sum(frame + TCP);
     memcpy(frame + TCP + 16, &sum, 2);
     memset(fake_last, 0, sizeof(fake_last));
@@ -116,14 +96,14 @@ Test(net_tcp_open, a_syn_that_crosses_ours_is_acknowledged)
 {
     arrive(SYN, 0);
     cr_expect_eq(fake_last[TCP + 13], SYN | ACK);
-    cr_expect_eq(get32(fake_last + TCP + 4), our_sequence);
-    cr_expect_eq(get32(fake_last + TCP + 8), THEIR_SEQUENCE + 1);
+    cr_expect_eq(fake_get32(fake_last + TCP + 4), our_sequence);
+    cr_expect_eq(fake_get32(fake_last + TCP + 8), THEIR_SEQUENCE + 1);
     cr_expect_eq(pcb->state, SYN_SENT);
     arrive(SYN | ACK, our_sequence + 1);
     cr_expect_eq(pcb->state, ESTABLISHED);
     cr_expect_eq(fake_last[TCP + 13], ACK);
-    cr_expect_eq(get32(fake_last + TCP + 4), our_sequence + 1);
-    cr_expect_eq(get32(fake_last + TCP + 8), THEIR_SEQUENCE + 1);
+    cr_expect_eq(fake_get32(fake_last + TCP + 4), our_sequence + 1);
+    cr_expect_eq(fake_get32(fake_last + TCP + 8), THEIR_SEQUENCE + 1);
 }
 
 /* The other side has not seen ours, or its acknowledgement is lost. */
@@ -195,7 +175,7 @@ static bool comes_in(u16 port)
     from_client(port, SYN, 1000, 0);
     if (fake_last[TCP + 13] != (SYN | ACK))
         return false;
-    from_client(port, ACK, 1001, get32(fake_last + TCP + 4) + 1);
+    from_client(port, ACK, 1001, fake_get32(fake_last + TCP + 4) + 1);
     return true;
 }
 
@@ -221,7 +201,7 @@ Test(net_tcp_open, there_is_time_to_answer)
     listen_there();
     flood(1000, 5000);
     from_client(40000, SYN, 1000, 0);
-    sequence = get32(fake_last + TCP + 4);
+    sequence = fake_get32(fake_last + TCP + 4);
     flood(10000, HALF_OPEN_MOST - BACKLOG - 1);
     from_client(40000, ACK, 1001, sequence + 1);
     cr_expect_eq(accepted, 1);

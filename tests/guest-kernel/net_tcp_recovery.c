@@ -17,26 +17,6 @@ static const u8 sack[SACK_BYTES] = {1, 1, 5, 10, 0, 0,
 static struct tcp_pcb *pcb;
 static u32 base; /* the number of the first byte */
 
-static u32 get32(const u8 *at)
-{
-    return (u32)at[0] << 24 | (u32)at[1] << 16 | (u32)at[2] << 8 | at[3];
-}
-
-static void put32(u8 *at, u32 value)
-{
-    for (unsigned i = 0; i < 4; i++)
-        at[i] = (u8)(value >> (24 - 8 * i));
-}
-
-/* 10.0.0.1 has the address 02:00:00:00:00:09. */
-static void answer_arp(void)
-{
-    static const u8 frame[42] = {2, 0, 0, 0, 0, 1, 2, 0,  0, 0, 0, 9, 8, 6, 0, 1, 8, 0,  6, 4, 0,
-                                 2, 2, 0, 0, 0, 0, 9, 10, 0, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 2};
-
-    fake_arrive(frame, sizeof(frame));
-}
-
 static u16 tcp_sum(const u8 *tcp, u16 size)
 {
     struct pbuf *p = pbuf_alloc(PBUF_RAW, size, PBUF_RAM);
@@ -68,10 +48,10 @@ static void arrive(u8 flags, u32 sequence, u32 acknowledged, u16 window, const u
     memcpy(frame + IP4 + 16, ours, 4);
     sum = inet_chksum(frame + IP4, 20);
     memcpy(frame + IP4 + 10, &sum, 2);
-    put32(frame + TCP, (u32)THEIR_PORT << 16 | OUR_PORT);
-    put32(frame + TCP + 4, sequence);
-    put32(frame + TCP + 8, acknowledged);
-    put32(frame + TCP + 12, (u32)(size / 4) << 28 | (u32)flags << 16 | window);
+    fake_put32(frame + TCP, (u32)THEIR_PORT << 16 | OUR_PORT);
+    fake_put32(frame + TCP + 4, sequence);
+    fake_put32(frame + TCP + 8, acknowledged);
+    fake_put32(frame + TCP + 12, (u32)(size / 4) << 28 | (u32)flags << 16 | window);
     memcpy(frame + TCP + HEADER, options, length);
     sum = tcp_sum(frame + TCP, size);
     memcpy(frame + TCP + 16, &sum, 2);
@@ -107,8 +87,8 @@ static void setup(void)
     cr_assert_eq(tcp_bind(pcb, IP4_ADDR_ANY, OUR_PORT), ERR_OK);
     cr_assert_eq(tcp_connect(pcb, &to, THEIR_PORT, on_connected), ERR_OK);
     tcp_sent(pcb, on_sent);
-    answer_arp();
-    base = get32(fake_last + TCP + 4) + 1;
+    fake_answer_arp();
+    base = fake_get32(fake_last + TCP + 4) + 1;
     arrive(SYN | ACK, THEIR_FIRST, base, 20000, mss, sizeof(mss));
     cr_assert_eq(pcb->state, ESTABLISHED);
     pcb->cwnd = 10 * PIECE;
@@ -127,7 +107,7 @@ static void acknowledge(unsigned pieces, u16 window, bool selective)
 /* The piece that was sent last, -1: none since the last arrival. */
 static long sent_piece(void)
 {
-    return fake_last[TCP + 12] ? (long)(get32(fake_last + TCP + 4) - base) / PIECE : -1;
+    return fake_last[TCP + 12] ? (long)(fake_get32(fake_last + TCP + 4) - base) / PIECE : -1;
 }
 
 Test(net_tcp_recovery, duplicates_that_widen_the_window_are_such)

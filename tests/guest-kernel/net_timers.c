@@ -22,14 +22,6 @@ TestSuite(net_timers, .init = setup);
 
 static const ip_addr_t peer = IPADDR4_INIT_BYTES(10, 0, 0, 1);
 
-static void answer_arp(void)
-{
-    u8 reply[42] = {2, 0, 0, 0, 0, 1, 2, 0,  0, 0, 0, 9, 8, 6, 0, 1, 8, 0,  6, 4, 0,
-                    2, 2, 0, 0, 0, 0, 9, 10, 0, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 2};
-
-    fake_arrive(reply, sizeof(reply));
-}
-
 static void send_datagram(void)
 {
     struct udp_pcb *pcb = udp_new();
@@ -69,14 +61,14 @@ Test(net_timers, a_question_after_a_long_sleep_has_all_its_time)
     fake_pass(3600 * SECOND);
     send_datagram();
     fake_pass(SECOND / 2);
-    answer_arp();
+    fake_answer_arp();
     cr_expect_eq(fake_sent().ip4, 1);
 }
 
 Test(net_timers, what_is_known_of_neighbours_ages_in_sleep)
 {
     send_datagram();
-    answer_arp();
+    fake_answer_arp();
     fake_pass(10 * SECOND);
     fake_sent();
     send_datagram();
@@ -100,7 +92,7 @@ static struct tcp_pcb *connecting(void)
 
     pcb->rto = pcb->sv = NET_FIRST_RTO;
     send_datagram();
-    answer_arp();
+    fake_answer_arp();
     fake_sent();
     net_enter();
     tcp_err(pcb, note_error);
@@ -185,7 +177,7 @@ Test(net_timers, data_is_sent_again_soon_also_after_a_sleep)
     cr_assert_eq(tcp_write(pcb, "data", 4, TCP_WRITE_FLAG_COPY), ERR_OK);
     tcp_output(pcb);
     net_flush();
-    answer_arp();
+    fake_answer_arp();
     cr_expect_eq(fake_sent().ip4, 1);
     fake_pass(SECOND);
     cr_expect_geq(fake_sent().ip4, 1);

@@ -317,18 +317,6 @@ Test(net_unreachable, each_code_of_ipv6_has_its_error)
 
 /* --- of connections --- */
 
-enum { ARP_BYTES = 42 };
-
-/* 10.0.0.1 has the address 02:00:00:00:00:09. */
-static void answer_arp(void)
-{
-    static const u8 reply[ARP_BYTES] = {2,  0, 0, 0, 0, 1, 2, 0, 0, 0, 0,  9, 8, 6,
-                                        0,  1, 8, 0, 6, 4, 0, 2, 2, 0, 0,  0, 0, 9,
-                                        10, 0, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 2};
-
-    fake_arrive(reply, sizeof(reply));
-}
-
 static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 {
     (void)arg;
@@ -446,7 +434,7 @@ Test(net_unreachable, one_that_answers_may_take_its_time_with_the_connection)
 {
     connecting4();
     fake_pass(SECOND);
-    answer_arp();
+    fake_answer_arp();
     fake_pass(9 * SECOND);
     cr_expect_eq(times, 0);
 }
@@ -465,7 +453,7 @@ Test(net_unreachable, a_gateway_that_answers_is_all_that_is_known)
     const ip_addr_t beyond = IPADDR4_INIT_BYTES(192, 0, 2, 1);
 
     connecting(&beyond);
-    answer_arp();
+    fake_answer_arp();
     fake_pass(9 * SECOND);
     cr_expect_eq(times, 0);
 }
