@@ -55,6 +55,9 @@ int vcpu_create(struct vcpu *v, int kvm, int vm, struct err *err);
 int vcpu_set_features(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
                       uint64_t syscall_entry, struct err *err);
 
+/* The code and stack segments of ring 3, into s. */
+void vcpu_ring3_code(struct kvm_sregs *s);
+
 /* Then the registers. */
 int vcpu_set_start(struct vcpu *v, int kvm, const struct cpuid_table *cpuid,
                    const struct vcpu_start *start, struct err *err);

@@ -60,12 +60,18 @@ static struct kvm_segment task_segment(uint64_t base, uint16_t selector)
         .base = base, .limit = 0x67, .selector = selector, .type = 11, .present = 1};
 }
 
+void vcpu_ring3_code(struct kvm_sregs *s)
+{
+    s->cs = segment(SAMARA_SEL_USER_CS, 11, 3, true);
+    s->ss = segment(SAMARA_SEL_USER_DS, 3, 3, false);
+}
+
 static void set_ring3(struct kvm_sregs *s, const struct vcpu_start *start, uint64_t cr4)
 {
     const uint64_t tables = SAMARA_WINDOW + SAMARA_GPA_TABLES;
 
-    s->cs = segment(SAMARA_SEL_USER_CS, 11, 3, true);
-    s->ss = s->ds = s->es = s->fs = s->gs = segment(SAMARA_SEL_USER_DS, 3, 3, false);
+    vcpu_ring3_code(s);
+    s->ds = s->es = s->fs = s->gs = s->ss;
     s->tr = task_segment(tables + SAMARA_TSS_OFFSET, SAMARA_SEL_TSS);
     s->gdt = (struct kvm_dtable){.base = tables, .limit = SAMARA_GDT_BYTES - 1};
     s->idt =

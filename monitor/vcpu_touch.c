@@ -9,30 +9,13 @@
 #include "monitor/kvm.h"
 
 enum { LAPIC_SVR = 0xf0, LAPIC_ISR = 0x100, LAPIC_IRR = 0x200, LAPIC_BITS = 0x80 };
-enum { RING = 3, RFLAGS = 0x202 };
+enum { RFLAGS = 0x202 };
 
 static int set_special(struct vcpu *v, const struct kvm_sregs *saved, struct err *err)
 {
     struct kvm_sregs s = *saved;
-    const struct kvm_segment code = {.limit = UINT32_MAX,
-                                     .selector = SAMARA_SEL_USER_CS,
-                                     .type = 11,
-                                     .present = 1,
-                                     .dpl = RING,
-                                     .s = 1,
-                                     .l = 1,
-                                     .g = 1},
-                             data = {.limit = UINT32_MAX,
-                                     .selector = SAMARA_SEL_USER_DS,
-                                     .type = 3,
-                                     .present = 1,
-                                     .dpl = RING,
-                                     .db = 1,
-                                     .s = 1,
-                                     .g = 1};
 
-    s.cs = code;
-    s.ss = data;
+    vcpu_ring3_code(&s);
     memset(s.interrupt_bitmap, 0, sizeof(s.interrupt_bitmap));
     return KVM_CALL(v->fd, KVM_SET_SREGS, &s, err);
 }
