@@ -77,6 +77,7 @@ static bool block_differs(struct overlay *const o[2], uint64_t block, struct err
         if (result != 0) {
             errno = -result;
             err_sys(err, "read block %llu", (unsigned long long)block);
+            return true;
         }
     }
     return memcmp(bytes[0], bytes[1], OVERLAY_BLOCK) != 0;
